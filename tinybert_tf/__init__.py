@@ -1,0 +1,1 @@
+"""tinybert_tf."""

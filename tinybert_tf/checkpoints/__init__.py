@@ -1,0 +1,1 @@
+"""Files of weights: reading them, naming them, writing them."""

@@ -1,0 +1,1 @@
+"""Run configuration: dataclasses and strict YAML."""

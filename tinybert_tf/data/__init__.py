@@ -1,0 +1,1 @@
+"""Text to batches: readers, tokenizer, batches and the self-made demo corpus."""

@@ -1,0 +1,1 @@
+"""Layer maps, losses, projections and the Distiller."""

@@ -1,0 +1,1 @@
+"""The losses of distillation, one small class each."""

@@ -1,0 +1,1 @@
+"""The configurable BERT encoder, its task heads and the teacher."""
