@@ -1,0 +1,137 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tinybert_tf.data.dataset import TextDataset
+from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.errors import InputError
+
+
+class Columns(dict):
+    """What `TextDataset` asks of a `datasets.Dataset`."""
+
+    column_names = property(lambda self: list(self))
+
+    def __init__(self, features=None, **columns):
+        super().__init__(columns)
+        self.features = features
+
+
+@pytest.fixture
+def pairs_file(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("a\tb\ta,b\tlabel\nx\ty\tz\tyes\np\tq\tr\tno\n")
+    return path
+
+
+def test_from_file(pairs_file):
+    single = TextDataset.from_file(pairs_file, text="a", label="label")
+    assert single.texts == ["x", "p"]
+    assert single.labels == ["yes", "no"]
+    assert single.row_numbers == [2, 3]
+    assert single.source == str(pairs_file)
+    assert len(single) == 2
+    assert TextDataset.from_file(pairs_file, text="a").labels is None
+
+
+def test_two_columns_are_pairs_unless_a_column_is_called_so(pairs_file):
+    assert TextDataset.from_file(pairs_file, text=("a", "b")).texts == [("x", "y"), ("p", "q")]
+    assert TextDataset.from_file(pairs_file, text="b, a").texts == [("y", "x"), ("q", "p")]
+    assert TextDataset.from_file(pairs_file, text="a,b").texts == ["z", "r"]
+    with pytest.raises(InputError, match="names 3 columns; one column, or two for pairs"):
+        TextDataset.from_file(pairs_file, text="a,b,label")
+
+
+def test_from_lists():
+    dataset = TextDataset.from_lists(["x", "y"], [np.int64(1), 0])
+    assert dataset.labels == ["1", "0"]
+    assert TextDataset.from_lists([["x", "y"]]).texts == [("x", "y")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "expected"),
+    [
+        ([], None, "texts: there are none"),
+        (["x"], ["1", "2"], "2 labels for 1 texts"),
+        (["x", ("a", "b")], None, r"texts\[1\] is not like texts\[0\]; a text"),
+        ([("a", "b", "c")], None, "a pair of texts"),
+        (["x", " "], None, r"texts\[1\] is ' '; a text that is not empty"),
+        (["x", 3], None, r"texts\[1\]"),
+        (["x"], [True], r"texts\[0\] has label True; a string or an integer"),
+        (["x"], [1.0], "label 1.0"),
+        (["x"], [""], "label ''"),
+    ],
+)
+def test_lists_that_cannot_be_used(texts, labels, expected):
+    with pytest.raises(InputError, match=expected):
+        TextDataset.from_lists(texts, labels)
+
+
+def test_from_huggingface_keeps_the_names_of_a_class_label():
+    features = {"label": SimpleNamespace(names=["positive", "negative"])}
+    dataset = TextDataset.from_huggingface(Columns(features, sentence=["x", "y"], label=[1, 0]), "sentence", "label")
+    assert dataset.labels == ["negative", "positive"]
+    assert dataset.label_names() == ["positive", "negative"]
+    plain = TextDataset.from_huggingface(Columns({"label": object()}, a=["x"], b=["y"], label=["no"]), "a,b", "label")
+    assert plain.texts == [("x", "y")]
+    assert plain.label_names() == ["no"]
+
+
+def test_from_huggingface_says_what_is_wrong():
+    with pytest.raises(InputError, match="no column 'text'; it has 'sentence'"):
+        TextDataset.from_huggingface(Columns(sentence=["x"]), "text")
+    features = {"label": SimpleNamespace(names=["a", "b"])}
+    with pytest.raises(InputError, match=r"dataset\[0\]: label -1; 0 to 1 are accepted"):
+        TextDataset.from_huggingface(Columns(features, sentence=["x"], label=[-1]), "sentence", "label")
+
+
+def test_label_names():
+    assert TextDataset.from_lists(["x", "y"], [2, 0]).label_names() == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    assert TextDataset.from_lists(["x", "y", "z"], ["b", "a", "b"]).label_names() == ["a", "b"]
+    assert TextDataset.from_lists(["x", "y"], ["1", "-1"]).label_names() == ["-1", "1"]
+    assert TextDataset.from_lists(["x", "y"], ["01", "1"]).label_names() == ["01", "1"]
+    with pytest.raises(InputError, match=r"texts\[1\]: label 20240131 is no class"):
+        TextDataset.from_lists(["x", "y"], [0, 20240131]).label_names()
+    with pytest.raises(InputError, match="read without labels"):
+        TextDataset.from_lists(["x"]).label_names()
+
+
+def test_label_ids_by_name_and_by_number():
+    dataset = TextDataset.from_lists(["x", "y", "z"], ["negative", "1", "LABEL_0"])
+    ids = dataset.label_ids(["LABEL_0", "negative"])
+    assert ids.tolist() == [1, 1, 0]
+    assert ids.dtype == np.int32
+    # A name that is a number is that name, not the class of that number.
+    assert TextDataset.from_lists(["x", "y"], ["1", "2"]).label_ids(["2", "1"]).tolist() == [1, 0]
+
+
+def test_a_label_the_model_does_not_know(pairs_file):
+    dataset = TextDataset.from_file(pairs_file, text="a", label="label")
+    with pytest.raises(InputError, match=r"pairs.tsv:3: label 'no'; 'yes', 'maybe', or 0 to 1, are accepted"):
+        dataset.label_ids(["yes", "maybe"])
+    with pytest.raises(InputError, match=r"texts\[0\]: label '2'"):
+        TextDataset.from_lists(["x"], [2]).label_ids(["a", "b"])
+
+
+def test_batches_carry_inputs_and_labels():
+    tokenizer = train_wordpiece(["good bad film"], 60, min_frequency=1)
+    dataset = TextDataset.from_lists(["good film", "bad", "film film"], ["yes", "no", "yes"])
+    batches = dataset.batches(tokenizer, batch_size=2, max_length=3)
+    inputs, labels = batches[0]
+    assert labels.tolist() == [1, 0]
+    assert inputs["input_ids"].shape == (2, 3)
+    assert batches.num_truncated == 2
+    assert dataset.batches(tokenizer, label_names=["yes", "no"])[0][1].tolist() == [0, 1, 0]
+    assert len(TextDataset.from_lists(["good"]).batches(tokenizer)[0]) == 1
+
+
+@pytest.mark.skipif("TINYBERT_DATA" not in os.environ, reason="TINYBERT_DATA does not point at the real data")
+def test_real_files_are_read_whole():
+    directory = Path(os.environ["TINYBERT_DATA"]) / "sst2"
+    for name, rows in (("dev.tsv", 872), ("test.tsv", 1821), ("train_sentences.tsv", 6917)):
+        dataset = TextDataset.from_file(directory / name, text="sentence", label="label")
+        assert len(dataset) == rows
+        assert dataset.label_names() == ["LABEL_0", "LABEL_1"]

@@ -1,0 +1,136 @@
+"""Between tensors in a file and variables of a model, along a table of names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.errors import InputError
+
+_WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+
+# Other spellings of the same tensor: LayerNorm as TensorFlow named it, and the masked LM's bias under its tied name.
+_SPELLINGS = (
+    (".LayerNorm.weight", ".LayerNorm.gamma"),
+    (".LayerNorm.bias", ".LayerNorm.beta"),
+    ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+)
+
+# The numbers 0, 1, 2, ..., and tied copies of the word embeddings and of the masked LM's bias: nothing is lost.
+_HARMLESS = ("embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+
+_CONFIG_FIELDS = {
+    "word_embeddings": "vocab_size, hidden_size",
+    "attention.": "hidden_size",
+    "position_embeddings": "max_position_embeddings, hidden_size",
+    "token_type_embeddings": "type_vocab_size, hidden_size",
+    "intermediate": "intermediate_size, hidden_size",
+    "output.dense": "intermediate_size, hidden_size",
+    "classifier": "num_labels, hidden_size",
+    "cls.predictions.bias": "vocab_size",
+}
+
+
+class Variable(Protocol):
+    """What is loaded into and saved from: a Keras variable, or anything with a shape, `assign` and `__array__`."""
+
+    @property
+    def shape(self) -> Any:
+        """The sizes of the axes."""
+
+    def assign(self, value: np.ndarray) -> Any:
+        """Take the value over."""
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        """Return the value."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What loading left out, by the tensor names of the file's format.
+
+    `missing`: tensors the file does not have, whose variables keep their initial values. `unused`: tensors of the file
+    that the model has no variable for.
+    """
+
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = (("newly initialised", self.missing), ("not used", self.unused))
+        return "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names) or "every tensor was used"
+
+
+def assign_tensors(variables: Mapping[str, Variable], table: Sequence[TensorName], tensors: TensorFiles) -> LoadReport:
+    """Assign the tensors of a file to the variables that `table` pairs them with; all or, on an error, none.
+
+    `variables` maps a path relative to the model to its variable and holds every path of the table. Encoder and pooler
+    tensors are looked for with `bert.` before their names or without, as the word embeddings have it. Raises InputError
+    for a required tensor that is missing and for a shape that differs.
+    """
+    prefix = "bert." if f"bert.{_WORD_EMBEDDINGS}" in tensors else ""
+    found = {name: _find(name, prefix, tensors) for name in table}
+    _check_required([name.tensor for name in table if name.required and found[name] is None], tensors)
+    present = {name: tensor for name, tensor in found.items() if tensor is not None}
+    _check_shapes(variables, present, tensors)
+    for name, tensor in present.items():
+        value = tensors.read(tensor)
+        variables[name.variable].assign(value.T if name.transposed else value)
+    used = {*present.values(), *(prefix + name for name in _HARMLESS), *_HARMLESS}
+    return LoadReport(
+        missing=tuple(name.tensor for name in table if found[name] is None),
+        unused=tuple(name for name in tensors.names() if name not in used),
+    )
+
+
+def collect_tensors(
+    variables: Mapping[str, Variable], table: Sequence[TensorName], prefix: str
+) -> dict[str, np.ndarray]:
+    """Return the variables' values under the tensor names of `table`: float32, in the file's orientation, contiguous.
+
+    `prefix` (`"bert."` for a task model, `""` for a bare encoder) goes before encoder and pooler tensors only.
+    """
+    collected = {}
+    for name in table:
+        value = np.asarray(variables[name.variable]).astype(np.float32, copy=False)
+        key = prefix + name.tensor if name.prefixed else name.tensor
+        collected[key] = np.ascontiguousarray(value.T if name.transposed else value)
+    return collected
+
+
+def _find(name: TensorName, prefix: str, tensors: TensorFiles) -> str | None:
+    written = prefix + name.tensor if name.prefixed else name.tensor
+    spellings = [written.removesuffix(ours) + theirs for ours, theirs in _SPELLINGS if written.endswith(ours)]
+    return next((spelling for spelling in (written, *spellings) if spelling in tensors), None)
+
+
+def _check_required(missing: list[str], tensors: TensorFiles) -> None:
+    if not missing:
+        return
+    has = _listed(tensors.names(), limit=3) or "no tensors"
+    raise InputError(
+        f"{tensors.path}: {_listed(missing)} wanted, with or without `bert.` in front, but the file has {has}"
+    )
+
+
+def _check_shapes(variables: Mapping[str, Variable], present: Mapping[TensorName, str], tensors: TensorFiles) -> None:
+    wrong = []
+    for name, tensor in present.items():
+        expected = tuple(variables[name.variable].shape)
+        expected = expected[::-1] if name.transposed else expected
+        if tensors.shape(tensor) != expected:
+            hint = next((field for part, field in _CONFIG_FIELDS.items() if part in tensor), "hidden_size")
+            wrong.append(f"{tensor} has shape {tensors.shape(tensor)}, the model wants {expected} (see {hint})")
+    if wrong:
+        more = f", and {len(wrong) - 1} more tensors differ" if len(wrong) > 1 else ""
+        raise InputError(f"{tensors.path}: tensor {wrong[0]}{more}")
+
+
+def _listed(names: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

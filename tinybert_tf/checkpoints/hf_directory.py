@@ -1,0 +1,60 @@
+"""A model directory in Hugging Face's layout: `config.json` and `model.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from tinybert_tf.checkpoints.tensors import SINGLE_FILE
+from tinybert_tf.errors import InputError
+
+CONFIG_FILE = "config.json"
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return the contents of `config.json`; raises InputError where it is missing or not a JSON object."""
+    path = Path(directory) / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(f"{directory}: no {CONFIG_FILE} here, a Hugging Face model directory is wanted")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: holds a JSON {type(config).__name__}, an object of hyper-parameters is wanted")
+    return config
+
+
+def write_directory(directory: Path, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Write `model.safetensors` and then `config.json`, creating the directory.
+
+    Each file appears complete or not at all. Raises InputError where the directory cannot be made.
+    """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be made a directory ({error.strerror})") from error
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    # Without the "format" entry some loaders refuse the file.
+    _replace(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    _replace(directory / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # safetensors makes its files readable to their owner alone: give them the mode of any other new file.
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        write(temporary)
+        temporary.chmod(mode)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""The tensors of a model directory, by name, read one at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from tinybert_tf.errors import InputError
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+
+_OTHER_FORMATS = ("pytorch_model*.bin", "*.h5", "*.keras", "*.ckpt*")
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+class TensorFiles:
+    """The tensors of `model.safetensors`, or of the shards that `model.safetensors.index.json` lists.
+
+    Opening reads the headers only; `read` fetches one tensor. `path` is the file that messages name: the single file or
+    the index.
+    """
+
+    def __init__(self, path: Path, handles: Mapping[str, Any]) -> None:
+        """Use `open`; `handles` maps each tensor name to the opened safetensors file that holds it."""
+        self.path = path
+        self._handles = dict(handles)
+
+    @classmethod
+    def open(cls, directory: Path) -> TensorFiles:
+        """Open the weights of a model directory.
+
+        Raises InputError where there are none in this format, where a file is truncated or damaged, and where the index
+        names a shard or a tensor that is not there, or a shard outside the directory.
+        """
+        directory = Path(directory)
+        single, index = directory / SINGLE_FILE, directory / INDEX_FILE
+        if single.is_file():
+            handle = _open_file(single)
+            return cls(single, dict.fromkeys(handle.keys(), handle))
+        if index.is_file():
+            return cls(index, _open_shards(index))
+        raise InputError(_no_weights(directory))
+
+    def names(self) -> list[str]:
+        """Return the names of all tensors, sorted."""
+        return sorted(self._handles)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._handles
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of one tensor, from the header alone."""
+        return tuple(self._handles[name].get_slice(name).get_shape())
+
+    def read(self, name: str) -> np.ndarray:
+        """Return one tensor as float32; raises InputError for one that holds no floating-point numbers."""
+        handle = self._handles[name]
+        dtype = handle.get_slice(name).get_dtype()
+        if dtype not in _FLOATS:
+            raise InputError(f"{self.path}: tensor {name} holds {dtype}, one of {', '.join(_FLOATS)} is wanted")
+        return np.asarray(handle.get_tensor(name)).astype(np.float32, copy=False)
+
+
+def _open_file(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        reason = str(error).removeprefix("Error while deserializing header: ")
+        raise InputError(f"{path}: truncated or damaged, not a readable safetensors file ({reason})") from error
+
+
+def _open_shards(index: Path) -> dict[str, Any]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        places = {str(name): str(shard) for name, shard in weight_map.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{index}: not a safetensors index, a JSON object with `weight_map` is wanted") from error
+    shards = {shard: _open_shard(index, shard) for shard in sorted(set(places.values()))}
+    listed = {shard: set(handle.keys()) for shard, handle in shards.items()}
+    for name, shard in places.items():
+        if name not in listed[shard]:
+            raise InputError(f"{index}: tensor {name} is said to be in {shard}, which does not hold it")
+    return {name: shards[shard] for name, shard in places.items()}
+
+
+def _open_shard(index: Path, shard: str) -> Any:
+    # Compared as text: the files of a Hub snapshot are links to a folder outside it, and resolving would refuse them.
+    if Path(shard).name != shard or "\\" in shard:
+        raise InputError(f"{index}: shard {shard!r} is outside the directory, a plain file name is wanted")
+    path = index.parent / shard
+    if not path.is_file():
+        raise InputError(f"{index}: shard {shard!r} is missing from the directory")
+    return _open_file(path)
+
+
+def _no_weights(directory: Path) -> str:
+    wanted = f"{SINGLE_FILE} (or {INDEX_FILE} with its shards)"
+    others = sorted({path.name for pattern in _OTHER_FORMATS for path in directory.glob(pattern)})
+    if not others:
+        return f"{directory}: no weights here, {wanted} is wanted"
+    return (
+        f"{directory}: {', '.join(others)} cannot be read yet, {wanted} is wanted; loading the model in transformers "
+        "and calling its save_pretrained(directory) writes one"
+    )

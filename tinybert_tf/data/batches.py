@@ -1,0 +1,174 @@
+"""Tokenized rows as padded batches whose order is a pure function of (seed, epoch, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+# Keras has no public name for the class its `fit` accepts as "a custom data adapter".
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+from tinybert_tf.data.tokenizer import TokenizedTexts
+from tinybert_tf.errors import InputError
+
+# Rows are sorted by length inside pools of this many batches: enough to pad little, few enough to stay well mixed.
+BATCHES_PER_POOL = 50
+
+Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], np.ndarray]
+
+
+class Batches(keras.utils.PyDataset, DataAdapter):
+    """Batches for `fit`, `evaluate` and `predict`: `(inputs, labels)`, or `(inputs,)` without labels.
+
+    `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, longest row of the batch)` int32;
+    `labels` is `(batch,)`. Every row comes once an epoch, the rows of the partial batch included.
+
+    The order is a pure function of (`seed`, `epoch`, step) and of the rows' token counts, so a resumed run sets
+    `epoch` and needs no other state:
+
+    - with a `seed`, rows are permuted anew each epoch; with `group_by_length` (the default then), they are also sorted
+      by length within pools of 50 batches, and the batches are permuted, so that rows of a batch are about equally
+      long and little is padding;
+    - without a `seed`, rows come in file order; with `group_by_length`, longest first. `rows(step)` says which rows a
+      batch holds, to put answers back in file order.
+
+    Keras passes one of these to its trainers as it is: the `shuffle` argument of `fit` (which would permute the steps
+    with Python's global generator) and `class_weight` do nothing. `fit` serves epoch 0, 1, ... unless told otherwise;
+    every complete pass that Keras makes, an `evaluate` too, advances `epoch` by one.
+
+    Raises:
+        InputError: there are no rows, or `batch_size` is not positive, or `labels` are not one for each row.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenizedTexts,
+        labels: np.ndarray | None = None,
+        batch_size: int = 32,
+        seed: int | None = None,
+        pad_token_id: int = 0,
+        group_by_length: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if len(tokens) == 0:
+            raise InputError("a data set without rows cannot be cut into batches; at least one row is accepted")
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: a positive number of rows is accepted")
+        if seed is not None and seed < 0:
+            raise InputError(f"seed={seed}: None, zero or a positive integer is accepted")
+        if labels is not None and len(labels) != len(tokens):
+            raise InputError(f"{len(labels)} labels for {len(tokens)} rows: one label for each row is accepted")
+        self.tokens = tokens
+        self.labels = labels
+        self.seed = seed
+        self.pad_token_id = pad_token_id
+        self.group_by_length = seed is not None if group_by_length is None else group_by_length
+        self.epoch = 0
+        self._batch_size = batch_size
+        self._lengths = tokens.lengths
+        self._epoch_has_begun = False
+        self._order: tuple[int, list[np.ndarray]] = (-1, [])
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of every batch but the partial one."""
+        return self._batch_size
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the data set."""
+        return len(self.tokens)
+
+    @property
+    def num_truncated(self) -> int:
+        """Rows that were cut at `max_length` tokens."""
+        return self.tokens.num_truncated
+
+    @property
+    def num_batches(self) -> int:
+        """Steps an epoch."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return -(-self.num_rows // self.batch_size)
+
+    def __getitem__(self, step: int) -> Batch:
+        return self._batch(self.epoch, step)
+
+    def rows(self, step: int) -> np.ndarray:
+        """The rows of batch `step` of this `epoch`, as indices into the data set."""
+        return self._rows(self.epoch, step)
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras where a pass begins."""
+        self._epoch_has_begun = True
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras where a pass ends, and once before the first one, which must not count."""
+        self.epoch += self._epoch_has_begun
+        self._epoch_has_begun = False
+
+    # === What Keras asks of a data adapter ===
+
+    def get_tf_dataset(self) -> Any:
+        """One pass as a `tf.data.Dataset` with free batch and length axes.
+
+        Keras would fix an axis on which the first two batches happen to agree, and fail on the third.
+        """
+        import tensorflow as tf
+
+        def free_axes(array: np.ndarray) -> tf.TensorSpec:
+            return tf.TensorSpec([None] * min(array.ndim, 2) + list(array.shape[2:]), array.dtype)
+
+        signature = tf.nest.map_structure(free_axes, self[0])
+        return tf.data.Dataset.from_generator(self._one_pass, output_signature=signature).prefetch(tf.data.AUTOTUNE)
+
+    def get_numpy_iterator(self) -> Iterator[Batch]:
+        """One pass."""
+        return self._one_pass()
+
+    def get_jax_iterator(self) -> Iterator[Batch]:
+        """One pass."""
+        return self._one_pass()
+
+    def get_torch_dataloader(self) -> Any:
+        """One pass as Keras wraps it for torch."""
+        return PyDatasetAdapter(self).get_torch_dataloader()
+
+    def _one_pass(self) -> Iterator[Batch]:
+        # tf.data reads ahead: a pass keeps the epoch it began with.
+        epoch = self.epoch
+        return (self._batch(epoch, step) for step in range(len(self)))
+
+    def _batch(self, epoch: int, step: int) -> Batch:
+        rows = self._rows(epoch, step)
+        inputs = self.tokens.padded(rows, self.pad_token_id)
+        return (inputs,) if self.labels is None else (inputs, self.labels[rows])
+
+    def _rows(self, epoch: int, step: int) -> np.ndarray:
+        known_epoch, order = self._order
+        if known_epoch != epoch:
+            order = self._batches_of_rows(epoch)
+            self._order = (epoch, order)
+        return order[step]
+
+    def _batches_of_rows(self, epoch: int) -> list[np.ndarray]:
+        if self.seed is None:
+            order = np.argsort(-self._lengths, kind="stable") if self.group_by_length else np.arange(self.num_rows)
+            return self._cut(order, self.batch_size)
+        generator = np.random.default_rng((self.seed, epoch))
+        order = generator.permutation(self.num_rows)
+        if not self.group_by_length:
+            return self._cut(order, self.batch_size)
+        pools = self._cut(order, BATCHES_PER_POOL * self.batch_size)
+        by_length = np.concatenate([pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools])
+        batches = self._cut(by_length, self.batch_size)
+        return [batches[index] for index in generator.permutation(len(batches))]
+
+    @staticmethod
+    def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+        return np.split(rows, range(size, len(rows), size))

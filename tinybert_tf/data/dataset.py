@@ -1,0 +1,210 @@
+"""Texts and their labels, from a file, from lists or from a Hugging Face data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinybert_tf.data.readers import column_names, read_columns
+from tinybert_tf.data.tokenizer import as_tokenizer
+from tinybert_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from tinybert_tf.data.batches import Batches
+
+INTEGER = re.compile(r"0|[1-9][0-9]*")
+# A column with integers above this holds something else, such as row numbers or prices.
+LARGEST_LABEL = 100_000
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """Texts, or pairs of texts, and one label for each.
+
+    `texts` are str or `(a, b)`; `labels` are str, or None where there are none. `source` and `row_numbers` say where a
+    row is from: the line of a file, or the index in a list; `place_format` is how messages write the two.
+    `declared_names` are class names that came with the data, in the order of their ids.
+
+    Example:
+        >>> dataset = TextDataset.from_lists(["a fine film", "a dull film"], labels=["positive", "negative"])
+        >>> dataset.label_names()
+        ['negative', 'positive']
+        >>> dataset.label_ids(["negative", "positive"]).tolist()
+        [1, 0]
+    """
+
+    texts: list[str] | list[tuple[str, str]]
+    labels: list[str] | None
+    source: str
+    row_numbers: list[int]
+    place_format: str = "{source}:{row}"
+    declared_names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @classmethod
+    def from_file(cls, path: str | Path, text: str | Sequence[str], label: str | None = None) -> TextDataset:
+        """Read one text column, or two for pairs (`"a,b"` or `["a", "b"]`), of a `.tsv`, `.csv` or `.jsonl` file.
+
+        Raises:
+            InputError: see `tinybert_tf.data.readers.read_columns`.
+        """
+        columns = _text_columns(text, lambda: column_names(path))
+        table = read_columns(path, [*columns, *([label] if label else [])])
+        return cls(
+            _join([table[column] for column in columns]),
+            table[label] if label else None,
+            str(path),
+            table.row_numbers,
+        )
+
+    @classmethod
+    def from_lists(
+        cls, texts: Sequence[str] | Sequence[tuple[str, str]], labels: Sequence[str] | Sequence[int] | None = None
+    ) -> TextDataset:
+        """Take texts, or pairs of texts, and labels (str or int) as they are.
+
+        Raises:
+            InputError: there are none, they are not of one kind, one is empty, or the counts differ.
+        """
+        return cls._checked(list(texts), None if labels is None else list(labels), "texts")
+
+    @classmethod
+    def from_huggingface(cls, dataset: Any, text: str | Sequence[str], label: str | None = None) -> TextDataset:
+        """Take columns of a `datasets.Dataset`; the names of a `ClassLabel` column become the labels.
+
+        Raises:
+            InputError: a column is not there, or as in `from_lists`.
+        """
+        available = list(dataset.column_names)
+        columns = _text_columns(text, lambda: available)
+        for column in [*columns, *([label] if label else [])]:
+            if column not in available:
+                raise InputError(f"the data set has no column {column!r}; it has {', '.join(map(repr, available))}")
+        texts = _join([list(dataset[column]) for column in columns])
+        labels = list(dataset[label]) if label else None
+        names = getattr((getattr(dataset, "features", None) or {}).get(label), "names", None)
+        if labels is None or names is None:
+            return cls._checked(texts, labels, "dataset")
+        for row, class_id in enumerate(labels):
+            if class_id not in range(len(names)):
+                raise InputError(f"dataset[{row}]: label {class_id!r}; 0 to {len(names) - 1} are accepted")
+        return cls._checked(texts, [names[class_id] for class_id in labels], "dataset", list(names))
+
+    @classmethod
+    def _checked(
+        cls, texts: list[Any], labels: list[Any] | None, source: str, declared_names: list[str] | None = None
+    ) -> TextDataset:
+        if not texts:
+            raise InputError(f"{source}: there are none; at least one text is accepted")
+        if labels is not None and len(labels) != len(texts):
+            raise InputError(f"{len(labels)} labels for {len(texts)} texts: one label for each text is accepted")
+        accepted = "a text" if isinstance(texts[0], str) else "a pair of texts"
+        pairs = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+        for row, parts in enumerate(pairs):
+            if len(parts) != len(pairs[0]) or len(parts) > 2:
+                raise InputError(f"{source}[{row}] is not like {source}[0]; {accepted} is accepted in every row")
+            if not all(isinstance(part, str) and part.strip() for part in parts):
+                raise InputError(f"{source}[{row}] is {texts[row]!r}; {accepted} that is not empty is accepted")
+        for row, label in enumerate(labels or []):
+            is_integer = isinstance(label, int | np.integer) and not isinstance(label, bool)
+            if not (is_integer or (isinstance(label, str) and label.strip())):
+                raise InputError(f"{source}[{row}] has label {label!r}; a string or an integer is accepted")
+        return cls(
+            _join([list(column) for column in zip(*pairs, strict=True)]),
+            None if labels is None else list(map(str, labels)),
+            source,
+            list(range(len(pairs))),
+            "{source}[{row}]",
+            declared_names,
+        )
+
+    def label_names(self) -> list[str]:
+        """The classes, in the order of their ids.
+
+        Names that came with the data; `["LABEL_0", ..., "LABEL_<highest>"]` where every label is an integer from 0;
+        else the distinct labels, sorted.
+
+        Raises:
+            InputError: there are no labels, or an integer is too large to be a class.
+        """
+        labels = self._given_labels()
+        if self.declared_names is not None:
+            return list(self.declared_names)
+        distinct = sorted(set(labels))
+        if not all(INTEGER.fullmatch(label) for label in distinct):
+            return distinct
+        highest = max(map(int, distinct))
+        if highest > LARGEST_LABEL:
+            place = self.place(labels.index(str(highest)))
+            raise InputError(f"{place}: label {highest} is no class; integers from 0 to {LARGEST_LABEL} are accepted")
+        return [f"LABEL_{class_id}" for class_id in range(highest + 1)]
+
+    def label_ids(self, label_names: Sequence[str]) -> np.ndarray:
+        """Each row's class, `(rows,)` int32: the index of its label in `label_names`, or its label as an integer.
+
+        Raises:
+            InputError: a label is neither one of `label_names` nor an integer below their number.
+        """
+        class_of = {str(class_id): class_id for class_id in range(len(label_names))}
+        class_of |= {name: class_id for class_id, name in enumerate(label_names)}
+        labels = self._given_labels()
+        for row, label in enumerate(labels):
+            if label not in class_of:
+                shown = ", ".join(map(repr, label_names[:20])) + (", ..." if len(label_names) > 20 else "")
+                raise InputError(
+                    f"{self.place(row)}: label {label!r}; {shown}, or 0 to {len(label_names) - 1}, are accepted"
+                )
+        return np.array([class_of[label] for label in labels], np.int32)
+
+    def place(self, row: int) -> str:
+        """Where a row is from, for messages: `train.tsv:7`, or `texts[7]` for what was never a file."""
+        return self.place_format.format(source=self.source, row=self.row_numbers[row])
+
+    def batches(
+        self,
+        tokenizer: Any,
+        batch_size: int = 32,
+        seed: int | None = None,
+        max_length: int = 128,
+        label_names: Sequence[str] | None = None,
+        group_by_length: bool | None = None,
+    ) -> Batches:
+        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for `seed` and `group_by_length`.
+
+        `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
+        `label_names` are the model's classes, by default this data set's own.
+        """
+        from tinybert_tf.data.batches import Batches
+
+        tokenizer = as_tokenizer(tokenizer)
+        labels = (
+            None if self.labels is None else self.label_ids(self.label_names() if label_names is None else label_names)
+        )
+        tokens = tokenizer.encode(self.texts, max_length)
+        return Batches(tokens, labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
+
+    def _given_labels(self) -> list[str]:
+        if self.labels is None:
+            raise InputError(f"{self.source}: was read without labels; name the column with label=...")
+        return self.labels
+
+
+def _text_columns(text: str | Sequence[str], available: Callable[[], list[str]]) -> list[str]:
+    """The one or two columns that `text` names: `"a"`, `"a,b"` (unless a column is called that) or `["a", "b"]`."""
+    columns = [text] if isinstance(text, str) else list(text)
+    if isinstance(text, str) and "," in text and text not in available():
+        columns = [column.strip() for column in text.split(",")]
+    if len(columns) not in (1, 2):
+        raise InputError(f"text={text!r} names {len(columns)} columns; one column, or two for pairs, are accepted")
+    return columns
+
+
+def _join(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:
+    return columns[0] if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))

@@ -1,0 +1,97 @@
+"""One loss, bound to the layers of a layer map that it compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinybert_tf import features
+from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.errors import InputError
+
+Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A loss and its pairs of layers; `pairs` is None where there is nothing to pair (logits, or all layers at once)."""
+
+    loss: DistillationLoss
+    name: str
+    pairs: tuple[tuple[int, int], ...] | None
+
+    @classmethod
+    def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap) -> Comparison:
+        """Find the loss's pairs in the map.
+
+        Raises:
+            InputError: the map has no pair for this loss.
+        """
+        if not loss.is_per_layer or loss.layers == "all":
+            return cls(loss, name, None)
+        pairs = layer_map.embedding_pairs() if loss.layers == "embedding" else layer_map.layer_pairs()
+        if not pairs:
+            wanted = "(0, ...), the embedding output" if loss.layers == "embedding" else "for a layer from 1 to N"
+            raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
+        return cls(loss, name, pairs)
+
+    def requested(self, side: int) -> features.LayerRequest:
+        """The layers of the student (side 0) or the teacher (side 1) whose features the loss compares."""
+        if self.pairs is None:
+            return self.loss.layers == "all"
+        return tuple(sorted({pair[side] for pair in self.pairs}))
+
+    def compared(self, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Iterator[tuple[int | None, Any, Any]]:
+        """What the loss is called with, once for each pair: the student's layer, its feature, the teacher's feature."""
+        for ours, theirs in self.pairs if self.pairs is not None else [(None, None)]:
+            yield ours, self._select(student, ours), self._select(teacher, theirs)
+
+    def project(self, feature: Any, layer: int | None, projections: Project) -> Any:
+        """The student's feature, projected where the loss allows it."""
+        if layer is None or not self.loss.projected:
+            return feature
+        return projections(feature, name=self.loss.feature_names[0], layer=layer)
+
+    def __call__(
+        self, student: Mapping[str, Any], teacher: Mapping[str, Any], mask: Any, labels: Any, projections: Project
+    ) -> Any:
+        """The unweighted loss, summed over its pairs."""
+        total: Any = 0.0
+        for layer, ours, theirs in self.compared(student, teacher):
+            ours = self.project(ours, layer, projections)
+            total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels)
+        return total
+
+    def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:
+        def pick(name: str) -> Any:
+            if name not in outputs:
+                raise InputError(f"{self.name} compares `{name}`, which a model does not give; it gives {list(outputs)}.")
+            return outputs[name] if layer is None else outputs[name][layer]
+
+        if isinstance(self.loss.feature, str):
+            return pick(self.loss.feature)
+        return {name: pick(name) for name in self.loss.feature}
+
+
+def call_arguments(comparisons: Iterable[Comparison], side: int, num_hidden_layers: int) -> dict[str, Any]:
+    """The `output_*` arguments that make a model give the features of all comparisons; side 0 is the student, 1 the teacher.
+
+    With `last_layer`, where nothing above that layer is compared.
+    """
+    layers: dict[str, set[int]] = {}
+    whole_model = False
+    for comparison in comparisons:
+        if not comparison.loss.is_per_layer:
+            whole_model = True
+            continue
+        wanted = comparison.requested(side)
+        for name in comparison.loss.feature_names:
+            first = 0 if name == features.HIDDEN_STATES else 1
+            asked = features.requested_layers(wanted, first, num_hidden_layers, features.REQUESTED_BY[name])
+            layers.setdefault(features.REQUESTED_BY[name], set()).update(asked)
+    arguments: dict[str, Any] = {name: tuple(sorted(numbers)) for name, numbers in layers.items()}
+    if not whole_model:
+        arguments["last_layer"] = max(number for numbers in layers.values() for number in numbers)
+    return arguments

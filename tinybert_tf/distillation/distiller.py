@@ -1,0 +1,187 @@
+"""`Distiller`: a Keras model that trains a student to give its teacher's features."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from tinybert_tf import features
+from tinybert_tf.distillation.comparison import Comparison, call_arguments
+from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.projections import Projections
+from tinybert_tf.distillation.replicas import num_replicas
+from tinybert_tf.errors import InputError
+from tinybert_tf.ordered_fit import OrderedFit
+
+
+class Distiller(OrderedFit):
+    """Trains a student on the weighted sum of losses between its features and its teacher's.
+
+    A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work as for any
+    other. A step passes the batch once through the student and once through the teacher; gradients reach the student and the
+    projections only. Each loss is logged under its own name, unweighted and summed over its layers; `loss` is the weighted
+    sum. `metrics` see the student's logits.
+
+    Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
+    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`.
+
+    Args:
+        teacher: the model to learn from; frozen, called with `training=False`.
+        student: the model to train.
+        layer_map: `uniform`, `top`, `bottom`, pairs, or a `LayerMap`.
+        losses: what to compare.
+        projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
+
+    Raises:
+        InputError: no losses; a loss whose features or pairs are not there or cannot be compared.
+
+    Example:
+        >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
+        >>> from tinybert_tf.models.config import EncoderConfig
+        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> from tinybert_tf.models.teacher import Teacher
+        >>> teacher = Teacher(SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100)))
+        >>> student = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100, num_hidden_layers=1))
+        >>> distiller = Distiller(teacher, student, losses=[AttentionLoss(), HiddenStateLoss()])
+        >>> distiller.layer_map.pairs
+        ((0, 0), (1, 2), (2, 3))
+    """
+
+    def __init__(
+        self,
+        teacher: keras.Model,
+        student: keras.Model,
+        layer_map: LayerMap | str | Iterable[Iterable[int]] = "uniform",
+        *,
+        losses: Sequence[DistillationLoss],
+        projections: str = "shared",
+        **kwargs: Any,
+    ) -> None:
+        # The student's policy, so that Keras's loss scaling under float16 knows what it trains.
+        super().__init__(**{"dtype": student.dtype_policy, **kwargs})
+        if not losses:
+            raise InputError("a Distiller needs at least one loss.")
+        self.student = student
+        # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
+        self._teacher_box = _Box(teacher)
+        teacher.trainable = False
+        depths = student.num_hidden_layers, teacher.num_hidden_layers
+        self.layer_map = LayerMap.resolve(layer_map, *depths)
+        names = _distinct_names(losses)
+        self.comparisons = tuple(
+            Comparison.bind(loss, name, self.layer_map) for loss, name in zip(losses, names, strict=True)
+        )
+        self.student_arguments = call_arguments(self.comparisons, 0, depths[0])
+        # The student is always run to its logits: metrics want them, and a prediction costs next to nothing.
+        self.student_arguments.pop("last_layer", None)
+        self.teacher_arguments = call_arguments(self.comparisons, 1, depths[1])
+        if "last_layer" not in inspect.signature(teacher.call).parameters:
+            self.teacher_arguments.pop("last_layer", None)
+        student_spec, teacher_spec = self._feature_specs()
+        widths = _projection_widths(self.comparisons, student_spec, teacher_spec)
+        self.projections = Projections(widths, projections, dtype=student.dtype_policy, name="projections")
+        for comparison in self.comparisons:
+            for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
+                if comparison.loss.layers != "all":
+                    comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
+        self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
+        self.built = True
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The model to learn from."""
+        return self._teacher_box.content
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """The student's output dict, with the features that the losses compare."""
+        return self.student(inputs, training=training, **self.student_arguments)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The weighted sum of the losses; each is also logged.
+
+        Raises:
+            InputError: sample weights, which these losses have no place for.
+        """
+        if sample_weight is not None:
+            raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
+        teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
+        teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
+        mask = x["attention_mask"]
+        total: Any = 0.0
+        for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
+            value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
+            tracker.update_state(value, sample_weight=ops.shape(mask)[0])
+            total = total + comparison.loss.weight * value
+        for penalty in self.losses:  # regularizers of the student's layers
+            total = total + ops.cast(ops.sum(penalty), "float32")
+        # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
+        return total / num_replicas()
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The metrics given to `compile`, on the student's logits."""
+        return super().compute_metrics(x, y, y_pred.get(features.LOGITS), sample_weight)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One update of the student and the projections."""
+        with warnings.catch_warnings():
+            # Layers above the compared ones, the head in an intermediate stage, get no gradient, and should not.
+            warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
+            return super().train_step(*args, **kwargs)
+
+    def predict_step(self, data: Any) -> Any:
+        """As the student's own `predict`."""
+        return self.student.predict_step(data)
+
+    def fit(self, x: Any = None, *args: Any, verbose: Any = "auto", **kwargs: Any) -> keras.callbacks.History:
+        """`keras.Model.fit`; prints the layer map before the first step, unless `verbose=0`."""
+        if verbose:
+            print(self.layer_map, file=sys.stderr, flush=True)
+        return super().fit(x, *args, verbose=verbose, **kwargs)
+
+    def _feature_specs(self) -> tuple[Any, Any]:
+        """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""
+        inputs = {
+            name: keras.KerasTensor((None, None), dtype="int32", name=name)
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+        }
+        student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
+        teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
+        return student, teacher
+
+
+def _projection_widths(
+    comparisons: Iterable[Comparison], student: Any, teacher: Any
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """Where the student's width differs from the teacher's in a loss that allows a projection: both widths."""
+    widths = {}
+    for comparison in comparisons:
+        if comparison.loss.projected:
+            for layer, ours, theirs in comparison.compared(student, teacher):
+                if layer is not None and ours.shape[-1] != theirs.shape[-1]:
+                    widths[comparison.loss.feature_names[0], layer] = (ours.shape[-1], theirs.shape[-1])
+    return widths
+
+
+def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
+    """The names the losses are logged under; a second `attention_loss` becomes `attention_loss_2`."""
+    names: list[str] = []
+    for loss in losses:
+        taken = sum(name == loss.name or name.startswith(f"{loss.name}_") for name in names)
+        names.append(f"{loss.name}_{taken + 1}" if taken else loss.name)
+    return names
+
+
+class _Box:
+    """Holds a model without Keras noticing it."""
+
+    def __init__(self, content: keras.Model) -> None:
+        self.content = content

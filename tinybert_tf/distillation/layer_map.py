@@ -1,0 +1,141 @@
+"""`LayerMap`: which student layer learns from which teacher layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from tinybert_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """Pairs `(student_layer, teacher_layer)`: 0 is the embedding output, 1..N the layers, N+1 the prediction.
+
+    The map of TinyBERT is `uniform`: student layer m learns from teacher layer g(m) = m * M / N, 0 from 0 and the
+    prediction from the prediction (arXiv 1909.10351, section 3.1), rounded to the nearest layer where N does not divide M.
+    `top` takes the teacher's last layers, `bottom` its first (section 4.6).
+
+    Raises:
+        InputError: no pairs, a negative layer, a pair twice; for the named maps, a student deeper than its teacher.
+
+    Example:
+        >>> print(LayerMap.uniform(2, 6))
+        student  teacher
+              0        0  embedding output
+              1        3
+              2        6
+              3        7  prediction
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    num_student_layers: int
+    num_teacher_layers: int
+
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise InputError("a layer map needs at least one pair (student_layer, teacher_layer).")
+        if len(set(self.pairs)) != len(self.pairs):
+            twice = next(pair for pair in self.pairs if self.pairs.count(pair) > 1)
+            raise InputError(f"layer map: the pair {twice} stands twice.")
+        for student, teacher in self.pairs:
+            self._check_pair(student, teacher)
+
+    def _check_pair(self, student: int, teacher: int) -> None:
+        top = (self.num_student_layers + 1, self.num_teacher_layers + 1)
+        for who, layer, last in (("student", student, top[0]), ("teacher", teacher, top[1])):
+            if not 0 <= layer <= last:
+                raise InputError(
+                    f"layer map: pair ({student}, {teacher}) names {who} layer {layer}; the {who} has layers 0 to "
+                    f"{last} (0 is the embedding output, {last} the prediction)."
+                )
+        if (student == top[0]) != (teacher == top[1]):
+            raise InputError(
+                f"layer map: pair ({student}, {teacher}) maps a prediction to a layer; predictions go together: {top}."
+            )
+
+    @classmethod
+    def from_pairs(
+        cls, pairs: Iterable[Iterable[int]], num_student_layers: int, num_teacher_layers: int
+    ) -> LayerMap:
+        """The given pairs; the prediction's `(N+1, M+1)` may be left out."""
+        given = tuple(_as_pair(pair) for pair in pairs)
+        prediction = (num_student_layers + 1, num_teacher_layers + 1)
+        return cls(given if prediction in given else (*given, prediction), num_student_layers, num_teacher_layers)
+
+    @classmethod
+    def uniform(cls, num_student_layers: int, num_teacher_layers: int) -> LayerMap:
+        """Layers spread evenly over the teacher, the last one on its last."""
+        n, m = num_student_layers, num_teacher_layers
+        return cls._named("uniform", n, m, lambda layer: (2 * layer * m + n) // (2 * n))
+
+    @classmethod
+    def top(cls, num_student_layers: int, num_teacher_layers: int) -> LayerMap:
+        """The teacher's last layers."""
+        n, m = num_student_layers, num_teacher_layers
+        return cls._named("top", n, m, lambda layer: m - n + layer)
+
+    @classmethod
+    def bottom(cls, num_student_layers: int, num_teacher_layers: int) -> LayerMap:
+        """The teacher's first layers."""
+        return cls._named("bottom", num_student_layers, num_teacher_layers, lambda layer: layer)
+
+    @classmethod
+    def _named(cls, name: str, n: int, m: int, teacher_layer: Callable[[int], int]) -> LayerMap:
+        if n > m:
+            raise InputError(f"layer map {name!r}: the student has {n} layers, more than the teacher's {m}; give pairs.")
+        layers = [(layer, teacher_layer(layer)) for layer in range(1, n + 1)]
+        return cls(((0, 0), *layers, (n + 1, m + 1)), n, m)
+
+    @classmethod
+    def resolve(
+        cls, layer_map: LayerMap | str | Iterable[Iterable[int]], num_student_layers: int, num_teacher_layers: int
+    ) -> LayerMap:
+        """A map for these depths from a map, the name of one, or pairs.
+
+        Raises:
+            InputError: an unknown name, or a map made for other depths.
+        """
+        if isinstance(layer_map, str):
+            if layer_map not in NAMED_MAPS:
+                raise InputError(f"layer map {layer_map!r} is not known; one of {', '.join(NAMED_MAPS)}, or pairs, is.")
+            return NAMED_MAPS[layer_map](num_student_layers, num_teacher_layers)
+        if not isinstance(layer_map, LayerMap):
+            return cls.from_pairs(layer_map, num_student_layers, num_teacher_layers)
+        made_for = (layer_map.num_student_layers, layer_map.num_teacher_layers)
+        if made_for != (num_student_layers, num_teacher_layers):
+            raise InputError(
+                f"the layer map was made for {made_for[0]} student and {made_for[1]} teacher layers; the models have "
+                f"{num_student_layers} and {num_teacher_layers}."
+            )
+        return layer_map
+
+    def layer_pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of student layers 1..N."""
+        return tuple(pair for pair in self.pairs if 1 <= pair[0] <= self.num_student_layers)
+
+    def embedding_pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of the student's embedding output."""
+        return tuple(pair for pair in self.pairs if pair[0] == 0)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self.pairs)
+
+    def __str__(self) -> str:
+        notes = {0: "  embedding output", self.num_student_layers + 1: "  prediction"}
+        rows = [f"{student:>7}  {teacher:>7}{notes.get(student, '')}" for student, teacher in self.pairs]
+        return "\n".join(["student  teacher", *rows])
+
+
+NAMED_MAPS: dict[str, Callable[[int, int], LayerMap]] = {
+    "uniform": LayerMap.uniform,
+    "top": LayerMap.top,
+    "bottom": LayerMap.bottom,
+}
+
+
+def _as_pair(pair: Iterable[int]) -> tuple[int, int]:
+    numbers = tuple(pair)
+    if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
+        raise InputError(f"layer map: {numbers} is not a pair (student_layer, teacher_layer) of integers.")
+    return numbers[0], numbers[1]

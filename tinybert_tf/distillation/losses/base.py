@@ -1,0 +1,146 @@
+"""`DistillationLoss`: the base class of every loss, TinyBERT's and yours."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, ClassVar, Self
+
+from keras import ops, tree
+
+from tinybert_tf import features
+from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
+from tinybert_tf.errors import InputError
+
+LAYERS = ("mapped", "embedding", "all")
+
+
+class DistillationLoss:
+    """Compares one feature of the student with the same feature of the teacher.
+
+    A subclass names the `feature` and implements `call`:
+
+    - `feature`: a key of the models' output dict (`hidden_states`, `attention_scores`, `queries`, `keys`, `values`,
+      `pooled_output`, `last_hidden_state`, `logits`), or a tuple of keys: then `student` and `teacher` are dicts of them.
+    - `layers`: for a feature that exists layer by layer, which layers are compared. `mapped` (default): once for each pair
+      of the layer map's layers 1..N, summed. `embedding`: once, for the embedding outputs. `all`: once, with
+      `{layer: tensor}` of all layers.
+    - `projected`: whether the Distiller may bring the student's last axis to the teacher's width by a learned projection.
+    - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1 on
+      real tokens and 0 on padding. A `call` that also names `labels` gets them.
+
+    Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
+
+    Args:
+        weight: factor in the Distiller's sum; at least 0.
+        name: the name it is logged under; by default the class's, in snake case.
+
+    Raises:
+        InputError: no `feature`, a negative weight; when called, tensors of different shapes, a result that is not a scalar,
+            labels that are not there.
+
+    Example:
+        >>> class CosineLoss(DistillationLoss):
+        ...     feature = "pooled_output"
+        ...     def call(self, *, student, teacher, mask):
+        ...         similarity = ops.sum(ops.normalize(student) * ops.normalize(teacher), axis=-1)
+        ...         return 1.0 - ops.mean(similarity)
+        >>> CosineLoss().name
+        'cosine_loss'
+    """
+
+    feature: ClassVar[str | tuple[str, ...]]
+    layers: ClassVar[str] = "mapped"
+    projected: ClassVar[bool] = False
+
+    def __init__(self, weight: float = 1.0, name: str | None = None) -> None:
+        cls = type(self)
+        if not getattr(cls, "feature", None):
+            raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
+        if cls.layers not in LAYERS:
+            raise InputError(f"{cls.__name__}.layers is {cls.layers!r}; one of {', '.join(LAYERS)} is wanted.")
+        if not weight >= 0:
+            raise InputError(f"{cls.__name__}: weight={weight}; a number of at least 0 is wanted.")
+        self.weight = float(weight)
+        self.name = name or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features as a tuple, also where there is one."""
+        return (self.feature,) if isinstance(self.feature, str) else tuple(self.feature)
+
+    @property
+    def is_per_layer(self) -> bool:
+        """Whether the feature exists layer by layer."""
+        return all(features.is_per_layer(name) for name in self.feature_names)
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether `call` wants the labels."""
+        return "labels" in inspect.signature(self.call).parameters
+
+    def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+        """The loss of one pair, a scalar."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement `call`.")
+
+    def check_shapes(self, student: Any, teacher: Any) -> None:
+        """Refuse tensors that cannot be compared; by default, those of different shapes.
+
+        Raises:
+            InputError: the shapes differ.
+        """
+        if tree.map_structure(lambda tensor: _shape(tensor), student) != tree.map_structure(
+            lambda tensor: _shape(tensor), teacher
+        ):
+            raise InputError(
+                f"{self.name}: the student's {self.feature} has shape {_shape(student)}, the teacher's "
+                f"{_shape(teacher)}; they must be equal."
+            )
+
+    def __call__(self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None) -> Any:
+        """The unweighted loss, a float32 scalar; see the class."""
+        student, teacher = tree.map_structure(_float32, student), tree.map_structure(_float32, teacher)
+        if self.layers != "all":
+            self.check_shapes(student, teacher)
+        arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
+        if self.uses_labels:
+            arguments["labels"] = labels
+        value = self.call(**arguments)
+        if len(value.shape) != 0:
+            raise InputError(f"{type(self).__name__}.call returned shape {tuple(value.shape)}; a scalar is wanted.")
+        return ops.cast(value, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {"weight": self.weight, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The loss from its `get_config`."""
+        return cls(**config)
+
+
+def global_mean(total: Any, count: Any) -> Any:
+    """`total / count`, where both are summed over the batch of all replicas; 0 where there is nothing to count.
+
+    Under `tf.distribute` every replica sees its part of the batch, with a number of real tokens of its own. Each divides its
+    total by the whole batch's count, times the number of replicas: the strategy's mean over replicas is then exactly the
+    mean over the batch, as on one device.
+    """
+    count = sum_across_replicas(ops.cast(count, "float32"))
+    return total * float(num_replicas()) / ops.maximum(count, 1.0)
+
+
+def check_reduction(reduction: str, owner: object) -> str:
+    """Refuse a `reduction` that is neither `tokens` nor `paper`."""
+    if reduction not in ("tokens", "paper"):
+        raise InputError(f"{type(owner).__name__}: reduction={reduction!r}; 'tokens' or 'paper' is wanted.")
+    return reduction
+
+
+def _float32(tensor: Any) -> Any:
+    return ops.cast(tensor, "float32")
+
+
+def _shape(tensor: Any) -> Any:
+    return tree.map_structure(lambda leaf: tuple(leaf.shape), tensor)

@@ -1,0 +1,50 @@
+"""Learned projections from the student's width to the teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tinybert_tf.errors import InputError
+
+SHARING = ("shared", "per_layer")
+
+
+class Projections(keras.layers.Layer):
+    """Linear maps with bias that bring student features to the teacher's width, before a loss compares them.
+
+    They are the Distiller's: trained with the student, left behind with the Distiller. Keras's default initialisation
+    (Glorot uniform, zero bias).
+
+    Args:
+        widths: for each `(feature, student_layer)` to project, `(student_width, teacher_width)`.
+        sharing: `shared`: one map a feature, for the embedding output and all layers, as in the authors' code
+            (modeling.py, `fit_dense`). `per_layer`: one map for each of them, as in their second release.
+
+    Raises:
+        InputError: an unknown `sharing`.
+    """
+
+    def __init__(
+        self, widths: Mapping[tuple[str, int], tuple[int, int]], sharing: str = "shared", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if sharing not in SHARING:
+            raise InputError(f"projections={sharing!r} is not known; one of {', '.join(SHARING)} is.")
+        self.dense: dict[str, keras.layers.Dense] = {}
+        self._name_of: dict[tuple[str, int], str] = {}
+        for (feature, layer), (student_width, teacher_width) in widths.items():
+            name = feature if sharing == "shared" else f"{feature}_{layer}"
+            self._name_of[feature, layer] = name
+            if name not in self.dense:
+                dense = keras.layers.Dense(teacher_width, dtype=self.dtype_policy, name=name)
+                dense.build((None, student_width))
+                self.dense[name] = dense
+        self.built = True
+
+    def call(self, feature: Any, name: str, layer: int) -> Any:
+        """`(..., student_width)` to `(..., teacher_width)`; a feature that needs no projection passes."""
+        dense = self._name_of.get((name, layer))
+        return feature if dense is None else self.dense[dense](feature)

@@ -1,0 +1,90 @@
+"""The names in a model's output dict, and the numbers of its layers.
+
+Every model of this library, teacher or student, answers one call with one dict. Layer numbers are the same everywhere:
+0 is the embedding output, 1..N are the encoder layers, N+1 is the prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tinybert_tf.errors import InputError
+
+LAST_HIDDEN_STATE = "last_hidden_state"  # (batch, seq_len, hidden_size)
+POOLED_OUTPUT = "pooled_output"  # (batch, hidden_size)
+LOGITS = "logits"  # (batch, num_labels) or (batch, seq_len, vocab_size)
+
+HIDDEN_STATES = "hidden_states"  # {layer: (batch, seq_len, hidden_size)}, layers 0..N
+ATTENTION_SCORES = "attention_scores"  # {layer: (batch, heads, seq_len, seq_len)}, layers 1..N
+QUERIES = "queries"  # {layer: (batch, heads, seq_len, head_size)}, layers 1..N
+KEYS = "keys"
+VALUES = "values"
+
+# Which argument of a model's call asks for a feature. Features that are not here come with every call.
+REQUESTED_BY = {
+    HIDDEN_STATES: "output_hidden_states",
+    ATTENTION_SCORES: "output_attention_scores",
+    QUERIES: "output_queries_keys_values",
+    KEYS: "output_queries_keys_values",
+    VALUES: "output_queries_keys_values",
+}
+
+LayerRequest = bool | tuple[int, ...]
+
+
+def is_per_layer(feature: str) -> bool:
+    """Whether the output dict holds `{layer: tensor}` under this name, rather than one tensor."""
+    return feature in REQUESTED_BY
+
+
+def requested_layers(request: LayerRequest | Iterable[int], first: int, last: int, argument: str) -> tuple[int, ...]:
+    """The layer numbers an `output_*` argument asks for: all of `first..last`, none, or those given.
+
+    Raises:
+        InputError: a number outside `first..last`.
+    """
+    if isinstance(request, bool):
+        return tuple(range(first, last + 1)) if request else ()
+    layers = tuple(sorted(set(request)))
+    outside = [layer for layer in layers if not first <= layer <= last]
+    if outside:
+        raise InputError(f"`{argument}` asks for layer {outside[0]}; this model has layers {first} to {last}.")
+    return layers
+
+
+@dataclass(frozen=True)
+class FeatureRequest:
+    """The layers whose features one pass of an encoder hands out; everything else is not computed.
+
+    `last_layer` is the highest layer that is run; None runs them all and everything above them (pooler and head).
+    """
+
+    hidden_states: tuple[int, ...] = ()
+    attention_scores: tuple[int, ...] = ()
+    queries_keys_values: tuple[int, ...] = ()
+    last_layer: int | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        num_hidden_layers: int,
+        output_hidden_states: LayerRequest = False,
+        output_attention_scores: LayerRequest = False,
+        output_queries_keys_values: LayerRequest = False,
+        last_layer: int | None = None,
+    ) -> FeatureRequest:
+        """Check the `output_*` arguments of a call against a model of `num_hidden_layers` layers.
+
+        Raises:
+            InputError: a layer the model does not have, or one above `last_layer`.
+        """
+        top = num_hidden_layers
+        if last_layer is not None:
+            top = requested_layers((last_layer,), 0, num_hidden_layers, "last_layer")[0]
+        return cls(
+            hidden_states=requested_layers(output_hidden_states, 0, top, "output_hidden_states"),
+            attention_scores=requested_layers(output_attention_scores, 1, top, "output_attention_scores"),
+            queries_keys_values=requested_layers(output_queries_keys_values, 1, top, "output_queries_keys_values"),
+            last_layer=last_layer,
+        )

@@ -1,0 +1,70 @@
+"""Multi-head self-attention that can hand out its raw scores, queries, keys and values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+# Added to the float32 scores of padded columns; exp() of it is exactly 0.
+MASKED = -1e9
+
+
+class SelfAttention(keras.layers.Layer):
+    """Multi-head scaled dot-product self-attention (arXiv 1706.03762, section 3.2), projection included.
+
+    `call(hidden, mask_bias)` takes `(batch, seq_len, hidden_size)` and the additive float32 mask `(batch, 1, 1, seq_len)`,
+    0 on real tokens and `MASKED` on padding. It returns `(output, intermediates)`, where `intermediates` holds
+
+    - `scores`: `(batch, heads, seq_len, seq_len)`, QK^T / sqrt(head_size) before mask and softmax,
+    - `queries`, `keys`, `values`: `(batch, heads, seq_len, head_size)`.
+
+    All four are needed for the output, so handing them out costs nothing; who does not want them drops them.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_attention_heads: int, dropout: float, initializer_range: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.num_attention_heads = num_attention_heads
+        self.head_size = hidden_size // num_attention_heads
+
+        def dense(name: str) -> keras.layers.Dense:
+            initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            return keras.layers.Dense(hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+
+        self.query = dense("query")
+        self.key = dense("key")
+        self.value = dense("value")
+        self.output_projection = dense("output")
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the four projections."""
+        for dense in (self.query, self.key, self.value, self.output_projection):
+            dense.build((None, None, self.hidden_size))
+        self.built = True
+
+    def _split_heads(self, tensor: Any) -> Any:
+        batch, seq_len = ops.shape(tensor)[0], ops.shape(tensor)[1]
+        split = ops.reshape(tensor, (batch, seq_len, self.num_attention_heads, self.head_size))
+        return ops.transpose(split, (0, 2, 1, 3))  # (batch, heads, seq_len, head_size)
+
+    def call(self, hidden: Any, mask_bias: Any, training: bool | None = None) -> tuple[Any, dict[str, Any]]:
+        """Attend; see the class for shapes."""
+        queries = self._split_heads(self.query(hidden))
+        keys = self._split_heads(self.key(hidden))
+        values = self._split_heads(self.value(hidden))
+        # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
+        scaled = queries * (1.0 / math.sqrt(self.head_size))
+        scores = ops.matmul(scaled, ops.transpose(keys, (0, 1, 3, 2)))
+        # Softmax in float32: its sum over a long sequence does not fit bfloat16's eight bits.
+        probabilities = ops.softmax(ops.cast(scores, "float32") + mask_bias, axis=-1)
+        probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
+        context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
+        context = ops.reshape(context, ops.shape(hidden))
+        intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
+        return self.output_projection(context), intermediates

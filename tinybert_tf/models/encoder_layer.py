@@ -1,0 +1,85 @@
+"""One layer of BERT: self-attention and a feed-forward network, each added to its input and normalised."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tinybert_tf.models.attention import SelfAttention
+
+# BERT's own "gelu" is the exact one, with erf; "gelu_new" is the tanh approximation.
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "gelu": functools.partial(keras.activations.gelu, approximate=False),
+    "gelu_new": functools.partial(keras.activations.gelu, approximate=True),
+    "gelu_pytorch_tanh": functools.partial(keras.activations.gelu, approximate=True),
+    "relu": keras.activations.relu,
+    "silu": keras.activations.silu,
+    "swish": keras.activations.silu,
+    "tanh": keras.activations.tanh,
+}
+
+
+class EncoderLayer(keras.layers.Layer):
+    """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
+
+    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        intermediate_size: int,
+        hidden_act: str,
+        hidden_dropout: float,
+        attention_dropout: float,
+        layer_norm_eps: float,
+        initializer_range: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.intermediate_size = intermediate_size
+
+        def dense(units: int, name: str) -> keras.layers.Dense:
+            initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+
+        def layer_norm(name: str) -> keras.layers.LayerNormalization:
+            return keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name=name)
+
+        self.attention = SelfAttention(
+            hidden_size,
+            num_attention_heads,
+            attention_dropout,
+            initializer_range,
+            dtype=self.dtype_policy,
+            name="attention",
+        )
+        self.attention_layer_norm = layer_norm("attention_layer_norm")
+        self.intermediate = dense(intermediate_size, "intermediate")
+        self.activation = ACTIVATIONS[hidden_act]
+        self.output_projection = dense(hidden_size, "output")
+        self.output_layer_norm = layer_norm("output_layer_norm")
+        self.dropout = keras.layers.Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the weights."""
+        shape = (None, None, self.hidden_size)
+        self.attention.build(shape)
+        self.attention_layer_norm.build(shape)
+        self.intermediate.build(shape)
+        self.output_projection.build((None, None, self.intermediate_size))
+        self.output_layer_norm.build(shape)
+        self.built = True
+
+    def call(self, hidden: Any, mask_bias: Any, training: bool | None = None) -> tuple[Any, dict[str, Any]]:
+        """`(batch, seq_len, hidden_size)` in and out, and the attention's intermediates."""
+        attended, intermediates = self.attention(hidden, mask_bias, training=training)
+        hidden = self.attention_layer_norm(hidden + self.dropout(attended, training=training))
+        expanded = self.activation(self.intermediate(hidden))
+        projected = self.dropout(self.output_projection(expanded), training=training)
+        return self.output_layer_norm(hidden + projected), intermediates

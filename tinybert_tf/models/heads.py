@@ -1,0 +1,273 @@
+"""Task models: an encoder and a head, same call and same output dict as the encoder, plus `logits`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from tinybert_tf import features
+from tinybert_tf.checkpoints.name_tables import CLASSIFIER, MASKED_LM, TensorName
+from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder_layer import ACTIVATIONS
+from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
+
+
+class TaskModel(PretrainedModel):
+    """What the task models share: an encoder below, a head above.
+
+    A subclass builds its head's layers and implements `head(outputs, training)`, which gives the logits.
+    """
+
+    encoder_prefix = "bert."
+    add_pooler = True
+
+    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(encoder, EncoderConfig):
+            encoder = TransformerEncoder(encoder, add_pooler=self.add_pooler, dtype=self.dtype_policy, name="bert")
+        if self.add_pooler and encoder.pooler is None:
+            raise InputError(f"{type(self).__name__} needs an encoder with a pooler; this one has none.")
+        self.encoder = encoder
+        self.config = encoder.config
+
+    def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
+        """The logits, from the encoder's outputs."""
+        raise NotImplementedError
+
+    def call(
+        self,
+        inputs: Mapping[str, Any],
+        training: bool | None = None,
+        output_hidden_states: features.LayerRequest = False,
+        output_attention_scores: features.LayerRequest = False,
+        output_queries_keys_values: features.LayerRequest = False,
+        last_layer: int | None = None,
+    ) -> dict[str, Any]:
+        """The encoder's dict and `logits`; with `last_layer`, nothing above that layer. See `TransformerEncoder`."""
+        outputs = self.encoder(
+            inputs,
+            training=training,
+            output_hidden_states=output_hidden_states,
+            output_attention_scores=output_attention_scores,
+            output_queries_keys_values=output_queries_keys_values,
+            last_layer=last_layer,
+        )
+        if last_layer is None:
+            outputs[features.LOGITS] = self.head(outputs, training)
+        return outputs
+
+    def predict_step(self, data: Any) -> Any:
+        """`predict` gives `{"logits": ...}` alone: the other outputs' lengths differ from batch to batch."""
+        return {features.LOGITS: super().predict_step(data)[features.LOGITS]}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {
+            "encoder": dataclasses.asdict(self.config),
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """A new, randomly initialised model of the same shape."""
+        return cls(**{**config, "encoder": EncoderConfig(**config["encoder"])})
+
+    def variables_by_name(self) -> dict[str, Any]:
+        """The weights by path: the encoder's below the encoder, the head's below this model."""
+        below = self.encoder.variables_by_name()
+        in_encoder = {id(variable) for variable in below.values()}
+        head = (variable for variable in self.weights if id(variable) not in in_encoder)
+        return below | relative_paths(self, head)
+
+
+class SequenceClassifier(TaskModel):
+    """One label for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
+
+    `logits` is `(batch, num_labels)`.
+
+    Args:
+        encoder: an encoder with a pooler, or the config of a new one.
+        num_labels: number of classes.
+        id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
+        dropout: fraction in [0, 1) dropped from the pooled output; `hidden_dropout_prob` by default.
+
+    Raises:
+        InputError: fewer than one label, or another number of names than labels.
+
+    Example:
+        >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100), num_labels=2)
+        >>> model.id2label
+        {0: 'LABEL_0', 1: 'LABEL_1'}
+    """
+
+    architecture = "BertForSequenceClassification"
+
+    def __init__(
+        self,
+        encoder: TransformerEncoder | EncoderConfig,
+        num_labels: int = 2,
+        id2label: Mapping[int, str] | Sequence[str] | None = None,
+        dropout: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(encoder, **kwargs)
+        if num_labels < 1:
+            raise InputError(f"num_labels={num_labels}: at least 1 is wanted.")
+        self.num_labels = num_labels
+        self.id2label = _label_names(num_labels, id2label)
+        self.dropout = keras.layers.Dropout(
+            self.config.hidden_dropout_prob if dropout is None else dropout, dtype=self.dtype_policy, name="dropout"
+        )
+        self.classifier = keras.layers.Dense(
+            num_labels,
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=self.config.initializer_range),
+            dtype=self.dtype_policy,
+            name="classifier",
+        )
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the head's weights; the encoder has its own."""
+        self.classifier.build((None, self.config.hidden_size))
+        self.built = True
+
+    def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
+        """`(batch, num_labels)` from the pooled output."""
+        return self.classifier(self.dropout(outputs[features.POOLED_OUTPUT], training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {
+            **super().get_config(),
+            "num_labels": self.num_labels,
+            "id2label": list(self.id2label.values()),
+            "dropout": self.dropout.rate,
+        }
+
+    def directory_config(self) -> dict[str, Any]:
+        """The encoder's fields and the labels."""
+        return {
+            **super().directory_config(),
+            "id2label": {str(number): name for number, name in self.id2label.items()},
+            "label2id": {name: number for number, name in self.id2label.items()},
+            "classifier_dropout": self.dropout.rate,
+        }
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The encoder's table and the classifier."""
+        return self.encoder.tensor_names() + CLASSIFIER
+
+    @classmethod
+    def _from_directory(
+        cls,
+        config: EncoderConfig,
+        values: Mapping[str, Any],
+        tensors: TensorFiles,
+        num_labels: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        names = values.get("id2label")
+        if names is not None:
+            names = [str(name) for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+        elif "classifier.weight" in tensors:
+            names = [f"LABEL_{number}" for number in range(tensors.shape("classifier.weight")[0])]
+        if num_labels is None:
+            num_labels = len(names) if names is not None else 2
+        elif names is not None and len(names) != num_labels:
+            names = None
+        return cls(
+            config, num_labels=num_labels, id2label=names, dropout=values.get("classifier_dropout"), **kwargs
+        )
+
+
+class MaskedLM(TaskModel):
+    """A token for each position (`BertForMaskedLM`): dense, activation, LayerNorm, then the word embeddings as decoder.
+
+    `logits` is `(batch, seq_len, vocab_size)`. The decoder's matrix is the word embedding table itself, plus a bias.
+
+    Args:
+        encoder: an encoder, or the config of a new one. A pooler is neither needed nor saved.
+
+    Example:
+        >>> import numpy as np
+        >>> model = MaskedLM(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
+        >>> ids = np.array([[5, 6, 7]], dtype="int32")
+        >>> model({"input_ids": ids, "attention_mask": np.ones_like(ids)})["logits"].shape
+        TensorShape([1, 3, 100])
+    """
+
+    architecture = "BertForMaskedLM"
+    add_pooler = False
+
+    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(encoder, **kwargs)
+        self.transform = keras.layers.Dense(
+            self.config.hidden_size,
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=self.config.initializer_range),
+            dtype=self.dtype_policy,
+            name="transform",
+        )
+        self.activation = ACTIVATIONS[self.config.hidden_act]
+        self.transform_layer_norm = keras.layers.LayerNormalization(
+            epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name="transform_layer_norm"
+        )
+        self.decoder = TiedDecoder(self.config.vocab_size, dtype=self.dtype_policy, name="predictions")
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the head's weights; the encoder has its own."""
+        shape = (None, None, self.config.hidden_size)
+        self.transform.build(shape)
+        self.transform_layer_norm.build(shape)
+        self.decoder.build()
+        self.built = True
+
+    def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
+        """`(batch, seq_len, vocab_size)` from the last hidden state."""
+        hidden = self.activation(self.transform(outputs[features.LAST_HIDDEN_STATE]))
+        return self.decoder(self.transform_layer_norm(hidden), self.encoder.embeddings.word_embeddings.embeddings)
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The encoder's table and the masked-LM head."""
+        return self.encoder.tensor_names() + MASKED_LM
+
+    @classmethod
+    def _from_directory(
+        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
+    ) -> Self:
+        return cls(config, **kwargs)
+
+
+class TiedDecoder(keras.layers.Layer):
+    """Hidden states times the transposed embedding table, plus a bias of its own."""
+
+    def __init__(self, vocab_size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vocab_size = vocab_size
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the bias."""
+        self.bias = self.add_weight(shape=(self.vocab_size,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, hidden: Any, embeddings: Any) -> Any:
+        """`(batch, seq_len, hidden_size)` and `(vocab_size, hidden_size)` to `(batch, seq_len, vocab_size)`."""
+        table = ops.cast(embeddings, self.compute_dtype)
+        return ops.matmul(hidden, ops.transpose(table)) + self.bias
+
+
+def _label_names(num_labels: int, names: Mapping[int, str] | Sequence[str] | None) -> dict[int, str]:
+    if names is None:
+        return {number: f"LABEL_{number}" for number in range(num_labels)}
+    ordered = [names[number] for number in sorted(names)] if isinstance(names, Mapping) else list(names)
+    if len(ordered) != num_labels:
+        raise InputError(f"id2label has {len(ordered)} names for num_labels={num_labels}.")
+    return dict(enumerate(ordered))

@@ -1,0 +1,114 @@
+"""Loading and saving Hugging Face directories: what the encoder and every task model share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import keras
+
+from tinybert_tf.checkpoints.assign import LoadReport, assign_tensors, collect_tensors
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.ordered_fit import OrderedFit
+
+logger = logging.getLogger(__name__)
+
+MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
+
+
+class SavesPretrained(Protocol):
+    """A tokenizer, as far as `save_pretrained` needs one."""
+
+    def save_pretrained(self, directory: Any) -> Any:
+        """Write the tokenizer's files into `directory`."""
+
+
+def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[str, Any]:
+    """The variables by their path below `layer`, e.g. `layer_1/attention/query/kernel`."""
+    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}
+
+
+class PretrainedModel(OrderedFit):
+    """A Keras model that loads from and saves to a Hugging Face model directory.
+
+    A subclass names its Hugging Face `architecture` and the prefix its encoder's tensors have there, and implements
+    `variables_by_name`, `tensor_names` and `_from_directory`.
+    """
+
+    architecture: ClassVar[str]
+    encoder_prefix: ClassVar[str]
+
+    config: EncoderConfig
+    load_report: LoadReport | None = None
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Number of encoder layers, N."""
+        return self.config.num_hidden_layers
+
+    @property
+    def num_attention_heads(self) -> int:
+        """Number of attention heads in each layer."""
+        return self.config.num_attention_heads
+
+    def variables_by_name(self) -> dict[str, Any]:
+        """The weights by the names that the checkpoint name tables use."""
+        raise NotImplementedError
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The table from these names to the tensors' names in Hugging Face files."""
+        raise NotImplementedError
+
+    def directory_config(self) -> dict[str, Any]:
+        """What `save_pretrained` writes into `config.json`."""
+        return {**self.config.to_dict(), "architectures": [self.architecture]}
+
+    @classmethod
+    def _from_directory(
+        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
+    ) -> Self:
+        """An unloaded model for a directory's config (`values`: all of `config.json`) and tensors."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_pretrained(cls, dir_or_hub_id: str | Path, **kwargs: Any) -> Self:
+        """Load a Hugging Face directory, or download one from the Hub: `config.json` and safetensors, one file or sharded.
+
+        Encoder tensors may stand under `bert.` or no prefix and may have the TensorFlow era's `gamma`/`beta` names. Weights
+        that the files do not have (a new head) keep their random initialisation; they and tensors that were not used are
+        named in a log message and in `load_report`. A directory without tokenizer files loads as a model.
+
+        Args:
+            dir_or_hub_id: a directory, a run directory, or a Hub id.
+            **kwargs: `num_labels` where the model has labels; `dtype` and `name`, as in the constructor.
+
+        Raises:
+            InputError: no such directory, no or damaged weights, a missing encoder tensor, a wrong shape.
+        """
+        directory = resolve_directory(dir_or_hub_id, MODEL_FILES)
+        values = read_config(directory)
+        config = EncoderConfig.from_dict(values, source=str(directory / "config.json"))
+        tensors = TensorFiles.open(directory)
+        model = cls._from_directory(config, values, tensors, **kwargs)
+        model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors)
+        if model.load_report.missing:
+            logger.warning("%s: %s", directory, model.load_report)
+        elif model.load_report.unused:
+            logger.info("%s: %s", directory, model.load_report)
+        return model
+
+    def save_pretrained(self, directory: str | Path, tokenizer: SavesPretrained | None = None) -> None:
+        """Write `config.json`, `model.safetensors` (float32) and the tokenizer's files, if one is given.
+
+        The directory loads with `from_pretrained` here and with `transformers.AutoModel*` under PyTorch.
+        """
+        tensors = collect_tensors(self.variables_by_name(), self.tensor_names(), prefix=self.encoder_prefix)
+        write_directory(directory, self.directory_config(), tensors)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(directory)

@@ -1,0 +1,124 @@
+"""`Teacher`: a frozen model that only answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+from keras import ops, tree
+
+from tinybert_tf import features
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.heads import MaskedLM, SequenceClassifier, TaskModel
+from tinybert_tf.models.pretrained import PretrainedModel
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+TASK_MODELS: dict[str, type[TaskModel]] = {
+    "sequence_classification": SequenceClassifier,
+    "masked_lm": MaskedLM,
+}
+
+
+class Teacher(keras.Model):
+    """Any model of this library, or a bare encoder, frozen: called like it, always in inference mode.
+
+    Only the features asked for are computed, and with `last_layer` nothing above that layer. No gradient passes.
+
+    Args:
+        model: the model. It stops being trainable. In another precision it is copied, its weights cast once; the model
+            itself keeps its own.
+        precision: `float32`, `bfloat16` or `float16`: what the teacher is computed in and its weights are stored in.
+            `auto` is the compute dtype of the global Keras policy, which `tinybert_tf.setup_devices` chooses.
+
+    Raises:
+        InputError: an unknown precision.
+
+    Example:
+        >>> from tinybert_tf.models.config import EncoderConfig
+        >>> teacher = Teacher(SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100)))
+        >>> len(teacher.trainable_variables)
+        0
+    """
+
+    def __init__(self, model: PretrainedModel, precision: str = "auto", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if precision not in PRECISIONS:
+            raise InputError(f"teacher precision {precision!r} is not known; one of {', '.join(PRECISIONS)} is.")
+        if precision == "auto":
+            precision = keras.config.dtype_policy().compute_dtype
+        self.model = _in_precision(model, precision)
+        self.precision = precision
+        self.trainable = False
+        self.built = True
+
+    @classmethod
+    def from_pretrained(
+        cls, dir_or_hub_id: str | Path, task: str = "sequence_classification", precision: str = "auto"
+    ) -> Self:
+        """Load a fine-tuned model.
+
+        Raises:
+            InputError: an unknown task; a directory without that task's head (run `tinybert finetune` first); and as
+                `from_pretrained` of the models.
+        """
+        if task not in TASK_MODELS:
+            raise InputError(f"task {task!r} is not known; one of {', '.join(TASK_MODELS)} is.")
+        model = TASK_MODELS[task].from_pretrained(dir_or_hub_id, dtype="float32")
+        missing = model.load_report.missing if model.load_report is not None else ()
+        if missing:
+            raise InputError(
+                f"{dir_or_hub_id} has no {task} head ({missing[0]} is missing): it cannot teach. "
+                f"Fine-tune it first: tinybert finetune --model {dir_or_hub_id} ..."
+            )
+        return cls(model, precision=precision)
+
+    @property
+    def config(self) -> Any:
+        """The model's `EncoderConfig`."""
+        return self.model.config
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Number of encoder layers."""
+        return self.model.num_hidden_layers
+
+    @property
+    def num_attention_heads(self) -> int:
+        """Number of attention heads in each layer."""
+        return self.model.num_attention_heads
+
+    def call(
+        self,
+        inputs: Mapping[str, Any],
+        training: bool | None = None,
+        output_hidden_states: features.LayerRequest = False,
+        output_attention_scores: features.LayerRequest = False,
+        output_queries_keys_values: features.LayerRequest = False,
+        last_layer: int | None = None,
+    ) -> dict[str, Any]:
+        """The model's output dict; `training` is accepted, because Keras passes it, and never heeded."""
+        outputs = self.model(
+            inputs,
+            training=False,
+            output_hidden_states=output_hidden_states,
+            output_attention_scores=output_attention_scores,
+            output_queries_keys_values=output_queries_keys_values,
+            last_layer=last_layer,
+        )
+        return tree.map_structure(ops.stop_gradient, outputs)
+
+    def predict_step(self, data: Any) -> Any:
+        """As the model's: the logits alone, where it has any."""
+        return self.model.predict_step(data)
+
+
+def _in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
+    """The model itself where it already computes in `precision`, else a copy with its weights cast once."""
+    if model.dtype_policy.name == precision:
+        return model
+    copy = type(model).from_config({**model.get_config(), "dtype": precision})
+    for variable, original in zip(copy.weights, model.weights, strict=True):
+        variable.assign(original)
+    return copy
