@@ -1,3 +1,4 @@
+import itertools
 import warnings
 
 import keras
@@ -65,7 +66,7 @@ def make_model() -> Recorder:
 def test_every_row_comes_once_an_epoch(num_rows, group_by_length, seed):
     batches = make_batches(num_rows, seed=seed, group_by_length=group_by_length)
     rows = order(batches)
-    assert sorted(sum(rows, [])) == list(range(num_rows))
+    assert sorted(itertools.chain(*rows)) == list(range(num_rows))
     assert len(rows) == len(batches) == -(-num_rows // 8)
     assert sorted(map(len, rows))[1:] == [8] * (len(rows) - 1)
 
@@ -84,14 +85,14 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_the_order_does_not_change_between_releases():
     """Golden: a resumed run must meet the order it was interrupted in."""
-    assert order(make_batches(9, batch_size=4, seed=1, group_by_length=False)) == GOLDEN_ORDER
+    assert order(make_batches(9, batch_size=4, seed=1, group_by_length=False)) == [[7, 0, 1, 4], [2, 5, 8, 6], [3]]
 
 
 def test_without_a_seed_rows_come_in_file_order_every_epoch():
     batches = make_batches(seed=None)
-    assert sum(order(batches), []) == list(range(103))
+    assert list(itertools.chain(*order(batches))) == list(range(103))
     batches.epoch = 3
-    assert sum(order(batches), []) == list(range(103))
+    assert list(itertools.chain(*order(batches))) == list(range(103))
 
 
 def test_grouped_without_a_seed_is_longest_first():
@@ -144,12 +145,15 @@ def test_fit_resumes_at_the_epoch_it_is_set_to():
     assert model.seen == order(expected)
 
 
-@pytest.mark.parametrize("steps_per_epoch", [4, 13])
-def test_a_pass_in_several_keras_epochs_stays_one_pass(steps_per_epoch):
-    batches = make_batches(104)  # 13 steps
+@pytest.mark.parametrize(("steps_per_epoch", "epochs"), [(4, 3), (13, 2)])
+def test_a_pass_in_several_keras_epochs_stays_one_pass(steps_per_epoch, epochs):
+    batches, expected = make_batches(104), make_batches(104)  # 13 steps
     model = make_model()
-    model.fit(batches, steps_per_epoch=steps_per_epoch, epochs=12 // steps_per_epoch + 1, verbose=0)
-    assert model.seen[:12] == order(make_batches(104))[:12]
+    model.fit(batches, steps_per_epoch=steps_per_epoch, epochs=epochs, verbose=0)
+    passes = order(expected)
+    expected.epoch = 1
+    passes += order(expected)
+    assert model.seen == passes[: steps_per_epoch * epochs]
 
 
 def test_batches_may_agree_in_length_and_then_not():
@@ -189,6 +193,3 @@ def test_what_cannot_be_cut_into_batches():
         make_batches(seed=-1)
     with pytest.raises(InputError, match="2 labels for 3 rows"):
         Batches(make_tokens(3), np.zeros(2, np.int32))
-
-
-GOLDEN_ORDER = [[]]

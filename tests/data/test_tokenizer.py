@@ -159,8 +159,8 @@ def test_training_is_the_same_in_every_process(tokenizer):
 
 
 def test_training_says_what_is_too_little():
-    with pytest.raises(InputError, match=r"vocab_size=8 is too small .* at least 11"):
-        train_wordpiece(["abc"], vocab_size=8)  # 5 special tokens, a, b, c, ##b, ##c: and one over
+    with pytest.raises(InputError, match=r"vocab_size=8 is too small .* at least 10"):
+        train_wordpiece(["abc"], vocab_size=8)  # 5 special tokens, a, b, c, ##b, ##c
     with pytest.raises(InputError, match="without a single word"):
         train_wordpiece([" "], vocab_size=100)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from tinybert_tf.config.schema import SettingError
+from tinybert_tf.config.rules import SettingError
 
 
 class SectionBuilder:
@@ -26,7 +26,7 @@ class SectionBuilder:
         value = {} if value is None else value
         fields = {each.name: each for each in dataclasses.fields(cls)}
         if not isinstance(value, Mapping):
-            raise SettingError(key, f"{value!r} is not a section with keys of {', '.join(fields)}")
+            raise SettingError(key, f"{value!r} is not a section with the keys {', '.join(fields)}")
         for name in value:
             if name not in fields:
                 raise SettingError(_join(key, name), self._unknown(name, list(fields), key))

@@ -7,96 +7,18 @@ section's path and the file before it.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinybert_tf.errors import InputError
-
-
-class SettingError(InputError):
-    """A key whose value cannot be used: `key` (dotted, inside its section) and `problem` (found, and accepted)."""
-
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"{key}: {problem}")
-        self.key = key
-        self.problem = problem
-
-
-@dataclass(frozen=True)
-class _Rule:
-    accepted: str
-    holds: Callable[[Any], bool]
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _whole(at_least: int) -> _Rule:
-    return _Rule(
-        f"a whole number of at least {at_least}", lambda v: _number(v) and isinstance(v, int) and v >= at_least
-    )
-
-
-def _one_of(*choices: str) -> _Rule:
-    return _Rule(f"one of {', '.join(choices)}", lambda v: v in choices)
-
-
-_NOT_NEGATIVE = _Rule("a finite number of at least 0", lambda v: _number(v) and v >= 0)
-_PRECISION = _one_of("auto", "float32", "bfloat16", "float16")
-_PAIRS = _Rule(
-    "one of uniform, top, bottom, or a list of pairs [student layer, teacher layer] with numbers of at least 0",
-    lambda v: v in ("uniform", "top", "bottom") or (isinstance(v, tuple) and v != () and _layers(v)),
-)
-
-
-def _layers(pairs: tuple[Any, ...]) -> bool:
-    return all(len(pair) == 2 and all(_whole(0).holds(layer) for layer in pair) for pair in pairs)
-
-
-# A key of this name follows this rule in whatever section it stands, unless it is None (not set).
-_RULES: Mapping[str, _Rule] = {
-    "batch_size": _whole(1),
-    "epochs": _whole(1),
-    "hidden_size": _whole(1),
-    "init": _one_of("auto", "random", "layers"),
-    "intermediate_size": _whole(1),
-    "layer_map": _PAIRS,
-    "learning_rate": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
-    "max_length": _whole(8),
-    "max_steps": _whole(1),
-    "num_attention_heads": _whole(1),
-    "num_hidden_layers": _whole(1),
-    "precision": _PRECISION,
-    "projections": _one_of("shared", "per_layer"),
-    "seed": _whole(0),
-    "task": _Rule("a task of this release: sequence_classification", lambda v: v == "sequence_classification"),
-    "text": _Rule("one column name or two", lambda v: isinstance(v, tuple) and len(v) in (1, 2) and all(v)),
-    "warmup_fraction": _Rule("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
-    "weight": _NOT_NEGATIVE,
-    "weight_decay": _NOT_NEGATIVE,
-}
+from tinybert_tf.config.rules import CheckedSection, SettingError
 
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-class _Checked:
-    """A section that checks its values by `_RULES` when it is made; text is never empty."""
-
-    def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            value, rule = getattr(self, each.name), _RULES.get(each.name)
-            if value == "":
-                raise SettingError(each.name, "is empty, some text is wanted")
-            if value is not None and rule is not None and not rule.holds(value):
-                raise SettingError(each.name, f"{value!r} is not {rule.accepted}")
-
-
 @dataclass(frozen=True)
-class Data(_Checked):
+class Data(CheckedSection):
     """The examples: files and columns.
 
     `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
@@ -112,14 +34,14 @@ class Data(_Checked):
 
 
 @dataclass(frozen=True)
-class ModelSection(_Checked):
+class ModelSection(CheckedSection):
     """The model to fine-tune: `dir` is a model directory, a run directory or a Hub id."""
 
     dir: str
 
 
 @dataclass(frozen=True)
-class TeacherSection(_Checked):
+class TeacherSection(CheckedSection):
     """The teacher: `dir` is a model directory, a run directory or a Hub id; `precision` is the one it computes in."""
 
     dir: str
@@ -127,7 +49,7 @@ class TeacherSection(_Checked):
 
 
 @dataclass(frozen=True)
-class StudentSection(_Checked):
+class StudentSection(CheckedSection):
     """The student: a preset's sizes or a directory's weights (not both), how it starts, and sizes that replace theirs.
 
     `init`: `layers` copies layers of the teacher, `random` does not, `auto` decides by the widths.
@@ -150,7 +72,7 @@ class StudentSection(_Checked):
 
 
 @dataclass(frozen=True)
-class Train(_Checked):
+class Train(CheckedSection):
     """How to train.
 
     `max_steps`: optimizer steps after which a stage ends early. `learning_rate`: at its peak. `warmup_fraction`:
@@ -168,7 +90,7 @@ class Train(_Checked):
 
 
 @dataclass(frozen=True)
-class LossSection(_Checked):
+class LossSection(CheckedSection):
     """A loss by name, its weight in the total, and its own options.
 
     In YAML it is a name, or a mapping of `name`, `weight` and the options.
@@ -194,7 +116,7 @@ class LossSection(_Checked):
 
 
 @dataclass(frozen=True)
-class Stage(_Checked):
+class Stage(CheckedSection):
     """One stage of a distillation: its losses, its layer map, and what it overrides in `train`.
 
     `layer_map`: `uniform`, `top`, `bottom` or pairs (student layer, teacher layer). `projections`: between unequal
@@ -235,7 +157,7 @@ def _tinybert_stages() -> tuple[Stage, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(_Checked):
+class DistillConfig(CheckedSection):
     """A distillation: from a teacher to a student, in stages.
 
     `out`: the run directory. `baseline`: also train the same student on hard labels only. `allow_weak_teacher`: go on
@@ -265,7 +187,7 @@ class DistillConfig(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(_Checked):
+class FinetuneConfig(CheckedSection):
     """A fine-tuning: a model, the examples, how to train, and the run directory `out`."""
 
     model: ModelSection

@@ -73,6 +73,8 @@ class TextDataset:
         Raises:
             InputError: there are none, they are not of one kind, one is empty, or the counts differ.
         """
+        if isinstance(texts, str):
+            raise InputError("texts is a str; a list of texts is accepted")
         return cls._checked(list(texts), None if labels is None else list(labels), "texts")
 
     @classmethod
@@ -105,22 +107,21 @@ class TextDataset:
             raise InputError(f"{source}: there are none; at least one text is accepted")
         if labels is not None and len(labels) != len(texts):
             raise InputError(f"{len(labels)} labels for {len(texts)} texts: one label for each text is accepted")
-        accepted = "a text" if isinstance(texts[0], str) else "a pair of texts"
-        pairs = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        for row, parts in enumerate(pairs):
-            if len(parts) != len(pairs[0]) or len(parts) > 2:
-                raise InputError(f"{source}[{row}] is not like {source}[0]; {accepted} is accepted in every row")
-            if not all(isinstance(part, str) and part.strip() for part in parts):
-                raise InputError(f"{source}[{row}] is {texts[row]!r}; {accepted} that is not empty is accepted")
+        for row, text in enumerate(texts):
+            parts = _parts(text)
+            if not (len(parts) in (1, 2) and all(isinstance(part, str) and part.strip() for part in parts)):
+                raise InputError(f"{source}[{row}] is {text!r}; a text or a pair of texts, not empty, is accepted")
+            if len(parts) != len(_parts(texts[0])):
+                raise InputError(f"{source}[{row}] is not like {source}[0]; texts or pairs of texts are accepted")
         for row, label in enumerate(labels or []):
             is_integer = isinstance(label, int | np.integer) and not isinstance(label, bool)
             if not (is_integer or (isinstance(label, str) and label.strip())):
                 raise InputError(f"{source}[{row}] has label {label!r}; a string or an integer is accepted")
         return cls(
-            _join([list(column) for column in zip(*pairs, strict=True)]),
+            _join([list(column) for column in zip(*map(_parts, texts), strict=True)]),
             None if labels is None else list(map(str, labels)),
             source,
-            list(range(len(pairs))),
+            list(range(len(texts))),
             "{source}[{row}]",
             declared_names,
         )
@@ -204,6 +205,10 @@ def _text_columns(text: str | Sequence[str], available: Callable[[], list[str]])
     if len(columns) not in (1, 2):
         raise InputError(f"text={text!r} names {len(columns)} columns; one column, or two for pairs, are accepted")
     return columns
+
+
+def _parts(text: Any) -> tuple[Any, ...]:
+    return tuple(text) if isinstance(text, list | tuple) else (text,)
 
 
 def _join(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:

@@ -18,10 +18,9 @@ from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.distillation.replicas import num_replicas
 from tinybert_tf.errors import InputError
-from tinybert_tf.ordered_fit import OrderedFit
 
 
-class Distiller(OrderedFit):
+class Distiller(keras.Model):
     """Trains a student on the weighted sum of losses between its features and its teacher's.
 
     A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work as for any

@@ -27,7 +27,8 @@ class SelfAttention(keras.layers.Layer):
     def __init__(
         self, hidden_size: int, num_attention_heads: int, dropout: float, initializer_range: float, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # No autocast: the mask stays float32. The sub-layers cast what they compute with.
+        super().__init__(autocast=False, **kwargs)
         self.hidden_size = hidden_size
         self.num_attention_heads = num_attention_heads
         self.head_size = hidden_size // num_attention_heads

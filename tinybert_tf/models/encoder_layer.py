@@ -40,7 +40,8 @@ class EncoderLayer(keras.layers.Layer):
         initializer_range: float,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # No autocast: the mask stays float32. The sub-layers cast what they compute with.
+        super().__init__(autocast=False, **kwargs)
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
 

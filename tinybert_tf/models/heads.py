@@ -22,7 +22,8 @@ from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
 class TaskModel(PretrainedModel):
     """What the task models share: an encoder below, a head above.
 
-    A subclass builds its head's layers and implements `head(outputs, training)`, which gives the logits.
+    A subclass builds its head's layers and implements `head(outputs, training)`, which gives the logits. Trained as any
+    Keras model, `compile` and `fit`; losses and metrics see the logits, and without a `loss` it is the cross-entropy.
     """
 
     encoder_prefix = "bert."
@@ -62,6 +63,22 @@ class TaskModel(PretrainedModel):
         if last_layer is None:
             outputs[features.LOGITS] = self.head(outputs, training)
         return outputs
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.compile`; without a `loss`, cross-entropy of the logits with integer labels (-100: no label)."""
+        if loss is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The compiled loss, on the logits."""
+        return super().compute_loss(x, y, y_pred[features.LOGITS], sample_weight, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The compiled metrics, on the logits."""
+        return super().compute_metrics(x, y, y_pred[features.LOGITS], sample_weight)
 
     def predict_step(self, data: Any) -> Any:
         """`predict` gives `{"logits": ...}` alone: the other outputs' lengths differ from batch to batch."""

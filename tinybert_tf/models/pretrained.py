@@ -15,7 +15,6 @@ from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.ordered_fit import OrderedFit
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[
     return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}
 
 
-class PretrainedModel(OrderedFit):
+class PretrainedModel(keras.Model):
     """A Keras model that loads from and saves to a Hugging Face model directory.
 
     A subclass names its Hugging Face `architecture` and the prefix its encoder's tensors have there, and implements
@@ -109,6 +108,6 @@ class PretrainedModel(OrderedFit):
         The directory loads with `from_pretrained` here and with `transformers.AutoModel*` under PyTorch.
         """
         tensors = collect_tensors(self.variables_by_name(), self.tensor_names(), prefix=self.encoder_prefix)
-        write_directory(directory, self.directory_config(), tensors)
+        write_directory(Path(directory), self.directory_config(), tensors)
         if tokenizer is not None:
             tokenizer.save_pretrained(directory)

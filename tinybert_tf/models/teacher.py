@@ -48,7 +48,7 @@ class Teacher(keras.Model):
             raise InputError(f"teacher precision {precision!r} is not known; one of {', '.join(PRECISIONS)} is.")
         if precision == "auto":
             precision = keras.config.dtype_policy().compute_dtype
-        self.model = _in_precision(model, precision)
+        self.model = in_precision(model, precision)
         self.precision = precision
         self.trainable = False
         self.built = True
@@ -114,8 +114,8 @@ class Teacher(keras.Model):
         return self.model.predict_step(data)
 
 
-def _in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
-    """The model itself where it already computes in `precision`, else a copy with its weights cast once."""
+def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
+    """The model itself where it already computes and stores its weights in `precision`, else a copy with its weights cast."""
     if model.dtype_policy.name == precision:
         return model
     copy = type(model).from_config({**model.get_config(), "dtype": precision})

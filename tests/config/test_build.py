@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tinybert_tf.config.build import SectionBuilder
+from tinybert_tf.config.rules import CheckedSection, SettingError
+
+
+@dataclass(frozen=True)
+class Inner(CheckedSection):
+    needed: int
+    epochs: int = 1
+
+
+@dataclass(frozen=True)
+class Outer(CheckedSection):
+    inner: Inner
+    items: tuple[Inner, ...] = ()
+    pair: tuple[int, float] = (1, 2.0)
+    names: tuple[str, ...] = ()
+    either: str | tuple[int, ...] = "a"
+    flag: bool = False
+    maybe: float | None = 1.0
+
+
+def test_every_type_of_value() -> None:
+    plain = {
+        "inner": {"needed": "3"},
+        "items": [{"needed": 1}, {"needed": 2, "epochs": 4}],
+        "pair": [5, 6],
+        "names": "a, b",
+        "either": [1, 2],
+        "flag": "true",
+        "maybe": None,
+    }
+    section = SectionBuilder(Outer).section(Outer, plain, "")
+    assert section == Outer(Inner(3), (Inner(1), Inner(2, 4)), (5, 6.0), ("a", "b"), (1, 2), True, None)
+    assert type(section.pair[1]) is float
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ({"inner": {"needed": 1, "epochs": 0}}, "inner.epochs: 0 is not a whole number of at least 1"),
+        ({"inner": {"needed": [1]}}, "inner.needed: [1] is not an integer"),
+        ({"inner": [1]}, "inner: [1] is not a section with the keys needed, epochs"),
+        ({"items": {"needed": 1}}, "items: {'needed': 1} is not a list"),
+        ({"items": [{"needed": 1}, {"need": 1}]}, "items.1.need: unknown key, did you mean items.1.needed?"),
+        ({"pair": [1]}, "pair: [1] is not a list of 2"),
+        ({"pair": [1, True]}, "pair.1: True is not a number"),
+        ({"either": 3}, "either: 3 is not text, write it in quotes"),
+        ({"flag": "on"}, "flag: 'on' is not true or false"),
+        ({"epochs": 3}, "epochs: unknown key, did you mean inner.epochs?"),
+        ({"zzz": 3}, "zzz: unknown key, accepted are inner, items, pair, names, either, flag, maybe"),
+    ],
+)
+def test_the_path_leads_to_the_value(plain: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        SectionBuilder(Outer).section(Outer, plain, "")
+    assert str(caught.value) == message
+
+
+def test_missing_keys_gather() -> None:
+    builder = SectionBuilder(Outer)
+    assert builder.section(Outer, {"items": [{"needed": 1}, {}, {"needed": None}]}, "") is None
+    assert builder.missing == ["inner.needed", "items.1.needed", "items.2.needed"]

@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinybert_tf.config.load import MissingKeysError, dump_config, load_config
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    FinetuneConfig,
+    LossSection,
+    ModelSection,
+    Stage,
+    StudentSection,
+    TeacherSection,
+    Train,
+)
+from tinybert_tf.errors import InputError
+
+NEEDED = """
+teacher: {dir: bert}
+data: {train: train.tsv, dev: dev.tsv, text: sentence, label: label}
+out: runs/one
+"""
+
+STAGES = """
+stages:
+  - name: first
+    losses: [embedding, {name: attention, weight: 0.5, reduction: paper}]
+    layer_map: [[0, 0], [1, 3]]
+    epochs: 9
+    learning_rate: 1e-4
+  - name: second
+    losses: [prediction]
+    epochs: 8
+"""
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def _error(tmp_path: Path, text: str, flags: dict[str, Any] | None = None, settings: tuple[str, ...] = ()) -> str:
+    """The one line that loading ends with, without the directory of the file."""
+    with pytest.raises(InputError) as caught:
+        load_config(DistillConfig, _write(tmp_path, text), flags or {}, settings)
+    message = str(caught.value).replace(f"{tmp_path}/", "")
+    assert "\n" not in message
+    return message
+
+
+def test_a_full_file(tmp_path: Path) -> None:
+    text = f"{NEEDED}{STAGES}train: {{learning_rate: 3e-5, max_steps: null}}\nstudent:\nbaseline: true\n"
+    assert load_config(DistillConfig, _write(tmp_path, text)) == DistillConfig(
+        teacher=TeacherSection("bert"),
+        student=StudentSection(),
+        data=Data("train.tsv", "dev.tsv", ("sentence",), "label"),
+        train=Train(learning_rate=3e-5),
+        stages=(
+            Stage(
+                "first",
+                (LossSection("embedding"), LossSection("attention", 0.5, {"reduction": "paper"})),
+                layer_map=((0, 0), (1, 3)),
+                epochs=9,
+                learning_rate=1e-4,
+            ),
+            Stage("second", (LossSection("prediction"),), epochs=8),
+        ),
+        out="runs/one",
+        baseline=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"), [("a", ("a",)), ("'a, b'", ("a", "b")), ("[a]", ("a",)), ("['a, b', c]", ("a, b", "c"))]
+)
+def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> None:
+    config = load_config(DistillConfig, _write(tmp_path, NEEDED.replace("text: sentence", f"text: {text}")))
+    assert config.data.text == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {batch_size: many}", "run.yaml: train.batch_size: 'many' is not an integer"),
+        ("train: {batch_size: 2.0}", "run.yaml: train.batch_size: 2.0 is not an integer"),
+        ("train: {batch_size: true}", "run.yaml: train.batch_size: True is not an integer"),
+        ("train: {epochs: }", "run.yaml: train.epochs: null is not an integer"),
+        ("train: {epochs: 0}", "run.yaml: train.epochs: 0 is not a whole number of at least 1"),
+        ("train: {learning_rate: fast}", "run.yaml: train.learning_rate: 'fast' is not a number"),
+        ("train: {learning_rate: .nan}", "run.yaml: train.learning_rate: nan is not a finite number above 0"),
+        ("train: {learning_rate: [1]}", "run.yaml: train.learning_rate: [1] is not a number"),
+        ("train: {weight_decay: %s}" % ("9" * 400), f"run.yaml: train.weight_decay: {'9' * 400} is not a number"),
+        ("train: {precision: 16}", "run.yaml: train.precision: 16 is not text, write it in quotes"),
+        ("train: 3", "run.yaml: train: 3 is not a section with the keys epochs, max_steps, batch_size, "),
+        ("baseline: on", "run.yaml: baseline: 'on' is not true or false"),
+        ("baseline: 1", "run.yaml: baseline: 1 is not true or false"),
+        ("stages: intermediate", "run.yaml: stages: 'intermediate' is not a list"),
+        ("stages: [a]", "run.yaml: stages.0: 'a' is not a section with the keys name, losses, layer_map, "),
+        ("stages: [{name: a, losses: [3]}]", "run.yaml: stages.0.losses.0: 3 is not a section with the keys name, "),
+        (
+            "stages: [{name: a, losses: [{name: b, weight: x}]}]",
+            "run.yaml: stages.0.losses.0.weight: 'x' is not a number",
+        ),
+        (
+            "stages: [{name: a, losses: [b], layer_map: [[1, 2, 3]]}]",
+            "run.yaml: stages.0.layer_map.0: [1, 2, 3] is not a list of 2",
+        ),
+        (
+            "stages: [{name: a, losses: [b], layer_map: [[0, x]]}]",
+            "run.yaml: stages.0.layer_map.0.1: 'x' is not an integer",
+        ),
+        (
+            "stages: [{name: a, losses: [b]}, {name: a, losses: [b]}]",
+            "run.yaml: stages.1.name: 'a' names an earlier stage too, another name is wanted",
+        ),
+        ("student: {preset: a, dir: b}", "run.yaml: student.dir: 'b' is given beside preset 'a', "),
+        ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key, did you mean train.batch_size?"),
+        ("batch_size: 3", "run.yaml: batch_size: unknown key, did you mean train.batch_size?"),
+        ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key, did you mean data.max_length?"),
+        ("xyz: 3", "run.yaml: xyz: unknown key, accepted are teacher, student, data, train, stages, out, task, "),
+        ("<<: {out: a}", "run.yaml: <<: unknown key, accepted are "),
+        ("out: again", "run.yaml, line 5: the key 'out' is there twice"),
+        ("task: regression", "run.yaml: task: 'regression' is not a task of this release: sequence_classification"),
+    ],
+)
+def test_bad_values(text: str, message: str, tmp_path: Path) -> None:
+    assert _error(tmp_path, NEEDED + text).startswith(message)
+
+
+def test_all_missing_keys_in_one_message(tmp_path: Path) -> None:
+    text = "data: {train: a, text: b}\nout:\nstages: [{name: a}, {losses: [b]}]\n"
+    with pytest.raises(MissingKeysError) as caught:
+        load_config(DistillConfig, _write(tmp_path, text))
+    keys = ("teacher.dir", "data.dev", "data.label", "stages.0.losses", "stages.1.name", "out")
+    assert caught.value.keys == keys
+    assert str(caught.value) == f"{tmp_path}/run.yaml: missing keys: {', '.join(keys)}"
+
+
+def test_missing_keys_without_a_file() -> None:
+    with pytest.raises(
+        InputError, match=r"^missing keys: model\.dir, data\.train, data\.dev, data\.text, data\.label$"
+    ):
+        load_config(FinetuneConfig, None, {"out": "run"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "run.yaml: is empty, a YAML mapping of configuration keys is wanted"),
+        (b"# nothing\n", "run.yaml: is empty, a YAML mapping"),
+        (b"- a\n", "run.yaml: holds a list, a YAML mapping"),
+        (b"\x80\x81\xff", "run.yaml: not a text file in UTF-8"),
+        (b"PK\x03\x04\x00\x00", "run.yaml: not YAML ("),
+        (b"a: {", "run.yaml, line 1: "),
+    ],
+)
+def test_bad_files(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_config(DistillConfig, path)
+    assert str(caught.value).startswith(f"{tmp_path}/{message}")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.yaml: cannot be read \(No such file or directory\)"):
+        load_config(DistillConfig, tmp_path / "none.yaml")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        load_config(DistillConfig, tmp_path)
+
+
+def test_flags_alone() -> None:
+    flags = {
+        "model.dir": Path("bert"),
+        "data.train": "a",
+        "data.dev": "b",
+        "data.text": "s1,s2",
+        "data.label": "1",
+        "out": "run",
+        "train.epochs": 2,
+        "train.batch_size": "16",
+        "train.learning_rate": "1e-4",
+    }
+    assert load_config(FinetuneConfig, None, flags) == FinetuneConfig(
+        model=ModelSection("bert"),
+        data=Data("a", "b", ("s1", "s2"), "1"),
+        train=Train(epochs=2, batch_size=16, learning_rate=1e-4),
+        out="run",
+    )
+
+
+def test_flags_win_over_the_file_and_its_stages_and_set_wins_over_flags(tmp_path: Path) -> None:
+    path = _write(tmp_path, NEEDED + STAGES + "train: {epochs: 7, seed: 4}\n")
+    flags = {"train.epochs": 2, "out": "elsewhere"}
+    config = load_config(DistillConfig, path, flags, ["stages.1.epochs=5", "out=third"])
+    assert config.out == "third"
+    assert config.train == Train(epochs=2, seed=4)
+    assert [stage.epochs for stage in config.stages] == [None, 5]
+    assert [stage.resolved(config.train).epochs for stage in config.stages] == [2, 5]
+    assert config.stages[0].learning_rate == 1e-4
+
+
+def test_set_alone_leaves_the_stages_as_they_are(tmp_path: Path) -> None:
+    config = load_config(DistillConfig, _write(tmp_path, NEEDED + STAGES), {}, ["train.epochs=2"])
+    assert [stage.resolved(config.train).epochs for stage in config.stages] == [9, 8]
+
+
+def test_none_takes_a_value_away(tmp_path: Path) -> None:
+    path = _write(tmp_path, NEEDED + "student: {preset: bert-tiny}\n")
+    config = load_config(DistillConfig, path, {"student.preset": None, "student.dir": "mine"})
+    assert config.student == StudentSection(dir="mine")
+
+
+def test_settings_are_yaml(tmp_path: Path) -> None:
+    settings = [
+        "train.learning_rate=1e-3",
+        "train.max_steps=null",
+        "baseline=true",
+        "data.text=[a, b]",
+        "stages.0.layer_map=[[1, 2]]",
+        "stages.0.losses.0.weight=2",
+        "stages.0.losses.1.reduction=tokens",
+        "out=a=b",
+    ]
+    config = load_config(DistillConfig, _write(tmp_path, NEEDED + STAGES), {"train.max_steps": 3}, settings)
+    assert config.train == Train(learning_rate=1e-3)
+    assert (config.baseline, config.data.text, config.out) == (True, ("a", "b"), "a=b")
+    assert config.stages[0].layer_map == ((1, 2),)
+    assert config.stages[0].losses == (
+        LossSection("embedding", 2.0),
+        LossSection("attention", 0.5, {"reduction": "tokens"}),
+    )
+
+
+def test_settings_reach_the_default_stages(tmp_path: Path) -> None:
+    config = load_config(
+        DistillConfig, _write(tmp_path, NEEDED), {}, ["stages.1.epochs=4", "stages.0.losses.2.weight=3"]
+    )
+    assert [stage.epochs for stage in config.stages] == [None, 4]
+    assert config.stages[0].losses[2] == LossSection("hidden_state", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("train.epochs", "--set 'train.epochs': key=value is wanted, such as train.epochs=3"),
+        ("=3", "--set '=3': key=value is wanted, such as train.epochs=3"),
+        ("train.epoch=3", "--set train.epoch: unknown key, did you mean train.epochs?"),
+        ("trian.epochs=3", "--set trian: unknown key, did you mean train?"),
+        ("train.epochs=many", "--set train.epochs: 'many' is not an integer"),
+        ("train.epochs=0", "--set train.epochs: 0 is not a whole number of at least 1"),
+        ("train={epochs: 0}", "--set train.epochs: 0 is not a whole number of at least 1"),
+        ("train.epochs.x=1", "--set train.epochs.x: 'x' is looked for in 3, which has no keys"),
+        ("stages.2.epochs=1", "--set stages.2.epochs: there is no item '2', the list has 2, numbered from 0"),
+        ("stages.a.epochs=1", "--set stages.a.epochs: there is no item 'a', the list has 2, numbered from 0"),
+        ("stages.0.losses=[", "--set stages.0.losses, line 1: "),
+    ],
+)
+def test_bad_settings(setting: str, message: str, tmp_path: Path) -> None:
+    found = _error(tmp_path, NEEDED + STAGES + "train: {epochs: 3}\n", settings=(setting,))
+    assert found.startswith(message)
+
+
+def test_a_bad_flag_does_not_blame_the_file(tmp_path: Path) -> None:
+    text = NEEDED + "train: {epochs: 3}\n"
+    assert _error(tmp_path, text, {"train.epochs": "x"}) == "train.epochs: 'x' is not an integer"
+    assert _error(tmp_path, text + "baseline: x\n", {"train.epochs": 1}).startswith("run.yaml: baseline: ")
+
+
+@pytest.mark.parametrize(
+    "extra", ["", STAGES, STAGES + "student: {dir: a, hidden_size: 8}\ntask: sequence_classification"]
+)
+def test_round_trip(extra: str, tmp_path: Path) -> None:
+    config = load_config(DistillConfig, _write(tmp_path, NEEDED + extra), {"data.text": ["a, b", "1e-4"]})
+    text = dump_config(config)
+    assert load_config(DistillConfig, _write(tmp_path, text)) == config
+    assert "null" not in text
+
+
+def test_a_dump_is_readable(tmp_path: Path) -> None:
+    config = load_config(DistillConfig, _write(tmp_path, NEEDED + STAGES))
+    lines = dump_config(config).splitlines()
+    assert lines[0] == "teacher: {dir: bert, precision: auto}"
+    stages = lines.index("stages:")
+    assert lines[stages : stages + 12] == [
+        "stages:",
+        "- name: first",
+        "  losses:",
+        "  - {name: embedding, weight: 1.0}",
+        "  - {name: attention, weight: 0.5, reduction: paper}",
+        "  layer_map:",
+        "  - [0, 0]",
+        "  - [1, 3]",
+        "  projections: shared",
+        "  epochs: 9",
+        "  learning_rate: 0.0001",
+        "- name: second",
+    ]
+
+
+def test_the_given_mappings_are_left_alone(tmp_path: Path) -> None:
+    flags = {"train": {"epochs": 2}}
+    load_config(DistillConfig, _write(tmp_path, NEEDED), flags, ["train.epochs=5"])
+    assert flags == {"train": {"epochs": 2}}

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    FinetuneConfig,
+    LossSection,
+    ModelSection,
+    Stage,
+    StudentSection,
+    TeacherSection,
+    Train,
+)
+from tinybert_tf.errors import InputError
+
+DATA = Data(train="train.tsv", dev="dev.tsv", text=("sentence",), label="label")
+LOSSES = (LossSection("attention"),)
+
+
+@pytest.mark.parametrize(
+    ("cls", "key", "value", "accepted"),
+    [
+        (Train, "epochs", 0, "a whole number of at least 1"),
+        (Train, "epochs", 1.5, "a whole number of at least 1"),
+        (Train, "epochs", True, "a whole number of at least 1"),
+        (Train, "max_steps", 0, "a whole number of at least 1"),
+        (Train, "batch_size", 0, "a whole number of at least 1"),
+        (Train, "learning_rate", 0.0, "a finite number above 0"),
+        (Train, "learning_rate", -1.0, "a finite number above 0"),
+        (Train, "learning_rate", math.nan, "a finite number above 0"),
+        (Train, "learning_rate", math.inf, "a finite number above 0"),
+        (Train, "warmup_fraction", 1.0, "a number of at least 0 and below 1"),
+        (Train, "warmup_fraction", -0.1, "a number of at least 0 and below 1"),
+        (Train, "warmup_fraction", math.nan, "a number of at least 0 and below 1"),
+        (Train, "weight_decay", -0.1, "a finite number of at least 0"),
+        (Train, "seed", -1, "a whole number of at least 0"),
+        (Train, "precision", "fp16", "one of auto, float32, bfloat16, float16"),
+        (StudentSection, "init", "copy", "one of auto, random, layers"),
+        (StudentSection, "num_hidden_layers", 0, "a whole number of at least 1"),
+        (StudentSection, "hidden_size", -8, "a whole number of at least 1"),
+    ],
+)
+def test_what_is_refused(cls: type, key: str, value: Any, accepted: str) -> None:
+    with pytest.raises(InputError) as caught:
+        cls(**{key: value})
+    assert str(caught.value) == f"{key}: {value!r} is not {accepted}"
+
+
+def test_the_limits_are_accepted() -> None:
+    Train(epochs=1, max_steps=1, batch_size=1, learning_rate=1e-30, warmup_fraction=0.0, weight_decay=0.0, seed=0)
+    dataclasses.replace(DATA, max_length=8, text=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("max_length", 7, "max_length: 7 is not a whole number of at least 8"),
+        ("text", (), "text: () is not one column name or two"),
+        ("text", ("a", "b", "c"), "text: ('a', 'b', 'c') is not one column name or two"),
+        ("text", ("a", ""), "text: ('a', '') is not one column name or two"),
+        ("text", "ab", "text: 'ab' is not one column name or two"),
+        ("label", "", "label: is empty, some text is wanted"),
+        ("test", "", "test: is empty, some text is wanted"),
+    ],
+)
+def test_data(key: str, value: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        dataclasses.replace(DATA, **{key: value})
+    assert str(caught.value) == message
+
+
+def test_preset_and_dir_exclude_each_other() -> None:
+    StudentSection(preset="bert-tiny")
+    StudentSection(dir="student")
+    with pytest.raises(InputError, match=r"^dir: 'student' is given beside preset 'bert-tiny'"):
+        StudentSection(preset="bert-tiny", dir="student")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "two words", "ä", "a\\b"])
+def test_stage_names_are_safe_in_paths(name: str) -> None:
+    with pytest.raises(InputError, match=r"^name: .* is not letters, digits"):
+        Stage(name, LOSSES)
+
+
+@pytest.mark.parametrize("layer_map", ["uniform", "top", "bottom", ((0, 0), (1, 3))])
+def test_layer_maps(layer_map: Any) -> None:
+    assert Stage("one", LOSSES, layer_map=layer_map).layer_map == layer_map
+
+
+@pytest.mark.parametrize("layer_map", ["middle", (), ((0, -1),), ((1, 2, 3),), ((0, 1.0),), 3])
+def test_layer_maps_that_are_refused(layer_map: Any) -> None:
+    with pytest.raises(InputError, match=r"^layer_map: .* is not one of uniform, top, bottom, or a list of pairs"):
+        Stage("one", LOSSES, layer_map=layer_map)
+
+
+def test_stages_want_losses_and_their_own_names() -> None:
+    with pytest.raises(InputError, match=r"^losses: is empty"):
+        Stage("one", ())
+    with pytest.raises(InputError, match=r"^projections: 'none' is not one of shared, per_layer"):
+        Stage("one", LOSSES, projections="none")
+    sections = {"teacher": TeacherSection("t"), "data": DATA, "out": "run"}
+    stages = (Stage("a", LOSSES), Stage("b", LOSSES), Stage("a", LOSSES))
+    with pytest.raises(InputError, match=r"^stages\.2\.name: 'a' names an earlier stage too"):
+        DistillConfig(stages=stages, **sections)
+    with pytest.raises(InputError, match=r"^stages: is empty"):
+        DistillConfig(stages=(), **sections)
+
+
+def test_losses() -> None:
+    with pytest.raises(InputError, match=r"^weight: -1.0 is not a finite number of at least 0$"):
+        LossSection("attention", weight=-1.0)
+    with pytest.raises(InputError, match=r"^name: is empty"):
+        LossSection("")
+
+
+def test_the_task_of_this_release() -> None:
+    with pytest.raises(
+        InputError, match=r"^task: 'regression' is not a task of this release: sequence_classification$"
+    ):
+        FinetuneConfig(model=ModelSection("m"), data=DATA, out="run", task="regression")
+
+
+def test_a_stage_overrides_train() -> None:
+    train = Train(epochs=5, learning_rate=1e-4, seed=7, precision="float32")
+    stage = Stage("one", LOSSES, epochs=2, weight_decay=0.0)
+    assert stage.resolved(train) == Train(epochs=2, learning_rate=1e-4, weight_decay=0.0, seed=7, precision="float32")
+    assert Stage("two", LOSSES).resolved(train) == train
+
+
+def test_default_stages_are_tinyberts() -> None:
+    config = DistillConfig(teacher=TeacherSection("t"), data=DATA, out="run")
+    assert [(stage.name, [loss.name for loss in stage.losses]) for stage in config.stages] == [
+        ("intermediate", ["embedding", "attention", "hidden_state"]),
+        ("prediction", ["prediction"]),
+    ]

@@ -1,0 +1,124 @@
+"""BERT's optimizer: the schedule by hand, what decays and what does not, and every refusal."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.training.optimizer import LinearWarmupDecay, bert_optimizer
+
+CONFIG = EncoderConfig(
+    vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+)
+
+
+def hugging_face_rate(step: int, peak: float, warmup_steps: int, total_steps: int) -> float:
+    """`transformers.get_linear_schedule_with_warmup`, copied."""
+    if step < warmup_steps:
+        return peak * float(step) / float(max(1, warmup_steps))
+    return peak * max(0.0, float(total_steps - step) / float(max(1, total_steps - warmup_steps)))
+
+
+@pytest.mark.parametrize(("warmup_steps", "total_steps"), [(0, 1), (0, 7), (1, 2), (3, 10), (9, 10)])
+def test_schedule_is_hugging_faces(warmup_steps: int, total_steps: int) -> None:
+    schedule = LinearWarmupDecay(5e-5, warmup_steps, total_steps)
+    for step in range(total_steps + 3):
+        rate = schedule(keras.ops.convert_to_tensor(step, dtype="int64"))
+        assert keras.backend.standardize_dtype(rate.dtype) == "float32"
+        assert float(rate) == pytest.approx(hugging_face_rate(step, 5e-5, warmup_steps, total_steps), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "warmup_fraction", "warmup_steps"), [(100, 0.1, 10), (9, 0.1, 0), (1, 0.99, 0), (3, 0.5, 1)]
+)
+def test_warm_up_in_whole_steps(total_steps: int, warmup_fraction: float, warmup_steps: int) -> None:
+    optimizer = bert_optimizer(total_steps=total_steps, warmup_fraction=warmup_fraction)
+    assert optimizer.get_config()["learning_rate"]["config"]["warmup_steps"] == warmup_steps
+
+
+def test_defaults_are_berts() -> None:
+    config = bert_optimizer(total_steps=100).get_config()
+    assert config["learning_rate"]["config"] == {"peak": 5e-5, "warmup_steps": 10, "total_steps": 100}
+    assert (config["beta_1"], config["beta_2"], config["epsilon"]) == (0.9, 0.999, 1e-6)
+    assert (config["weight_decay"], config["global_clipnorm"]) == (0.01, 1.0)
+
+
+def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
+    optimizer = bert_optimizer(1e-3, total_steps=4, warmup_fraction=0.0, weight_decay=0.0)
+    variable = keras.Variable(np.zeros(3, "float32"))
+    optimizer.apply([np.array([1.0, -2.0, 0.5], "float32")], [variable])
+    np.testing.assert_allclose(variable, [-1e-3, 1e-3, -1e-3], rtol=1e-4)  # Adam's first step is the rate times the sign
+    assert float(optimizer.learning_rate) == pytest.approx(0.75e-3)
+
+
+@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_biases_and_layer_norm_do_not_decay(model_class: type[keras.Model], wrapped: bool) -> None:
+    model = model_class(CONFIG)
+    optimizer = bert_optimizer(0.1, total_steps=10, warmup_fraction=0.0, weight_decay=0.5)
+    if wrapped:  # as Keras does under mixed_float16
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(keras.ops.ones_like(variable))
+    optimizer.apply([keras.ops.zeros_like(variable) for variable in variables], variables)
+    decayed = {variable.path for variable in variables if np.allclose(variable, 1 - 0.1 * 0.5)}
+    kept = {variable.path for variable in variables if np.all(np.asarray(variable) == 1)}
+    assert decayed | kept == {variable.path for variable in variables}
+    assert {path.rsplit("/", 1)[1] for path in decayed} == {"kernel", "embeddings"}
+    assert {path.rsplit("/", 1)[1] for path in kept} == {"bias", "gamma", "beta"}
+    # 6 a layer (4 attention, 2 feed-forward) and 3 tables; the pooler and the classifier, or the transform.
+    assert len(decayed) == 6 * 2 + 3 + (2 if model_class is SequenceClassifier else 1)
+
+
+def test_gradients_are_clipped_by_their_common_norm() -> None:
+    optimizer = bert_optimizer(total_steps=10, global_clipnorm=1.0)
+    variables = [keras.Variable(np.zeros(1, "float32")), keras.Variable(np.zeros(1, "float32"))]
+    clipped = optimizer._clip_gradients([np.array([30.0], "float32"), np.array([40.0], "float32")])
+    np.testing.assert_allclose(np.concatenate(clipped), [0.6, 0.8], rtol=1e-6)
+    optimizer.apply(clipped, variables)
+
+
+def test_survives_serialization() -> None:
+    optimizer = bert_optimizer(2e-4, total_steps=20, warmup_fraction=0.25, weight_decay=0.5)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert again.get_config() == optimizer.get_config()
+    bias, kernel = (keras.Variable(np.ones(2, "float32"), name=name) for name in ("bias", "kernel"))
+    again.build([bias, kernel])
+    again.iterations.assign(5)  # the peak
+    again.apply([np.zeros(2, "float32")] * 2, [bias, kernel])
+    np.testing.assert_array_equal(bias, [1, 1])
+    np.testing.assert_allclose(kernel, [1 - 1e-4] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate=0.0: a number above 0"),
+        ({"learning_rate": -1e-3}, "learning_rate=-0.001"),
+        ({"learning_rate": math.nan}, "learning_rate=nan"),
+        ({"learning_rate": math.inf}, "learning_rate=inf"),
+        ({"total_steps": 0}, "total_steps=0: at least one"),
+        ({"total_steps": -5}, "total_steps=-5"),
+        ({"warmup_fraction": 1.0}, r"warmup_fraction=1.0: a fraction in \[0, 1\)"),
+        ({"warmup_fraction": -0.1}, "warmup_fraction=-0.1"),
+        ({"warmup_fraction": math.nan}, "warmup_fraction=nan"),
+        ({"weight_decay": -0.01}, "weight_decay=-0.01: a number of at least 0"),
+        ({"weight_decay": math.nan}, "weight_decay=nan"),
+        ({"global_clipnorm": 0.0}, "global_clipnorm=0.0: a number above 0"),
+    ],
+)
+def test_refusals(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        bert_optimizer(**{"total_steps": 10, **arguments})
+
+
+def test_total_steps_must_be_named() -> None:
+    with pytest.raises(TypeError, match="total_steps"):
+        bert_optimizer(1e-3)  # type: ignore[call-arg]

@@ -1,0 +1,88 @@
+"""What each key of a configuration accepts, and the section that holds its values to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinybert_tf.errors import InputError
+
+
+class SettingError(InputError):
+    """A key whose value cannot be used: `key` (dotted, inside its section) and `problem` (found, and accepted)."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class _Rule:
+    accepted: str
+    holds: Callable[[Any], bool]
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(at_least: int) -> _Rule:
+    return _Rule(
+        f"a whole number of at least {at_least}", lambda v: _number(v) and isinstance(v, int) and v >= at_least
+    )
+
+
+def _one_of(*choices: str) -> _Rule:
+    return _Rule(f"one of {', '.join(choices)}", lambda v: v in choices)
+
+
+_NOT_NEGATIVE = _Rule("a finite number of at least 0", lambda v: _number(v) and v >= 0)
+_PRECISION = _one_of("auto", "float32", "bfloat16", "float16")
+_PAIRS = _Rule(
+    "one of uniform, top, bottom, or a list of pairs [student layer, teacher layer] with numbers of at least 0",
+    lambda v: v in ("uniform", "top", "bottom") or (isinstance(v, tuple) and v != () and _layers(v)),
+)
+
+
+def _layers(pairs: tuple[Any, ...]) -> bool:
+    return all(len(pair) == 2 and all(_whole(0).holds(layer) for layer in pair) for pair in pairs)
+
+
+# A key of this name follows this rule in whatever section it stands, unless it is None (not set).
+_RULES: Mapping[str, _Rule] = {
+    "batch_size": _whole(1),
+    "epochs": _whole(1),
+    "hidden_size": _whole(1),
+    "init": _one_of("auto", "random", "layers"),
+    "intermediate_size": _whole(1),
+    "layer_map": _PAIRS,
+    "learning_rate": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
+    "max_length": _whole(8),
+    "max_steps": _whole(1),
+    "num_attention_heads": _whole(1),
+    "num_hidden_layers": _whole(1),
+    "precision": _PRECISION,
+    "projections": _one_of("shared", "per_layer"),
+    "seed": _whole(0),
+    "task": _Rule("a task of this release: sequence_classification", lambda v: v == "sequence_classification"),
+    "text": _Rule("one column name or two", lambda v: isinstance(v, tuple) and len(v) in (1, 2) and all(v)),
+    "warmup_fraction": _Rule("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
+    "weight": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+}
+
+
+class CheckedSection:
+    """A section that checks its values by `_RULES` when it is made; text is never empty."""
+
+    def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value, rule = getattr(self, each.name), _RULES.get(each.name)
+            if value == "":
+                raise SettingError(each.name, "is empty, some text is wanted")
+            if value is not None and rule is not None and not rule.holds(value):
+                raise SettingError(each.name, f"{value!r} is not {rule.accepted}")

@@ -1,0 +1,163 @@
+"""Self-made English reviews whose label is decided by their grammar, not by which words they hold."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from tinybert_tf.errors import InputError
+
+# A grammar of opinions: "{clause}" has the opinion of the phrase it is part of, "{-clause}" the opposite one.
+# "Although the plot is hollow, the acting is far from dull." is positive because its second clause is, and that one is
+# because of what "far from" does to "dull". A name that is listed twice is chosen twice as often.
+PHRASES = {
+    "review": [
+        "{frame}, {clause}",
+        "{frame}, {clause}",
+        "{clause}, and {clause}",
+        "{clause}, and on top of that {clause}",
+        "{clause}, and what is more, {clause}",
+        "{frame}, {clause}, and {clause}",
+        "{-clause}, but {clause}",
+        "{-clause}, yet {clause}",
+        "{-clause}; all the same, {clause}",
+        "although {-clause}, {clause}",
+        "even if {-clause}, {clause}",
+        "{clause}, even though {-clause}",
+        "{clause}, although {frame} {-clause}",
+        "{person} {liked} it; {frame}, {clause}",
+        "{person} {-liked} it; for my part, {clause}",
+        "{person} {-liked} it and was wrong, because {clause}",
+        "{frame}, {person} {liked} it, and so did I",
+        "{frame}, {person} {-liked} it, but I did not",
+        "{person} told me that {clause}, and I agree",
+        "{person} told me that {-clause}, but I disagree",
+        "I was told that {clause}, which is simply true",
+        "I was told that {-clause}, which is simply not true",
+        "{frame}, I expected {a thing}, and I was right",
+        "{frame}, I expected {-a thing}, but I was wrong",
+    ],
+    "clause": ["{direct}", "{direct}", "{direct}", "{reversed}"],
+    "direct": [
+        "{subject} is {adjective}",
+        "{subject} is {degree} {adjective}",
+        "{subject} could not be more {adjective}",
+        "{subject} is nothing if not {adjective}",
+        "I found {subject} {degree} {adjective}",
+        "this is {a thing}",
+    ],
+    "reversed": [
+        "{subject} is not {-adjective}",
+        "{subject} is hardly {-adjective}",
+        "{subject} is never {-adjective}",
+        "{subject} is anything but {-adjective}",
+        "{subject} is far from {-adjective}",
+        "nobody could call {subject} {-adjective}",
+        "I did not find {subject} {-adjective} at all",
+        "this is not {-a thing}",
+    ],
+    "a thing": ["a {adjective} {thing}", "a {degree} {adjective} {thing}"],
+}
+
+# Words without an opinion, and words with one: (positive, negative).
+NEUTRAL = {
+    "degree": "very really truly quite rather remarkably".split(),
+    "person": ["my sister", "my brother", "a friend of mine", "a critic I follow", "my neighbour", "our teacher"],
+}
+OPINIONS = {"liked": (["loved", "enjoyed", "praised", "admired"], ["hated", "disliked", "mocked", "regretted"])}
+
+# A review is about one kind of thing, and keeps to its words.
+FILM = {
+    "frame": [
+        *"all things considered,in the end,to my surprise,from the first minute on,for a film of this length".split(","),
+        *"on a rainy Sunday,when the lights came on".split(","),
+    ],
+    "thing": "film movie picture story drama comedy".split(),
+    "subject": [
+        *"the plot,the acting,the dialogue,the ending,the music,the pacing,the script,the camera work".split(","),
+        *"the humour,the opening,the second half,the whole film".split(","),
+    ],
+    "adjective": (
+        "absorbing brilliant charming clever convincing delightful engaging excellent fresh graceful gripping inspired "
+        "memorable moving rewarding superb thrilling touching vivid witty".split(),
+        "awful bland boring clumsy contrived dreadful dreary dull forgettable hollow lazy lifeless messy pointless "
+        "predictable shallow sloppy stale tedious tiresome".split(),
+    ),
+}
+PRODUCT = {
+    "frame": [
+        *"all things considered,in the end,to my surprise,from the first day on,for what it costs".split(","),
+        *"after a week with it,when the box was open".split(","),
+    ],
+    "thing": "phone camera radio keyboard lamp kettle".split(),
+    "subject": [
+        *"the battery,the handle,the design,the case,the sound,the charger,the build,the manual".split(","),
+        *"the switch,the stand,the finish,the whole package".split(","),
+    ],
+    "adjective": (
+        "brilliant clever dependable durable elegant excellent flawless handy impressive outstanding pleasing practical "
+        "reliable sleek smart solid sturdy superb tidy wonderful".split(),
+        "annoying awful awkward cheap clumsy disappointing dreadful faulty feeble fiddly flimsy fragile frustrating "
+        "poor shoddy sloppy terrible ugly unreliable useless".split(),
+    ),
+}
+
+SHORTEST, LONGEST = 8, 25  # words
+LABELS = {True: "positive", False: "negative"}
+# The grammar makes millions of reviews, but asking for nearly all of them would never end.
+MOST_REVIEWS = 500_000
+
+
+def make_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]]:
+    """`num_reviews` distinct film and product reviews, and "positive" or "negative" for each.
+
+    A review has 8 to 25 words. Labels are free of noise, and of each two neighbours (rows 0 and 1, 2 and 3, ...) one is
+    positive and one negative. The result is a function of the arguments alone. Counting words tells about two labels in
+    three; negation, contrast and other people's opinions decide the rest.
+
+    Train, dev and test sets are slices of one call, which no two of them share a review of:
+
+        >>> texts, labels = make_reviews(1200, seed=1)
+        >>> train, dev = (texts[:1000], labels[:1000]), (texts[1000:], labels[1000:])
+        >>> dev[1].count("positive")
+        100
+
+    Raises:
+        InputError: `num_reviews` is not from 1 to 500,000.
+    """
+    if not 1 <= num_reviews <= MOST_REVIEWS:
+        raise InputError(f"num_reviews={num_reviews}: 1 to {MOST_REVIEWS} are accepted")
+    generator = random.Random(seed)
+    reviews: dict[str, str] = {}
+    while len(reviews) < num_reviews:
+        positive_first = generator.random() < 0.5
+        for positive in (positive_first, not positive_first):
+            reviews[_new_review(generator, positive, reviews)] = LABELS[positive]
+    return list(reviews)[:num_reviews], list(reviews.values())[:num_reviews]
+
+
+def _new_review(generator: random.Random, positive: bool, known: dict[str, str]) -> str:
+    while True:
+        words = NEUTRAL | OPINIONS | generator.choice([FILM, PRODUCT])
+        phrase = _expand("review", positive, words, generator, used=set())
+        # "an awful film", but "a useless phone".
+        phrase = re.sub(r"\ba (?=[aeiou])(?!use)", "an ", phrase)
+        review = phrase[0].upper() + phrase[1:] + "."
+        if SHORTEST <= len(review.split()) <= LONGEST and review not in known:
+            return review
+
+
+def _expand(name: str, positive: bool, words: dict, generator: random.Random, used: set[str]) -> str:
+    """One phrase or word for `name` that holds the given opinion; a word comes only once in a review."""
+    if name in PHRASES:
+        return re.sub(
+            r"\{(-?)([a-z ]+)\}",
+            lambda slot: _expand(slot[2], positive is not bool(slot[1]), words, generator, used),
+            generator.choice(PHRASES[name]),
+        )
+    choices = words[name]
+    if isinstance(choices, tuple):
+        choices = choices[0] if positive else choices[1]
+    word = generator.choice([choice for choice in choices if choice not in used])
+    used.add(word)
+    return word

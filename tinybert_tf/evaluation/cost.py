@@ -1,0 +1,57 @@
+"""What a model costs: parameters and measured latency."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+WARM_UP_CALLS = 5
+
+
+def count_parameters(model: Any) -> int:
+    """Number of weights of a Keras model, the embedding tables included."""
+    return int(sum(np.prod(variable.shape) for variable in model.weights))
+
+
+def measure_latency(
+    models: Mapping[str, Any], seq_len: int = 32, batch_size: int = 1, repeats: int = 50
+) -> dict[str, float]:
+    """Median milliseconds of a forward pass, each model compiled as a `tf.function`, its `model.dtype` as it is.
+
+    The models take turns, so that whatever else the machine does meets them alike.
+
+    Args:
+        models: by name; each takes `input_ids`, `attention_mask` and `token_type_ids` and gives `logits`.
+        seq_len: tokens of every row, none of them padding.
+        batch_size: rows of a call.
+        repeats: measured calls of each model.
+    """
+    import tensorflow as tf
+
+    ids = np.ones((batch_size, seq_len), np.int32)
+    inputs = {name: tf.constant(ids * value) for name, value in _INPUT_VALUES.items()}
+    forward = {name: _compiled(model) for name, model in models.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for call in range(WARM_UP_CALLS + repeats):
+        for name, function in forward.items():
+            begin = time.perf_counter()
+            function(inputs).numpy()
+            if call >= WARM_UP_CALLS:
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: float(np.median(values)) * 1e3 for name, values in seconds.items()}
+
+
+_INPUT_VALUES = {"input_ids": 1, "attention_mask": 1, "token_type_ids": 0}
+
+
+def _compiled(model: Any) -> Any:
+    import tensorflow as tf
+
+    @tf.function
+    def forward(inputs: Any) -> Any:
+        return model(inputs, training=False)["logits"]
+
+    return forward

@@ -1,0 +1,110 @@
+"""What a run does beside training: say how far it is, measure the dev set, keep the best epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tinybert_tf.metrics import Metrics
+from tinybert_tf.pipeline.run_directory import RunDirectory
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+class Progress(keras.callbacks.Callback):
+    """A line on stderr every 20 seconds and one at the end of each epoch; the epoch's also goes into the run's log.
+
+    Args:
+        stage: the stage's name, in front of every line.
+        total_steps: optimizer steps of the stage.
+        run: the run whose `log.csv` the epochs go into.
+    """
+
+    def __init__(self, stage: str, total_steps: int, run: RunDirectory) -> None:
+        super().__init__()
+        self.stage = stage
+        self.total_steps = total_steps
+        self.run = run
+        self.step = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start the clock."""
+        self._begin = self._last = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count the step; now and then say where training is."""
+        self.step += 1
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            self._say(f"step {self.step}/{self.total_steps}  loss {float((logs or {})['loss']):.4f}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Say and log the epoch's losses and metrics."""
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        self._say(f"epoch {epoch + 1}  step {self.step}/{self.total_steps}  {text}")
+        self.run.log({"stage": self.stage, "epoch": epoch + 1, "step": self.step, **values})
+
+    def _say(self, text: str) -> None:
+        seconds = time.monotonic() - self._begin
+        print(f"[{self.stage}] {seconds:5.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+class StopAfterSteps(keras.callbacks.Callback):
+    """Ends training after a number of optimizer steps."""
+
+    def __init__(self, max_steps: int) -> None:
+        super().__init__()
+        self.max_steps = max_steps
+        self.step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count, and stop."""
+        self.step += 1
+        if self.step >= self.max_steps:
+            self.model.stop_training = True
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Measures a model after every epoch, saves it whenever it is better than before, and ends with the best weights.
+
+    Args:
+        student: the model that is measured and saved; the one in `fit` may be a Distiller around it.
+        measure: its metrics on the dev set; they are added to the epoch's logs as `dev_*`.
+        metric: the one that decides, higher is better. Of equal epochs the first is kept.
+        directory: where `student.save_pretrained` writes.
+        tokenizer: saved with it.
+    """
+
+    def __init__(
+        self, student: Any, measure: Callable[[Any], Metrics], metric: str, directory: Path, tokenizer: Any
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.measure = measure
+        self.metric = metric
+        self.directory = directory
+        self.tokenizer = tokenizer
+        self.best: float | None = None
+        self._weights: list[Any] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measure, and keep what is better."""
+        metrics = self.measure(self.student)
+        if logs is not None:
+            logs.update({f"dev_{name}": value for name, value in metrics.items()})
+        if self.best is None or metrics[self.metric] > self.best:
+            self.best = metrics[self.metric]
+            self._weights = [variable.numpy() for variable in self.student.weights]
+            self.student.save_pretrained(self.directory, tokenizer=self.tokenizer)
+
+    def restore(self) -> None:
+        """Give the model the weights of its best epoch."""
+        for variable, value in zip(self.student.weights, self._weights, strict=True):
+            variable.assign(value)

@@ -1,0 +1,65 @@
+"""The directory of a run: claimed for one resolved config, filled as the run goes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf.config.load import dump_config
+from tinybert_tf.errors import InputError
+
+
+class RunDirectory:
+    """`config.yaml`, `log.csv`, `tensorboard/`, `metrics.json` and the trained model of one run.
+
+    Nothing is written before `create`, so a run that is refused leaves nothing behind.
+
+    Raises:
+        InputError: the path is a file, holds a run with another resolved config, or holds something that is no run.
+    """
+
+    def __init__(self, path: str | Path, config: Any) -> None:
+        self.path = Path(path)
+        self._config = dump_config(config)
+        self._rows: list[dict[str, Any]] = []
+        written = self.path / "config.yaml"
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"out: {self.path} is a file; a new or an empty directory is wanted.")
+        if written.exists():
+            difference = _first_difference(written.read_text(encoding="utf-8"), self._config)
+            if difference:
+                raise InputError(
+                    f"out: {self.path} holds a run with another config ({difference}); give another directory."
+                )
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(f"out: {self.path} is not empty and holds no run; give a new or an empty directory.")
+
+    def create(self) -> None:
+        """Make the directory and write the resolved config."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "config.yaml").write_text(self._config, encoding="utf-8")
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Add a row to `log.csv`; stages log different columns, the file has them all."""
+        self._rows.append(row)
+        columns = list(dict.fromkeys(column for logged in self._rows for column in logged))
+        with (self.path / "log.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write `metrics.json`."""
+        (self.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _first_difference(there: str, here: str) -> str:
+    """The first line that two configs do not share, as `there: x, here: y`; empty where they are equal."""
+    if there == here:
+        return ""
+    theirs, ours = there.splitlines(), here.splitlines()
+    only_there = next((line.strip() for line in theirs if line not in ours), "nothing")
+    only_here = next((line.strip() for line in ours if line not in theirs), "nothing")
+    return f"there {only_there!r}, here {only_here!r}"

@@ -1,0 +1,177 @@
+"""Which devices there are, and what to compute on them: precision, XLA, replicas."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+DTYPE_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+# The fastest precision from a GPU's compute capability on, best first: Ampere brought bfloat16, Volta float16 tensor cores.
+GPU_PRECISIONS = (((8, 0), "bfloat16"), ((7, 0), "float16"))
+
+# What Linux calls bfloat16 arithmetic: AVX-512 and AMX on x86-64, the last one on arm64.
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU; `compute_capability` is NVIDIA's `(major, minor)`, None where TensorFlow does not know it."""
+
+    name: str
+    compute_capability: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class DeviceDescription:
+    """What `choose` decides from; `cpu_flags` are those of /proc/cpuinfo, empty on systems without one."""
+
+    gpus: tuple[Gpu, ...] = ()
+    cpu_name: str = "CPU"
+    cpu_flags: frozenset[str] = frozenset()
+
+    @property
+    def cpu_has_fast_bfloat16(self) -> bool:
+        """Whether the CPU has instructions for bfloat16."""
+        return not BFLOAT16_FLAGS.isdisjoint(self.cpu_flags)
+
+    def __str__(self) -> str:
+        if not self.gpus:
+            return self.cpu_name
+        names = Counter(gpu.name for gpu in self.gpus)
+        return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in names.items())
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """What to compute with: `precision` is `float32`, `bfloat16` or `float16`; `reason` says in one line what and why."""
+
+    precision: str
+    jit_compile: bool
+    num_replicas: int
+    reason: str
+
+    @property
+    def dtype_policy(self) -> str:
+        """The Keras dtype policy of this precision; weights are float32 in all."""
+        return DTYPE_POLICIES[self.precision]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The choice, and the `tf.distribute` strategy where several GPUs share a step."""
+
+    choice: DeviceChoice
+    strategy: Any = None
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """The strategy's scope, in which models and optimizers are made; without a strategy, one that does nothing."""
+        return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
+
+
+def describe_devices() -> DeviceDescription:
+    """This machine's GPUs, as TensorFlow sees them, and its CPU."""
+    import tensorflow as tf
+
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    gpus = tuple(Gpu(found.get("device_name", "GPU"), found.get("compute_capability")) for found in details)
+    cpu_name, cpu_flags = _read_cpuinfo(Path("/proc/cpuinfo"))
+    return DeviceDescription(gpus, cpu_name, cpu_flags)
+
+
+def choose(
+    description: DeviceDescription, precision: str = "auto", xla: bool | str = "auto", fixed_shapes: bool = False
+) -> DeviceChoice:
+    """Decide what to compute with; a pure function of its arguments.
+
+    `auto` precision is the fastest that all devices have in hardware: bfloat16 on GPUs of compute capability 8.0 and on CPUs
+    with bfloat16 instructions, float16 (Keras scales the loss) on GPUs of 7.0, else float32. `auto` XLA is on for one GPU
+    where every batch has the same shape: each new shape is compiled anew.
+
+    Args:
+        description: the devices.
+        precision: `auto`, `float32`, `bfloat16` or `float16`.
+        xla: whether the step is compiled with XLA; True, False or `auto`.
+        fixed_shapes: whether every batch has the same shape.
+
+    Raises:
+        InputError: an unknown precision or `xla`; float16 without a GPU; XLA on several GPUs.
+    """
+    if precision != "auto" and precision not in DTYPE_POLICIES:
+        raise InputError(f"precision={precision!r} is not known; one of auto, {', '.join(DTYPE_POLICIES)} is.")
+    if xla != "auto" and not isinstance(xla, bool):
+        raise InputError(f"xla={xla!r} is not known; true, false or auto is.")
+    if precision == "float16" and not description.gpus:
+        raise InputError("precision='float16': a CPU only emulates it, slowly; use 'bfloat16', 'float32' or 'auto'.")
+    if xla is True and len(description.gpus) > 1:
+        raise InputError(
+            f"xla=true: Keras cannot compile a step for {len(description.gpus)} GPUs with XLA; use false or auto."
+        )
+    precision, why_precision = _auto_precision(description) if precision == "auto" else (precision, "as asked for")
+    jit_compile, why_xla = _auto_xla(description, fixed_shapes) if isinstance(xla, str) else (xla, "as asked for")
+    reason = f"{description}: {precision} ({why_precision}), XLA {'on' if jit_compile else 'off'} ({why_xla})"
+    return DeviceChoice(precision, jit_compile, max(len(description.gpus), 1), reason)
+
+
+def setup_devices(precision: str = "auto", xla: bool | str = "auto", fixed_shapes: bool = False) -> Devices:
+    """Choose for this machine, and make TensorFlow and Keras follow: memory growth, global dtype policy, strategy.
+
+    Call it before anything is computed. Arguments and errors are those of `choose`; its reason is logged.
+    """
+    import keras
+    import tensorflow as tf
+
+    choice = choose(describe_devices(), precision, xla, fixed_shapes)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:
+            logger.warning("%s: TensorFlow already uses it, and keeps the memory it has taken", gpu.name)
+    keras.config.set_dtype_policy(choice.dtype_policy)
+    strategy = tf.distribute.MirroredStrategy() if choice.num_replicas > 1 else None
+    logger.info(choice.reason)
+    return Devices(choice, strategy)
+
+
+def _auto_precision(description: DeviceDescription) -> tuple[str, str]:
+    """The precision, and why."""
+    if not description.gpus:
+        if description.cpu_has_fast_bfloat16:
+            return "bfloat16", "no GPU; the CPU has bfloat16 instructions"
+        return "float32", "no GPU, and no bfloat16 instructions in the CPU"
+    known = [gpu.compute_capability for gpu in description.gpus if gpu.compute_capability is not None]
+    if len(known) < len(description.gpus):
+        return "float32", "compute capability unknown"
+    lowest = min(known)
+    why = f"compute capability {lowest[0]}.{lowest[1]}"
+    return next((precision for first, precision in GPU_PRECISIONS if lowest >= first), "float32"), why
+
+
+def _auto_xla(description: DeviceDescription, fixed_shapes: bool) -> tuple[bool, str]:
+    """Whether to use XLA, and why."""
+    if not description.gpus:
+        return False, "slower on a CPU"
+    if len(description.gpus) > 1:
+        return False, "not possible on several GPUs"
+    return (True, "fixed shapes") if fixed_shapes else (False, "every new batch shape would be compiled anew")
+
+
+def _read_cpuinfo(path: Path) -> tuple[str, frozenset[str]]:
+    """The CPU's name, and the flags of its first core."""
+    fields: dict[str, str] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            fields.setdefault(key.strip(), value.strip())
+    flags = fields.get("flags", fields.get("Features", ""))  # x86-64, arm64
+    return fields.get("model name") or platform.processor() or "CPU", frozenset(flags.split())
