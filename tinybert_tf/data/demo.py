@@ -30,20 +30,27 @@ PHRASES = {
         "{person} {-liked} it and was wrong, because {clause}",
         "{frame}, {person} {liked} it, and so did I",
         "{frame}, {person} {-liked} it, but I did not",
-        "{person} told me that {clause}, and I agree",
-        "{person} told me that {-clause}, but I disagree",
-        "I was told that {clause}, which is simply true",
-        "I was told that {-clause}, which is simply not true",
+        "{person} told me that {claim}, and I agree",
+        "{person} told me that {-claim}, but I disagree",
+        "I was told that {claim}, which is simply true",
+        "I was told that {-claim}, which is simply not true",
         "{frame}, I expected {a thing}, and I was right",
         "{frame}, I expected {-a thing}, but I was wrong",
     ],
-    "clause": ["{direct}", "{direct}", "{direct}", "{reversed}"],
+    "clause": [
+        "{claim}",
+        "{claim}",
+        "{claim}",
+        "{claim}",
+        "I found {subject} {degree} {adjective}",
+        "I did not find {subject} {-adjective} at all",
+    ],
+    "claim": ["{direct}", "{direct}", "{direct}", "{reversed}"],
     "direct": [
         "{subject} is {adjective}",
         "{subject} is {degree} {adjective}",
         "{subject} could not be more {adjective}",
         "{subject} is nothing if not {adjective}",
-        "I found {subject} {degree} {adjective}",
         "this is {a thing}",
     ],
     "reversed": [
@@ -53,52 +60,51 @@ PHRASES = {
         "{subject} is anything but {-adjective}",
         "{subject} is far from {-adjective}",
         "nobody could call {subject} {-adjective}",
-        "I did not find {subject} {-adjective} at all",
         "this is not {-a thing}",
     ],
     "a thing": ["a {adjective} {thing}", "a {degree} {adjective} {thing}"],
 }
 
-# Words without an opinion, and words with one: (positive, negative).
-NEUTRAL = {
-    "degree": "very really truly quite rather remarkably".split(),
-    "person": ["my sister", "my brother", "a friend of mine", "a critic I follow", "my neighbour", "our teacher"],
+# Words, separated by commas: without an opinion, or with one as (positive, negative).
+Words = dict[str, str | tuple[str, str]]
+COMMON: Words = {
+    "degree": "very, really, truly, quite, rather, remarkably",
+    "person": "my sister, my brother, a friend of mine, a critic I follow, my neighbour, our teacher",
+    "liked": ("loved, enjoyed, praised, admired", "hated, disliked, mocked, regretted"),
 }
-OPINIONS = {"liked": (["loved", "enjoyed", "praised", "admired"], ["hated", "disliked", "mocked", "regretted"])}
-
 # A review is about one kind of thing, and keeps to its words.
-FILM = {
-    "frame": [
-        *"all things considered,in the end,to my surprise,from the first minute on,for a film of this length".split(","),
-        *"on a rainy Sunday,when the lights came on".split(","),
-    ],
-    "thing": "film movie picture story drama comedy".split(),
-    "subject": [
-        *"the plot,the acting,the dialogue,the ending,the music,the pacing,the script,the camera work".split(","),
-        *"the humour,the opening,the second half,the whole film".split(","),
-    ],
+FILM: Words = {
+    "thing": "film, movie, picture, story, drama, comedy",
+    "frame": (
+        "all things considered, in the end, to my surprise, from the first minute on, for a film of this length, "
+        "on a rainy Sunday, when the lights came on"
+    ),
+    "subject": (
+        "the plot, the acting, the dialogue, the ending, the music, the pacing, the script, the camera work, "
+        "the humour, the opening, the second half, the whole thing"
+    ),
     "adjective": (
-        "absorbing brilliant charming clever convincing delightful engaging excellent fresh graceful gripping inspired "
-        "memorable moving rewarding superb thrilling touching vivid witty".split(),
-        "awful bland boring clumsy contrived dreadful dreary dull forgettable hollow lazy lifeless messy pointless "
-        "predictable shallow sloppy stale tedious tiresome".split(),
+        "absorbing, brilliant, charming, clever, convincing, delightful, engaging, excellent, fresh, graceful, "
+        "gripping, inspired, memorable, moving, rewarding, superb, thrilling, touching, vivid, witty",
+        "awful, bland, boring, clumsy, contrived, dreadful, dreary, dull, forgettable, hollow, "
+        "lazy, lifeless, messy, pointless, predictable, shallow, sloppy, stale, tedious, tiresome",
     ),
 }
-PRODUCT = {
-    "frame": [
-        *"all things considered,in the end,to my surprise,from the first day on,for what it costs".split(","),
-        *"after a week with it,when the box was open".split(","),
-    ],
-    "thing": "phone camera radio keyboard lamp kettle".split(),
-    "subject": [
-        *"the battery,the handle,the design,the case,the sound,the charger,the build,the manual".split(","),
-        *"the switch,the stand,the finish,the whole package".split(","),
-    ],
+PRODUCT: Words = {
+    "thing": "phone, radio, laptop, tablet, speaker, recorder",
+    "frame": (
+        "all things considered, in the end, to my surprise, from the first day on, for what it costs, "
+        "after a week with it, when the box was open"
+    ),
+    "subject": (
+        "the battery, the design, the case, the sound, the charger, the build, the manual, the display, "
+        "the power switch, the stand, the finish, the whole thing"
+    ),
     "adjective": (
-        "brilliant clever dependable durable elegant excellent flawless handy impressive outstanding pleasing practical "
-        "reliable sleek smart solid sturdy superb tidy wonderful".split(),
-        "annoying awful awkward cheap clumsy disappointing dreadful faulty feeble fiddly flimsy fragile frustrating "
-        "poor shoddy sloppy terrible ugly unreliable useless".split(),
+        "brilliant, clever, dependable, durable, elegant, excellent, flawless, handy, impressive, outstanding, "
+        "pleasing, practical, reliable, sleek, smart, solid, sturdy, superb, tidy, wonderful",
+        "annoying, awful, awkward, cheap, clumsy, disappointing, dreadful, faulty, feeble, fiddly, "
+        "flimsy, fragile, frustrating, poor, shoddy, sloppy, terrible, ugly, unreliable, useless",
     ),
 }
 
@@ -138,8 +144,10 @@ def make_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]]:
 
 def _new_review(generator: random.Random, positive: bool, known: dict[str, str]) -> str:
     while True:
-        words = NEUTRAL | OPINIONS | generator.choice([FILM, PRODUCT])
-        phrase = _expand("review", positive, words, generator, used=set())
+        words = COMMON | generator.choice([FILM, PRODUCT])
+        used: set[str] = set()
+        words["thing"] = _choose("thing", positive, words, generator, used)
+        phrase = _expand("review", positive, words, generator, used)
         # "an awful film", but "a useless phone".
         phrase = re.sub(r"\ba (?=[aeiou])(?!use)", "an ", phrase)
         review = phrase[0].upper() + phrase[1:] + "."
@@ -147,17 +155,22 @@ def _new_review(generator: random.Random, positive: bool, known: dict[str, str])
             return review
 
 
-def _expand(name: str, positive: bool, words: dict, generator: random.Random, used: set[str]) -> str:
-    """One phrase or word for `name` that holds the given opinion; a word comes only once in a review."""
-    if name in PHRASES:
-        return re.sub(
-            r"\{(-?)([a-z ]+)\}",
-            lambda slot: _expand(slot[2], positive is not bool(slot[1]), words, generator, used),
-            generator.choice(PHRASES[name]),
-        )
+def _expand(name: str, positive: bool, words: Words, generator: random.Random, used: set[str]) -> str:
+    """One phrase or word for `name` that holds the given opinion."""
+    if name not in PHRASES:
+        return _choose(name, positive, words, generator, used)
+    return re.sub(
+        r"\{(-?)([a-z ]+)\}",
+        lambda slot: _expand(slot[2], positive is not bool(slot[1]), words, generator, used),
+        generator.choice(PHRASES[name]),
+    )
+
+
+def _choose(name: str, positive: bool, words: Words, generator: random.Random, used: set[str]) -> str:
+    """A word that the review has not used yet, where there is another."""
     choices = words[name]
-    if isinstance(choices, tuple):
-        choices = choices[0] if positive else choices[1]
-    word = generator.choice([choice for choice in choices if choice not in used])
+    side = choices if isinstance(choices, str) else choices[not positive]
+    options = side.split(", ")
+    word = generator.choice([option for option in options if option not in used] or options)
     used.add(word)
     return word

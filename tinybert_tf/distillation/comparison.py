@@ -16,7 +16,7 @@ Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """A loss and its pairs of layers; `pairs` is None where there is nothing to pair (logits, or all layers at once)."""
+    """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once)."""
 
     loss: DistillationLoss
     name: str
@@ -67,7 +67,9 @@ class Comparison:
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:
         def pick(name: str) -> Any:
             if name not in outputs:
-                raise InputError(f"{self.name} compares `{name}`, which a model does not give; it gives {list(outputs)}.")
+                raise InputError(
+                    f"{self.name} compares `{name}`, which a model does not give; it gives {list(outputs)}."
+                )
             return outputs[name] if layer is None else outputs[name][layer]
 
         if isinstance(self.loss.feature, str):
@@ -76,7 +78,7 @@ class Comparison:
 
 
 def call_arguments(comparisons: Iterable[Comparison], side: int, num_hidden_layers: int) -> dict[str, Any]:
-    """The `output_*` arguments that make a model give the features of all comparisons; side 0 is the student, 1 the teacher.
+    """The `output_*` arguments that make a model give all features compared; side 0 is the student, 1 the teacher.
 
     With `last_layer`, where nothing above that layer is compared.
     """

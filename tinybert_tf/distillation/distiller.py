@@ -23,10 +23,10 @@ from tinybert_tf.errors import InputError
 class Distiller(keras.Model):
     """Trains a student on the weighted sum of losses between its features and its teacher's.
 
-    A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work as for any
-    other. A step passes the batch once through the student and once through the teacher; gradients reach the student and the
-    projections only. Each loss is logged under its own name, unweighted and summed over its layers; `loss` is the weighted
-    sum. `metrics` see the student's logits.
+    A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work
+    as for any other. A step passes the batch once through the student and once through the teacher; gradients reach the
+    student and the projections only. Each loss is logged under its own name, unweighted and summed over its layers;
+    `loss` is the weighted sum. `metrics` see the student's logits.
 
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
     `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`.
@@ -174,8 +174,11 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
     """The names the losses are logged under; a second `attention_loss` becomes `attention_loss_2`."""
     names: list[str] = []
     for loss in losses:
-        taken = sum(name == loss.name or name.startswith(f"{loss.name}_") for name in names)
-        names.append(f"{loss.name}_{taken + 1}" if taken else loss.name)
+        name, number = loss.name, 1
+        while name in names:
+            number += 1
+            name = f"{loss.name}_{number}"
+        names.append(name)
     return names
 
 

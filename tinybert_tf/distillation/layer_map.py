@@ -13,8 +13,8 @@ class LayerMap:
     """Pairs `(student_layer, teacher_layer)`: 0 is the embedding output, 1..N the layers, N+1 the prediction.
 
     The map of TinyBERT is `uniform`: student layer m learns from teacher layer g(m) = m * M / N, 0 from 0 and the
-    prediction from the prediction (arXiv 1909.10351, section 3.1), rounded to the nearest layer where N does not divide M.
-    `top` takes the teacher's last layers, `bottom` its first (section 4.6).
+    prediction from the prediction (arXiv 1909.10351, section 3.1), rounded to the nearest layer where N does not divide
+    M. `top` takes the teacher's last layers, `bottom` its first (section 4.6).
 
     Raises:
         InputError: no pairs, a negative layer, a pair twice; for the named maps, a student deeper than its teacher.
@@ -55,9 +55,7 @@ class LayerMap:
             )
 
     @classmethod
-    def from_pairs(
-        cls, pairs: Iterable[Iterable[int]], num_student_layers: int, num_teacher_layers: int
-    ) -> LayerMap:
+    def from_pairs(cls, pairs: Iterable[Iterable[int]], num_student_layers: int, num_teacher_layers: int) -> LayerMap:
         """The given pairs; the prediction's `(N+1, M+1)` may be left out."""
         given = tuple(_as_pair(pair) for pair in pairs)
         prediction = (num_student_layers + 1, num_teacher_layers + 1)
@@ -83,7 +81,9 @@ class LayerMap:
     @classmethod
     def _named(cls, name: str, n: int, m: int, teacher_layer: Callable[[int], int]) -> LayerMap:
         if n > m:
-            raise InputError(f"layer map {name!r}: the student has {n} layers, more than the teacher's {m}; give pairs.")
+            raise InputError(
+                f"layer map {name!r}: the student has {n} layers, more than the teacher's {m}; give pairs."
+            )
         layers = [(layer, teacher_layer(layer)) for layer in range(1, n + 1)]
         return cls(((0, 0), *layers, (n + 1, m + 1)), n, m)
 

@@ -16,6 +16,24 @@ def count_parameters(model: Any) -> int:
     return int(sum(np.prod(variable.shape) for variable in model.weights))
 
 
+def classifier_parameters(
+    *,
+    vocab_size: int,
+    hidden_size: int,
+    num_hidden_layers: int,
+    intermediate_size: int,
+    max_position_embeddings: int,
+    type_vocab_size: int,
+    num_labels: int,
+) -> int:
+    """Number of weights of a BERT classifier of these sizes, pooler and head included, without building it."""
+    tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * hidden_size
+    attention = 4 * (hidden_size + 1) * hidden_size
+    feed_forward = 2 * hidden_size * intermediate_size + hidden_size + intermediate_size
+    layer = attention + feed_forward + 4 * hidden_size
+    return tables + num_hidden_layers * layer + (hidden_size + 1) * (hidden_size + num_labels)
+
+
 def measure_latency(
     models: Mapping[str, Any], seq_len: int = 32, batch_size: int = 1, repeats: int = 50
 ) -> dict[str, float]:

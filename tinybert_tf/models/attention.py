@@ -15,8 +15,8 @@ MASKED = -1e9
 class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention (arXiv 1706.03762, section 3.2), projection included.
 
-    `call(hidden, mask_bias)` takes `(batch, seq_len, hidden_size)` and the additive float32 mask `(batch, 1, 1, seq_len)`,
-    0 on real tokens and `MASKED` on padding. It returns `(output, intermediates)`, where `intermediates` holds
+    `call(hidden, mask_bias)` takes `(batch, seq_len, hidden_size)` and an additive float32 mask, 0 on real tokens and
+    `MASKED` on padding, `(batch, 1, 1, seq_len)`. It returns `(output, intermediates)`, where `intermediates` holds
 
     - `scores`: `(batch, heads, seq_len, seq_len)`, QK^T / sqrt(head_size) before mask and softmax,
     - `queries`, `keys`, `values`: `(batch, heads, seq_len, head_size)`.

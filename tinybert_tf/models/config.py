@@ -13,7 +13,8 @@ from tinybert_tf.errors import InputError
 
 HIDDEN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
-# Sizes only; everything else is BERT's default. TinyBERT: arXiv 1909.10351, section 4.1. The small BERTs: arXiv 1908.08962, table 1.
+# Sizes only; everything else is BERT's default. TinyBERT: arXiv 1909.10351, section 4.1. The small BERTs: arXiv
+# 1908.08962, table 1.
 PRESETS: dict[str, dict[str, int]] = {
     "tinybert-4l-312d": dict(hidden_size=312, num_hidden_layers=4, num_attention_heads=12, intermediate_size=1200),
     "tinybert-6l-768d": dict(hidden_size=768, num_hidden_layers=6, num_attention_heads=12, intermediate_size=3072),
@@ -28,12 +29,12 @@ PRESETS: dict[str, dict[str, int]] = {
 class EncoderConfig:
     """The hyper-parameters of a BERT encoder: Hugging Face's names, BERT-base's values as defaults.
 
-    `hidden_dropout_prob` and `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the standard
-    deviation of the truncated normal that new weights are drawn from; sizes are counts.
+    `hidden_dropout_prob` and `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the
+    standard deviation of the truncated normal that new weights are drawn from; sizes are counts.
 
     Raises:
-        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act`, or a number of heads that does not
-            divide `hidden_size`.
+        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act`, or a number of heads that does
+            not divide `hidden_size`.
 
     Example:
         >>> EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=1000).hidden_size
@@ -94,7 +95,7 @@ class EncoderConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "config") -> EncoderConfig:
-        """Take the encoder's fields out of the content of a Hugging Face `config.json`; other keys are not ours to read.
+        """Take the encoder's fields out of the content of a Hugging Face `config.json`; other keys are not read.
 
         A config without `model_type` (TinyBERT's own, the first BERTs') is taken for BERT's.
 

@@ -13,8 +13,8 @@ from tinybert_tf.errors import InputError
 class Embeddings(keras.layers.Layer):
     """Sum of word, position and token type embeddings, then LayerNorm and dropout (arXiv 1810.04805, figure 2).
 
-    Input: `input_ids` and optionally `token_type_ids`, each `(batch, seq_len)` int32; without the latter every token is of
-    type 0. Output: `(batch, seq_len, hidden_size)`.
+    Input: `input_ids` and optionally `token_type_ids`, each `(batch, seq_len)` int32; without the latter every token is
+    of type 0. Output: `(batch, seq_len, hidden_size)`.
 
     Raises:
         InputError: a sequence longer than `max_position_embeddings`.
@@ -61,7 +61,8 @@ class Embeddings(keras.layers.Layer):
         seq_len = input_ids.shape[1]
         if seq_len is not None and seq_len > self.max_position_embeddings:
             raise InputError(
-                f"a sequence of {seq_len} tokens; this model has max_position_embeddings={self.max_position_embeddings}."
+                f"a sequence of {seq_len} tokens; this model has "
+                f"max_position_embeddings={self.max_position_embeddings}."
             )
         embedded = self.word_embeddings(input_ids)
         positions = ops.arange(ops.shape(input_ids)[1], dtype="int32")

@@ -22,24 +22,24 @@ from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
 
 
 class TransformerEncoder(PretrainedModel):
-    """BERT's encoder (arXiv 1810.04805), built in the constructor, for any sequence length up to `max_position_embeddings`.
+    """BERT's encoder (arXiv 1810.04805), built in the constructor, for sequences up to `max_position_embeddings` long.
 
     The call takes a dict of `input_ids`, `attention_mask` (1 real, 0 padding) and optionally `token_type_ids`, each
     `(batch, seq_len)` int32, and returns a dict:
 
     - `last_hidden_state`: `(batch, seq_len, hidden_size)`; `pooled_output`: `(batch, hidden_size)`, with a pooler;
     - `hidden_states`: `{layer: (batch, seq_len, hidden_size)}`, 0 the embedding output, 1..N the layers;
-    - `attention_scores`: `{layer: (batch, heads, seq_len, seq_len)}`, 1..N, QK^T / sqrt(head_size) before mask and softmax;
+    - `attention_scores`: `{layer: (batch, heads, seq_len, seq_len)}`, 1..N: QK^T / sqrt(head_size), unmasked;
     - `queries`, `keys`, `values`: `{layer: (batch, heads, seq_len, head_size)}`, 1..N.
 
     The last three come only when asked for: `output_hidden_states`, `output_attention_scores` and
-    `output_queries_keys_values` are each True, False or a tuple of layer numbers. With `last_layer` nothing above that layer
-    is computed, and neither `last_hidden_state` nor what stands above it is in the dict.
+    `output_queries_keys_values` are each True, False or a tuple of layer numbers. With `last_layer` nothing above that
+    layer is computed, and neither `last_hidden_state` nor what stands above it is in the dict.
 
     Args:
         config: the hyper-parameters.
         add_pooler: whether there is a pooler, a tanh layer on the first token.
-        dtype: a Keras dtype or policy; the global policy by default. LayerNorm statistics and softmax are float32 in all.
+        dtype: a Keras dtype or policy; the global policy by default. LayerNorm statistics and softmax are float32.
 
     Raises:
         InputError: an input that is not there, a layer that is not there, a sequence that is too long.

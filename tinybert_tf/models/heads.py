@@ -200,9 +200,7 @@ class SequenceClassifier(TaskModel):
             num_labels = len(names) if names is not None else 2
         elif names is not None and len(names) != num_labels:
             names = None
-        return cls(
-            config, num_labels=num_labels, id2label=names, dropout=values.get("classifier_dropout"), **kwargs
-        )
+        return cls(config, num_labels=num_labels, id2label=names, dropout=values.get("classifier_dropout"), **kwargs)
 
 
 class MaskedLM(TaskModel):

@@ -77,11 +77,11 @@ class PretrainedModel(keras.Model):
 
     @classmethod
     def from_pretrained(cls, dir_or_hub_id: str | Path, **kwargs: Any) -> Self:
-        """Load a Hugging Face directory, or download one from the Hub: `config.json` and safetensors, one file or sharded.
+        """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
 
-        Encoder tensors may stand under `bert.` or no prefix and may have the TensorFlow era's `gamma`/`beta` names. Weights
-        that the files do not have (a new head) keep their random initialisation; they and tensors that were not used are
-        named in a log message and in `load_report`. A directory without tokenizer files loads as a model.
+        Encoder tensors may stand under `bert.` or no prefix and may have the TensorFlow era's `gamma`/`beta` names.
+        Weights that the files do not have (a new head) keep their random initialisation; they and tensors that were not
+        used are named in a log message and in `load_report`. A directory without tokenizer files loads as a model.
 
         Args:
             dir_or_hub_id: a directory, a run directory, or a Hub id.

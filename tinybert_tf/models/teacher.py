@@ -115,7 +115,7 @@ class Teacher(keras.Model):
 
 
 def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
-    """The model itself where it already computes and stores its weights in `precision`, else a copy with its weights cast."""
+    """The model itself where it already computes and stores weights in `precision`, else a copy with weights cast."""
     if model.dtype_policy.name == precision:
         return model
     copy = type(model).from_config({**model.get_config(), "dtype": precision})

@@ -56,6 +56,12 @@ class Progress(keras.callbacks.Callback):
         print(f"[{self.stage}] {seconds:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 
+def stage_callbacks(stage: str, total_steps: int, run: RunDirectory) -> list[keras.callbacks.Callback]:
+    """What every stage of a run has: lines on stderr, `log.csv`, TensorBoard events."""
+    events = keras.callbacks.TensorBoard(str(run.path / "tensorboard" / stage), write_graph=False)
+    return [Progress(stage, total_steps, run), events]
+
+
 class StopAfterSteps(keras.callbacks.Callback):
     """Ends training after a number of optimizer steps."""
 

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 DTYPE_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
-# The fastest precision from a GPU's compute capability on, best first: Ampere brought bfloat16, Volta float16 tensor cores.
+# The fastest precision from a compute capability on, best first: Ampere brought bfloat16, Volta float16 tensor cores.
 GPU_PRECISIONS = (((8, 0), "bfloat16"), ((7, 0), "float16"))
 
 # What Linux calls bfloat16 arithmetic: AVX-512 and AMX on x86-64, the last one on arm64.
@@ -54,7 +54,7 @@ class DeviceDescription:
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """What to compute with: `precision` is `float32`, `bfloat16` or `float16`; `reason` says in one line what and why."""
+    """What to compute with; `precision` is `float32`, `bfloat16` or `float16`, `reason` one line: what and why."""
 
     precision: str
     jit_compile: bool
@@ -94,9 +94,9 @@ def choose(
 ) -> DeviceChoice:
     """Decide what to compute with; a pure function of its arguments.
 
-    `auto` precision is the fastest that all devices have in hardware: bfloat16 on GPUs of compute capability 8.0 and on CPUs
-    with bfloat16 instructions, float16 (Keras scales the loss) on GPUs of 7.0, else float32. `auto` XLA is on for one GPU
-    where every batch has the same shape: each new shape is compiled anew.
+    `auto` precision is the fastest that all devices have in hardware: bfloat16 on GPUs from compute capability 8.0 on
+    and on CPUs with bfloat16 instructions, float16 (Keras then scales the loss) on GPUs from 7.0 on, else float32.
+    `auto` XLA is on for one GPU where every batch has the same shape: each new shape would be compiled anew.
 
     Args:
         description: the devices.

@@ -18,9 +18,10 @@ NOT_DECAYED = ("bias", "gamma", "beta")
 class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that grows linearly from 0 to `peak` and then falls linearly to 0.
 
-    `peak * step / warmup_steps` before step `warmup_steps`, then `peak * (total_steps - step) / (total_steps - warmup_steps)`,
-    and 0 from `total_steps` on: `get_linear_schedule_with_warmup` of Hugging Face. Steps count from 0, so with a warm-up the
-    first update has the rate 0, and without one it has the full rate. Computed in float32.
+    `peak * step / warmup_steps` up to step `warmup_steps`, then
+    `peak * (total_steps - step) / (total_steps - warmup_steps)`, and 0 from `total_steps` on, as Hugging Face's
+    `get_linear_schedule_with_warmup`. Steps count from 0: with a warm-up the first update has the rate 0, without one
+    the full rate. Computed in float32.
 
     Args:
         peak: the highest learning rate.
@@ -53,11 +54,15 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class BertAdamW(keras.optimizers.AdamW):
-    """AdamW without weight decay on biases and LayerNorm, also after `from_config`, where Keras's own forgets exclusions."""
+    """AdamW without weight decay on biases and LayerNorm.
+
+    A class, because Keras's `get_config` does not hold what is excluded from weight decay.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.exclude_from_weight_decay(var_names=[f"^{name}$" for name in NOT_DECAYED])
+        # Whole words: Keras asks with names such as `bias`, `bias:0` and `bias/replica_1:0`.
+        self.exclude_from_weight_decay(var_names=[rf"\b{name}\b" for name in NOT_DECAYED])
 
 
 def bert_optimizer(
@@ -75,7 +80,7 @@ def bert_optimizer(
     Args:
         learning_rate: the highest learning rate, above 0.
         total_steps: optimizer steps of the whole run; the learning rate is 0 after them.
-        warmup_fraction: fraction in [0, 1) of these steps in which the learning rate grows, rounded down to whole steps.
+        warmup_fraction: fraction in [0, 1) of these steps, rounded down, in which the learning rate grows.
         weight_decay: decoupled weight decay (arXiv 1711.05101), at least 0; multiplied by the learning rate.
         global_clipnorm: the gradients' common norm is scaled down to this, above 0.
 

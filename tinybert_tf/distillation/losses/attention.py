@@ -11,16 +11,16 @@ from tinybert_tf.errors import InputError
 
 
 class AttentionLoss(DistillationLoss):
-    """`1/h sum_i MSE(A_S^i, A_T^i)` of the scores before the softmax, for each mapped pair (arXiv 1909.10351, equation 7).
+    """`1/h sum_i MSE(A_S^i, A_T^i)` of scores before the softmax, for each mapped pair (arXiv 1909.10351, equation 7).
 
-    Student and teacher are `(batch, heads, seq_len, seq_len)`, QK^T / sqrt(head_size) before mask and softmax; both need the
-    same number of heads.
+    Student and teacher are `(batch, heads, seq_len, seq_len)`, QK^T / sqrt(head_size) before mask and softmax; both
+    need the same number of heads.
 
     Args:
         reduction: `tokens`: the squared differences summed over rows and columns that are real tokens, divided by heads
-            times the sum over the batch of length squared. `paper`: the authors' code (task_distill.py): -10000 added to
-            padded columns, scores of at most -100 set to 0 on both sides, then the mean over everything, padded rows and
-            columns included.
+            times the sum over the batch of length squared. `paper`: the authors' code (task_distill.py): -10000 added
+            to padded columns, scores of at most -100 set to 0 on both sides, then the mean over everything, padded rows
+            and columns included.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 
@@ -44,9 +44,9 @@ class AttentionLoss(DistillationLoss):
         """Refuse different numbers of heads, and say what to use instead."""
         if student.shape[1] != teacher.shape[1]:
             raise InputError(
-                f"{self.name}: the student has {student.shape[1]} attention heads, the teacher {teacher.shape[1]}; attention "
-                f"scores are compared head by head. Give the student num_attention_heads={teacher.shape[1]}, or leave "
-                f"this loss out and use HiddenStateLoss alone."
+                f"{self.name}: the student has {student.shape[1]} attention heads, the teacher {teacher.shape[1]}; "
+                f"attention scores are compared head by head. Give the student num_attention_heads={teacher.shape[1]}, "
+                f"or leave this loss out and use HiddenStateLoss alone."
             )
         super().check_shapes(student, teacher)
 

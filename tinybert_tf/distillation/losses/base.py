@@ -21,13 +21,13 @@ class DistillationLoss:
     A subclass names the `feature` and implements `call`:
 
     - `feature`: a key of the models' output dict (`hidden_states`, `attention_scores`, `queries`, `keys`, `values`,
-      `pooled_output`, `last_hidden_state`, `logits`), or a tuple of keys: then `student` and `teacher` are dicts of them.
-    - `layers`: for a feature that exists layer by layer, which layers are compared. `mapped` (default): once for each pair
-      of the layer map's layers 1..N, summed. `embedding`: once, for the embedding outputs. `all`: once, with
+      `pooled_output`, `last_hidden_state`, `logits`), or a tuple of keys: `student` and `teacher` are dicts then.
+    - `layers`: for a feature that exists layer by layer, which layers are compared. `mapped` (default): once for each
+      pair of the layer map's layers 1..N, summed. `embedding`: once, for the embedding outputs. `all`: once, with
       `{layer: tensor}` of all layers.
-    - `projected`: whether the Distiller may bring the student's last axis to the teacher's width by a learned projection.
-    - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1 on
-      real tokens and 0 on padding. A `call` that also names `labels` gets them.
+    - `projected`: whether a learned projection may bring the student's last axis to the teacher's width.
+    - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
+      on real tokens and 0 on padding. A `call` that also names `labels` gets them.
 
     Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
 
@@ -36,8 +36,8 @@ class DistillationLoss:
         name: the name it is logged under; by default the class's, in snake case.
 
     Raises:
-        InputError: no `feature`, a negative weight; when called, tensors of different shapes, a result that is not a scalar,
-            labels that are not there.
+        InputError: no `feature`, a negative weight; when called, tensors of different shapes, a result that is not a
+            scalar, labels that are not there.
 
     Example:
         >>> class CosineLoss(DistillationLoss):
@@ -123,9 +123,9 @@ class DistillationLoss:
 def global_mean(total: Any, count: Any) -> Any:
     """`total / count`, where both are summed over the batch of all replicas; 0 where there is nothing to count.
 
-    Under `tf.distribute` every replica sees its part of the batch, with a number of real tokens of its own. Each divides its
-    total by the whole batch's count, times the number of replicas: the strategy's mean over replicas is then exactly the
-    mean over the batch, as on one device.
+    Under `tf.distribute` every replica sees its part of the batch, with a number of real tokens of its own. Each
+    divides its total by the whole batch's count, times the number of replicas: the strategy's mean over replicas is
+    then exactly the mean over the batch, as on one device.
     """
     count = sum_across_replicas(ops.cast(count, "float32"))
     return total * float(num_replicas()) / ops.maximum(count, 1.0)

@@ -12,11 +12,12 @@ from tinybert_tf.distillation.losses.base import DistillationLoss, check_reducti
 class HiddenStateLoss(DistillationLoss):
     """`MSE(H_S W, H_T)` for each mapped pair of layers 1..N (arXiv 1909.10351, equation 8).
 
-    Student and teacher are `(batch, seq_len, hidden_size)`; where the widths differ the Distiller projects the student's.
+    Student and teacher are `(batch, seq_len, hidden_size)`; the Distiller projects the student's to the teacher's
+    width where they differ.
 
     Args:
-        reduction: `tokens`: the mean over the width, averaged over the real tokens of the batch. `paper`: the authors' code
-            (task_distill.py, `MSELoss`): the mean over everything, padding included.
+        reduction: `tokens`: the mean over the width, averaged over the real tokens of the batch. `paper`: the authors'
+            code (task_distill.py, `MSELoss`): the mean over everything, padding included.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 

@@ -13,15 +13,16 @@ from tinybert_tf.errors import InputError
 class PredictionLoss(DistillationLoss):
     """Cross-entropy between the teacher's and the student's softened predictions (arXiv 1909.10351, equation 10).
 
-    `(1 - w) T^2 CE(softmax(z_T / T), softmax(z_S / T)) + w CE(y, softmax(z_S))`; T^2 keeps the gradient's size when T changes
-    (arXiv 1503.02531, section 2). Logits are `(batch, classes)`, or `(batch, seq_len, classes)` for one prediction a token.
+    `(1 - w) T^2 CE(softmax(z_T / T), softmax(z_S / T)) + w CE(y, softmax(z_S))`; T^2 keeps the gradient's size when T
+    changes (arXiv 1503.02531, section 2). Logits are `(batch, classes)`, or `(batch, seq_len, classes)` for one
+    prediction a token.
 
     Args:
         temperature: T, above 0.
         hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0.
-        reduction: `tokens`: summed over classes, the mean over the batch (over real tokens, where there is a prediction a
-            token). `paper`: the authors' code (task_distill.py, `soft_cross_entropy`): the mean over batch and classes, that
-            is, divided by the number of classes, and no T^2.
+        reduction: `tokens`: summed over classes, the mean over the batch (over real tokens, where there is a prediction
+            a token). `paper`: the authors' code (task_distill.py, `soft_cross_entropy`): the mean over batch and
+            classes, that is, divided by the number of classes, and no T^2.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 

@@ -1,0 +1,180 @@
+"""What every loss gets from the base class: checks, casts, names, config; and what a custom loss is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tinybert_tf.distillation.losses import LOSSES, AttentionLoss, DistillationLoss, HiddenStateLoss, PredictionLoss
+from tinybert_tf.distillation.losses.base import global_mean
+from tinybert_tf.errors import InputError
+
+MASK = np.array([[1, 1, 0]], "int32")
+
+
+class LabelledMargin(DistillationLoss):
+    """A custom loss in a few lines: how much lower the student's logit of the label is than the teacher's."""
+
+    feature = "logits"
+
+    def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any) -> Any:
+        one_hot = ops.one_hot(labels, student.shape[-1])
+        return ops.mean(ops.relu(ops.sum((teacher - student) * one_hot, axis=-1)))
+
+
+class QueriesAndKeys(DistillationLoss):
+    feature = ("queries", "keys")
+
+    def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+        return sum(ops.mean(ops.square(student[name] - teacher[name])) for name in self.feature_names)
+
+
+class AllLayers(DistillationLoss):
+    feature = "hidden_states"
+    layers = "all"
+
+    def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+        return ops.sum(student[max(student)]) - ops.sum(teacher[max(teacher)])
+
+
+class Vector(DistillationLoss):
+    feature = "logits"
+
+    def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+        return ops.mean(student - teacher, axis=-1)
+
+
+def test_a_custom_loss_with_labels() -> None:
+    student, teacher = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 9.0], [9.0, 3.0]])
+    loss = LabelledMargin(weight=2.0)
+    assert loss.uses_labels
+    assert loss.name == "labelled_margin"
+    value = loss(student=student, teacher=teacher, labels=np.array([0, 1]))
+    assert float(value) == pytest.approx((0 + 3) / 2)  # unweighted
+
+
+def test_labels_only_where_named() -> None:
+    assert not HiddenStateLoss().uses_labels
+    assert PredictionLoss().uses_labels
+    zeros = np.zeros((1, 3, 2))
+    assert float(HiddenStateLoss()(student=zeros, teacher=zeros, mask=MASK, labels=np.array([1]))) == 0.0
+
+
+def test_a_tuple_of_features() -> None:
+    loss = QueriesAndKeys()
+    assert loss.is_per_layer
+    tensors = {"queries": np.zeros((1, 2, 3, 4)), "keys": np.zeros((1, 2, 3, 4))}
+    teacher = {"queries": np.ones((1, 2, 3, 4)), "keys": np.full((1, 2, 3, 4), 2.0)}
+    assert float(loss(student=tensors, teacher=teacher, mask=MASK)) == 1.0 + 4.0
+    with pytest.raises(InputError, match="queries_and_keys: the student's"):
+        loss(student=tensors, teacher={**teacher, "keys": np.zeros((1, 2, 3, 5))}, mask=MASK)
+
+
+def test_all_layers_at_once_may_differ_in_number_and_width() -> None:
+    student, teacher = {0: np.zeros((1, 3, 2)), 1: np.ones((1, 3, 2))}, {n: np.full((1, 3, 4), n) for n in range(4)}
+    assert float(AllLayers()(student=student, teacher=teacher, mask=MASK)) == 6.0 - 3 * 12.0
+
+
+def test_float32_whatever_comes_in() -> None:
+    seen: dict[str, str] = {}
+
+    class Dtypes(DistillationLoss):
+        feature = "logits"
+
+        def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+            named = {"student": student, "teacher": teacher, "mask": mask}
+            seen.update({name: keras.backend.standardize_dtype(tensor.dtype) for name, tensor in named.items()})
+            return ops.cast(ops.sum(student), "float16")
+
+    value = Dtypes()(student=ops.ones((1, 2), "bfloat16"), teacher=np.ones((1, 2), "float64"), mask=MASK)
+    assert seen == {"student": "float32", "teacher": "float32", "mask": "float32"}
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+
+
+def test_a_loss_needs_a_feature() -> None:
+    class Nameless(DistillationLoss):
+        pass
+
+    with pytest.raises(InputError, match="^Nameless names no `feature`"):
+        Nameless()
+
+
+def test_layers_is_one_of_three() -> None:
+    class Odd(DistillationLoss):
+        feature = "hidden_states"
+        layers: ClassVar[str] = "odd"
+
+    with pytest.raises(InputError, match="Odd.layers is 'odd'; one of mapped, embedding, all is wanted"):
+        Odd()
+
+
+@pytest.mark.parametrize("weight", [-1.0, -1e-9, math.nan])
+def test_a_weight_is_not_negative(weight: float) -> None:
+    with pytest.raises(InputError, match=f"HiddenStateLoss: weight={weight}; a number of at least 0 is wanted"):
+        HiddenStateLoss(weight=weight)
+
+
+def test_a_result_that_is_no_scalar() -> None:
+    with pytest.raises(InputError, match=r"Vector.call returned shape \(3,\); a scalar is wanted"):
+        Vector()(student=np.zeros((3, 2)), teacher=np.zeros((3, 2)))
+
+
+def test_missing_labels() -> None:
+    loss = PredictionLoss(hard_label_weight=0.5)
+    with pytest.raises(InputError, match="prediction_loss: hard_label_weight=0.5, and the data has no labels"):
+        loss(student=np.zeros((1, 2)), teacher=np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_different_shapes(name: str) -> None:
+    loss = LOSSES[name]()
+    with pytest.raises(InputError, match=rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2"):
+        loss(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 2, 3, 4)), mask=MASK)
+
+
+def test_different_numbers_of_heads() -> None:
+    with pytest.raises(InputError, match="student has 2 attention heads, the teacher 4.*num_attention_heads=4.*HiddenState"):
+        AttentionLoss()(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 4, 3, 3)), mask=MASK)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_names(name: str) -> None:
+    assert LOSSES[name]().name == f"{name}_loss"
+    assert LOSSES[name](name="mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *[loss_class(reduction="paper", weight=0.25, name="mine") for loss_class in LOSSES.values()],
+        PredictionLoss(temperature=3.0, hard_label_weight=0.5),
+        LabelledMargin(weight=3.0),
+    ],
+)
+def test_config_round_trip(loss: DistillationLoss) -> None:
+    again = type(loss).from_config(loss.get_config())
+    assert vars(again) == vars(loss)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_reduction_is_one_of_two(name: str) -> None:
+    with pytest.raises(InputError, match="reduction='mean'; 'tokens' or 'paper' is wanted"):
+        LOSSES[name](reduction="mean")  # type: ignore[call-arg]
+
+
+def test_global_mean_of_nothing_is_zero() -> None:
+    assert float(global_mean(ops.convert_to_tensor(0.0), ops.convert_to_tensor(0))) == 0.0
+    assert float(global_mean(ops.convert_to_tensor(6.0), ops.convert_to_tensor(4))) == 1.5
+
+
+def test_a_loss_without_call() -> None:
+    class Bare(DistillationLoss):
+        feature = "logits"
+
+    with pytest.raises(NotImplementedError, match="Bare does not implement `call`"):
+        Bare()(student=np.zeros((1, 2)), teacher=np.zeros((1, 2)))

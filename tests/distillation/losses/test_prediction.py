@@ -1,0 +1,88 @@
+"""`PredictionLoss` by hand: temperature, hard labels, one prediction a text and one a token."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tinybert_tf.distillation.losses import PredictionLoss
+from tinybert_tf.errors import InputError
+
+# softmax of (0, ln 3) is (1/4, 3/4); of (0, 0) it is (1/2, 1/2).
+TEACHER = np.array([[0.0, math.log(3)], [0.0, 0.0]])
+STUDENT = np.array([[0.0, 0.0], [0.0, math.log(3)]])
+SOFT = (math.log(2) + -(math.log(1 / 4) + math.log(3 / 4)) / 2) / 2
+LABELS = np.array([1, 0])
+
+
+def test_soft_cross_entropy() -> None:
+    assert float(PredictionLoss()(student=STUDENT, teacher=TEACHER)) == pytest.approx(SOFT)
+
+
+def test_paper_divides_by_the_number_of_classes() -> None:
+    assert float(PredictionLoss(reduction="paper")(student=STUDENT, teacher=TEACHER)) == pytest.approx(SOFT / 2)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0, 10.0])
+def test_temperature(temperature: float) -> None:
+    scaled = {"student": temperature * STUDENT, "teacher": temperature * TEACHER}
+    assert float(PredictionLoss(temperature)(**scaled)) == pytest.approx(temperature**2 * SOFT, rel=1e-5)
+    assert float(PredictionLoss(temperature, reduction="paper")(**scaled)) == pytest.approx(SOFT / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_hard_labels(weight: float) -> None:
+    hard = (math.log(2) + math.log(4)) / 2  # -ln(1/2), -ln(1/4)
+    value = PredictionLoss(hard_label_weight=weight)(student=STUDENT, teacher=TEACHER, labels=LABELS)
+    assert float(value) == pytest.approx((1 - weight) * SOFT + weight * hard)
+
+
+def test_the_hard_term_has_no_temperature() -> None:
+    loss = PredictionLoss(temperature=4.0, hard_label_weight=1.0)
+    value = loss(student=STUDENT, teacher=TEACHER, labels=LABELS)
+    assert float(value) == pytest.approx((math.log(2) + math.log(4)) / 2)
+
+
+def test_labels_are_not_used_without_a_hard_term() -> None:
+    loss = PredictionLoss()
+    with_labels = loss(student=STUDENT, teacher=TEACHER, labels=LABELS)
+    assert float(with_labels) == float(loss(student=STUDENT, teacher=TEACHER))
+
+
+def test_one_prediction_a_token() -> None:
+    student, teacher = STUDENT[None], TEACHER[None]  # one text of two tokens
+    loss = PredictionLoss()
+    assert float(loss(student=student, teacher=teacher, mask=np.array([[1, 1]]))) == pytest.approx(SOFT)
+    assert float(loss(student=student, teacher=teacher, mask=np.array([[1, 0]]))) == pytest.approx(math.log(2))
+    assert float(loss(student=student, teacher=teacher, mask=np.array([[0, 0]]))) == 0.0
+    loss = PredictionLoss(hard_label_weight=1.0)
+    value = loss(student=student, teacher=teacher, mask=np.array([[0, 1]]), labels=LABELS[None])
+    assert float(value) == pytest.approx(math.log(4))
+
+
+def test_padded_tokens_change_nothing_but_for_the_paper() -> None:
+    student, teacher, mask = STUDENT[None], TEACHER[None], np.array([[1, 0]])
+    changed = student + np.array([[0.0, 0.0], [4.0, 0.0]])
+    for reduction, changes in (("tokens", False), ("paper", True)):
+        loss = PredictionLoss(reduction=reduction)
+        before, after = (float(loss(student=values, teacher=teacher, mask=mask)) for values in (student, changed))
+        assert (before != after) is changes
+
+
+def test_large_logits_stay_finite() -> None:
+    value = PredictionLoss()(student=np.array([[1e4, -1e4]]), teacher=np.array([[1e4, -1e4]]))
+    assert float(value) == 0.0
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+def test_temperature_is_above_zero(temperature: float) -> None:
+    with pytest.raises(InputError, match=f"temperature={temperature}; a number above 0 is wanted"):
+        PredictionLoss(temperature=temperature)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, math.nan])
+def test_the_hard_label_weight_is_a_fraction(weight: float) -> None:
+    with pytest.raises(InputError, match=rf"hard_label_weight={weight}; a fraction in \[0, 1\] is wanted"):
+        PredictionLoss(hard_label_weight=weight)

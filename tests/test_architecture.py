@@ -1,0 +1,192 @@
+"""The house rules: who may import whom, what no module may import, how long a file may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "tinybert_tf"
+MAX_LINES = 320
+
+# A room is a folder or a single file of the package. Imports go down: to a lower floor, or within the room.
+FLOORS = {
+    "__init__": 5,  # what `import tinybert_tf` offers, from every room
+    "__main__": 5,
+    "cli": 4,
+    "pipeline": 3,
+    "distillation": 2,
+    "training": 2,
+    "compression": 2,
+    "export": 2,
+    "evaluation": 2,
+    "models": 1,
+    "data": 1,
+    "metrics": 1,
+    "checkpoints": 0,
+    "config": 0,
+    "features": 0,
+    "errors": -1,  # the ground that every room stands on
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, as written in one line of the package; `late` inside a function."""
+
+    path: Path
+    line: int
+    module: str
+    late: bool
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+    @property
+    def source(self) -> str:
+        """The room that imports."""
+        return self.path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+    @property
+    def target(self) -> str | None:
+        """The room that is imported; None for other packages."""
+        package, *parts = self.module.split(".")
+        return (parts[0] if parts else "__init__") if package == PACKAGE.name else None
+
+    def is_from(self, package: str) -> bool:
+        """Whether it is the package or a module in it."""
+        return f"{self.module}.".startswith(f"{package}.")
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    return tuple(found for path in modules() for found in imports_of(path, ast.parse(path.read_bytes()), late=False))
+
+
+def imports_of(path: Path, node: ast.AST, late: bool) -> Iterator[Import]:
+    """The imports below a node of the syntax tree."""
+    for child in ast.iter_child_nodes(node):
+        for module in imported_modules(path, child):
+            yield Import(path, child.lineno, module, late)  # type: ignore[attr-defined]
+        yield from imports_of(path, child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def imported_modules(path: Path, node: ast.AST) -> list[str]:
+    """The modules that a statement imports by name, or `import_module("...")` by a literal."""
+    match node:
+        case ast.Import(names=names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=module, names=names, level=level):
+            base = [*path.relative_to(ROOT).parts[:-level]] if level else []
+            parent = ".".join([*base, module] if module else base)
+            return sorted({full_name(parent, alias.name) for alias in names})
+        case ast.Call(
+            func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
+            args=[ast.Constant(value=str(module)), *_],
+        ):
+            return [module]
+    return []
+
+
+def full_name(parent: str, name: str) -> str:
+    """`parent.name` where that is a module of the package, else `parent`."""
+    path = ROOT.joinpath(*parent.split("."), name)
+    return f"{parent}.{name}" if path.is_dir() or path.with_suffix(".py").exists() else parent
+
+
+def house_imports() -> list[Import]:
+    """Imports from one room of the package into another."""
+    return [found for found in imports() if found.target not in (None, found.source)]
+
+
+def report(broken: list[Import], rule: str) -> str:
+    return f"{rule}:\n" + "\n".join(f"  {found}" for found in broken)
+
+
+def test_every_module_has_a_floor() -> None:
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()}
+    assert rooms <= FLOORS.keys(), f"no floor for {sorted(rooms - FLOORS.keys())}; DESIGN knows {sorted(FLOORS)}"
+
+
+def test_imports_go_down() -> None:
+    broken = [found for found in house_imports() if FLOORS[str(found.target)] > FLOORS[found.source]]
+    assert not broken, report(broken, "a room imports from a floor above its own")
+
+
+def test_rooms_on_one_floor_do_not_import_each_other() -> None:
+    broken = [found for found in house_imports() if FLOORS[str(found.target)] == FLOORS[found.source]]
+    assert not broken, report(broken, "rooms on one floor import each other")
+
+
+def test_distillation_knows_neither_models_nor_data() -> None:
+    broken = [found for found in imports() if found.source == "distillation" and found.target in ("models", "data")]
+    assert not broken, report(broken, "any two Keras models that emit the dict can be distilled, and")
+
+
+def test_only_pipeline_and_cli_know_config() -> None:
+    broken = [
+        found for found in house_imports() if found.target == "config" and found.source not in ("pipeline", "cli")
+    ]
+    assert not broken, report(broken, "a class takes plain arguments, never a run configuration, and")
+
+
+def test_no_torch() -> None:
+    broken = [found for found in imports() if found.is_from("torch")]
+    assert not broken, report(broken, "torch is no dependency, and beside TensorFlow it can crash the process")
+
+
+@pytest.mark.parametrize("room", ["models", "distillation"])
+def test_no_tensorflow_where_keras_is_enough(room: str) -> None:
+    allowed = PACKAGE / "distillation" / "replicas.py"
+    broken = [found for found in imports() if found.source == room and found.is_from("tensorflow")]
+    broken = [found for found in broken if found.path != allowed]
+    assert not broken, report(
+        broken, f"{room} runs on every Keras backend; TensorFlow has distillation/replicas.py, and"
+    )
+
+
+def test_model_optimization_is_imported_late() -> None:
+    broken = [found for found in imports() if found.is_from("tensorflow_model_optimization") and not found.late]
+    assert not broken, report(broken, "it turns Keras 3 off for the process unless keras is imported before it")
+
+
+@pytest.mark.parametrize("heavy", ["keras", "tensorflow", "transformers"])
+def test_import_is_cheap(heavy: str) -> None:
+    program = f"import sys, tinybert_tf; print({heavy!r} in sys.modules)"
+    process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False", f"`import tinybert_tf` imports {heavy}"
+
+
+def test_no_file_is_called_utils() -> None:
+    broken = [str(path.relative_to(ROOT)) for path in modules() if path.stem == "utils" or "utils" in path.parts]
+    assert not broken, f"a file is named after the one thing it is about: {broken}"
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {path.relative_to(ROOT): len(path.read_bytes().splitlines()) for path in modules()}
+    broken = [f"{path} has {length}" for path, length in lengths.items() if length > MAX_LINES]
+    assert not broken, f"more than {MAX_LINES} lines: {', '.join(broken)}"
+
+
+def test_every_module_says_what_it_is() -> None:
+    broken = [str(path.relative_to(ROOT)) for path in modules() if not ast.get_docstring(ast.parse(path.read_bytes()))]
+    assert not broken, f"no docstring: {broken}"
+
+
+def test_tests_mirror_the_package() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    broken = [
+        f"tests/{folder}" for folder in folders if folder.parts[:1] != ("golden",) and not (PACKAGE / folder).is_dir()
+    ]
+    assert not broken, f"tests in a folder that the package does not have: {broken}"

@@ -1,0 +1,9 @@
+"""`python -m tinybert_tf`: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from tinybert_tf.cli import main
+
+sys.exit(main())

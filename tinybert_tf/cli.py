@@ -1,0 +1,229 @@
+"""The command line: verbs, flags, exit statuses. Progress goes to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from tinybert_tf.errors import InputError
+
+# Flags of the verbs that take a config, and the config's keys that they set.
+DATA_FLAGS = {
+    "--train": ("data.train", "F", "training file: .tsv, .csv or .jsonl"),
+    "--dev": ("data.dev", "F", "file that chooses the best epoch"),
+    "--test": ("data.test", "F", "file that is only measured on, at the end"),
+    "--text": ("data.text", "COLUMN", "column of the text"),
+    "--label": ("data.label", "COLUMN", "column of the label"),
+    "--max-length": ("data.max_length", "TOKENS", "tokens a text is cut at (default 128)"),
+}
+TRAIN_FLAGS = {
+    "--epochs": ("train.epochs", "N", "passes over the training file, in each stage"),
+    "--max-steps": ("train.max_steps", "N", "optimizer steps at most, in each stage"),
+    "--batch-size": ("train.batch_size", "N", "texts in a step"),
+    "--learning-rate": ("train.learning_rate", "X", "peak learning rate"),
+    "--seed": ("train.seed", "N", "seed of weights, dropout and data order"),
+    "--precision": ("train.precision", "P", "auto, float32, bfloat16 or float16"),
+    "--task": ("task", "TASK", "sequence_classification"),
+    "--out": ("out", "RUN", "run directory to make"),
+}
+FINETUNE_FLAGS = {
+    "--model": ("model.dir", "DIR", "pretrained model: a directory or a Hub id"),
+    **DATA_FLAGS,
+    **TRAIN_FLAGS,
+}
+DISTILL_FLAGS = {
+    "--teacher": ("teacher.dir", "DIR", "fine-tuned teacher: a model or run directory, or a Hub id"),
+    "--student": ("student", "PRESET|DIR", "student: a preset's size, or a directory to start from"),
+    **DATA_FLAGS,
+    **TRAIN_FLAGS,
+}
+Flags = dict[str, tuple[str, str, str]]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tinybert: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit status is 0, or 2 where what the user gave is wrong."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    logging.getLogger("tinybert_tf").setLevel(logging.INFO)
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        print(f"tinybert: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tinybert", description="Make a BERT small: distil it into a student.", allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=help, description=help, allow_abbrev=False)
+        added.set_defaults(run=run)
+        return added
+
+    quickstart = verb("quickstart", _quickstart, "offline, from nothing to a distilled student, in minutes")
+    quickstart.add_argument("--out", default="quickstart", metavar="DIR", help="directory to make (default quickstart)")
+    quickstart.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything (default 1)")
+
+    _with_config(verb("finetune", _finetune, "train a pretrained model on labelled texts"), FINETUNE_FLAGS)
+    distill = verb("distill", _distill, "train a small student on a fine-tuned teacher")
+    _with_config(distill, DISTILL_FLAGS)
+    _with_switches(distill)
+    explain = verb("explain", _explain, "what `distill` would do: config, sizes, layer maps, steps")
+    _with_config(explain, DISTILL_FLAGS)
+    _with_switches(explain)
+
+    evaluate = verb("evaluate", _evaluate, "a model's metrics on a file of labelled texts, as JSON")
+    evaluate.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
+    for flag in ("--data", "--text", "--label"):
+        evaluate.add_argument(flag, required=True, metavar="F" if flag == "--data" else "COLUMN")
+    evaluate.add_argument("--max-length", type=int, default=128, metavar="TOKENS")
+    evaluate.add_argument("--task", default="sequence_classification", metavar="TASK")
+
+    predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
+    predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
+    predict.add_argument("texts", nargs="*", metavar="TEXT", help="texts; without any, one a line from stdin")
+    predict.add_argument("--max-length", type=int, default=None, metavar="TOKENS")
+    return parser
+
+
+def _with_config(parser: argparse.ArgumentParser, flags: Flags) -> None:
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file; flags and --set win over it")
+    for flag, (_, metavar, help) in flags.items():
+        parser.add_argument(flag, metavar=metavar, help=help)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="any key, e.g. stages.0.epochs=5",
+    )
+
+
+def _with_switches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--baseline", action="store_true", help="also train the same student on the labels alone")
+    parser.add_argument("--allow-weak-teacher", action="store_true", help="go on with a teacher that knows nothing")
+
+
+def _load(cls: type, arguments: argparse.Namespace, flags: Flags) -> Any:
+    """The config of the file, the flags and the `--set`s."""
+    from tinybert_tf.config.load import MissingKeysError, load_config
+
+    given: dict[str, Any] = {}
+    for flag, (key, _, _) in flags.items():
+        value = getattr(arguments, flag[2:].replace("-", "_"))
+        if value is not None:
+            given |= _student_keys(value) if key == "student" else {key: value}
+    given |= {key: True for key in ("baseline", "allow_weak_teacher") if getattr(arguments, key, False)}
+    try:
+        return load_config(cls, arguments.config, given, arguments.settings)
+    except MissingKeysError as error:
+        flag_of = {key: flag for flag, (key, _, _) in flags.items()}
+        wanted = ", ".join(flag_of.get(key, key) for key in error.keys)
+        raise InputError(f"{arguments.verb} needs {wanted} (or a config with {', '.join(error.keys)}).") from None
+
+
+def _student_keys(value: str) -> dict[str, Any]:
+    from tinybert_tf.models.config import PRESETS
+
+    if value in PRESETS:
+        return {"student.preset": value, "student.dir": None}
+    if not os.path.isdir(value) and "/" not in value:
+        raise InputError(f"--student {value!r} is neither a directory nor a preset; presets: {', '.join(PRESETS)}.")
+    return {"student.dir": value, "student.preset": None}
+
+
+def _quickstart(arguments: argparse.Namespace) -> None:
+    _import_tensorflow()
+    from tinybert_tf.pipeline.quickstart import run_quickstart
+
+    print(run_quickstart(arguments.out, arguments.seed))
+
+
+def _finetune(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.schema import FinetuneConfig
+
+    config = _load(FinetuneConfig, arguments, FINETUNE_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.metrics import MAIN_METRIC
+    from tinybert_tf.pipeline.finetune import run_finetune
+    from tinybert_tf.pipeline.results import results_table
+
+    print(results_table(run_finetune(config), MAIN_METRIC[config.task], reference="model"))
+
+
+def _distill(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.schema import DistillConfig
+
+    config = _load(DistillConfig, arguments, DISTILL_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.metrics import MAIN_METRIC
+    from tinybert_tf.pipeline.distill import run_distill
+    from tinybert_tf.pipeline.results import results_table
+
+    print(results_table(run_distill(config), MAIN_METRIC[config.task], reference="teacher"))
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.schema import DistillConfig
+
+    config = _load(DistillConfig, arguments, DISTILL_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.pipeline.explain import explain_distill
+
+    print(explain_distill(config))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    _import_tensorflow()
+    from tinybert_tf.pipeline.evaluate import run_evaluate
+
+    metrics = run_evaluate(
+        arguments.model, arguments.data, arguments.text, arguments.label, arguments.max_length, arguments.task
+    )
+    print(json.dumps(metrics))
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    _import_tensorflow()
+    from tinybert_tf.export.predictor import Predictor
+
+    texts = arguments.texts or [line.rstrip("\n") for line in sys.stdin]
+    for answer in Predictor(arguments.model, max_length=arguments.max_length)(texts):
+        print(json.dumps(answer, ensure_ascii=False))
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without the lines that its C++ core writes to stderr while it loads.
+
+    Those lines ignore TF_CPP_MIN_LOG_LEVEL; they are shown if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as noise:
+        stderr = os.dup(2)
+        os.dup2(noise.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            noise.seek(0)
+            os.write(stderr, noise.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

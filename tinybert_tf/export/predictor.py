@@ -1,0 +1,70 @@
+"""`Predictor`: text in, labels and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.teacher import Teacher
+
+Prediction = dict[str, Any]
+
+
+class Predictor:
+    """Answers texts with a saved classifier.
+
+    Args:
+        directory: a model directory, a run directory or a Hub id, with tokenizer files and a classification head.
+        batch_size: texts computed together.
+        max_length: tokens a text is cut at, special tokens included; the model's own limit by default.
+
+    Raises:
+        InputError: no such directory, no tokenizer, no head; when called, something that is no text.
+
+    Example:
+        >>> predictor = Predictor("student/")  # doctest: +SKIP
+        >>> predictor("a film that earns its tears")  # doctest: +SKIP
+        {'label': 'positive', 'scores': {'negative': 0.02, 'positive': 0.98}}
+    """
+
+    def __init__(self, directory: str | Path, batch_size: int = 32, max_length: int | None = None) -> None:
+        self.tokenizer = load_tokenizer(directory)
+        self.model = Teacher.from_pretrained(directory, precision="float32").model
+        self.batch_size = batch_size
+        self.max_length = max_length or self.model.config.max_position_embeddings
+
+    def __call__(self, texts: str | Sequence[str]) -> Any:
+        """`{"label": ..., "scores": {label: fraction, ...}}` of a text, or a list of them for a list."""
+        if isinstance(texts, str):
+            return self.answer([texts])[0]
+        return self.answer(texts)
+
+    def answer(self, texts: Sequence[str]) -> list[Prediction]:
+        """The answer to each text."""
+        for number, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise InputError(f"text {number + 1} is {text!r}; a text that is not empty is wanted.")
+        if not texts:
+            return []
+        tokens = self.tokenizer.encode(texts, self.max_length)
+        batches = Batches(tokens, None, self.batch_size, None, self.tokenizer.pad_token_id, group_by_length=True)
+        logits = batches.in_file_order(self.model.predict(batches, verbose=0)["logits"])
+        return [self._answer(scores) for scores in _softmax(logits)]
+
+    def _answer(self, scores: np.ndarray) -> Prediction:
+        names = self.model.id2label
+        return {
+            "label": names[int(scores.argmax())],
+            "scores": {names[number]: float(score) for number, score in enumerate(scores)},
+        }
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -1,0 +1,156 @@
+"""`tinybert distill`: a fine-tuned teacher, a file of labelled texts, a student."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.errors import InputError
+from tinybert_tf.metrics import MAIN_METRIC, Metrics, majority_accuracy
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.pretrained import MODEL_FILES
+from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
+from tinybert_tf.pipeline.finetune import check_vocabulary_fits
+from tinybert_tf.pipeline.measure import measure
+from tinybert_tf.pipeline.results import measure_models
+from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.splits import Split, read_datasets, tokenize
+from tinybert_tf.pipeline.stages import Stage, build_distiller, train_stage
+from tinybert_tf.pipeline.student import build_student
+from tinybert_tf.training.devices import Devices, setup_devices
+
+
+@dataclass
+class Distillation:
+    """A checked distillation, ready to train: every object a stage needs."""
+
+    config: DistillConfig
+    run: RunDirectory
+    devices: Devices
+    tokenizer: Tokenizer
+    teacher: SequenceClassifier
+    student: SequenceClassifier
+    stages: list[Stage]
+    distillers: list[Distiller]
+    splits: dict[str, Split]
+
+    @property
+    def metric(self) -> str:
+        """The metric that chooses the best epoch."""
+        return MAIN_METRIC[self.config.task]
+
+    def measure_dev(self, model: Any) -> Metrics:
+        """The task's metrics on the dev set."""
+        return measure(model, self.splits["dev"].evaluation_batches(), self.config.task)
+
+
+def run_distill(config: DistillConfig) -> dict[str, Any]:
+    """Distil a student through the config's stages; the last stage's best dev epoch is saved under `student/`.
+
+    With `baseline`, the same student from the same first weights is then trained on the labels alone, through the same
+    stages: same data, same order, same steps, same learning rates; its best epoch is saved under `baseline/`.
+
+    Returns:
+        What `metrics.json` holds: `{"teacher": {...}, "student": {...}, "baseline": {...}}`.
+
+    Raises:
+        InputError: anything the user gave is wrong, the teacher among it; nothing has been written then.
+    """
+    work = prepare(config)
+    check_teacher(work)
+    initial = [variable.numpy() for variable in work.student.weights]
+    work.run.create()
+    begin = time.monotonic()
+    _train(work, work.distillers, "student", keep_from=len(work.stages) - 1)
+    seconds = {"student": time.monotonic() - begin}
+    models = {"teacher": work.teacher, "student": work.student}
+    directories = {
+        "teacher": resolve_directory(config.teacher.dir, MODEL_FILES),
+        "student": work.run.path / "student",
+    }
+    if config.baseline:
+        begin = time.monotonic()
+        with work.devices.scope():
+            baseline = type(work.student).from_config({**work.student.get_config(), "name": "baseline"})
+        for variable, value in zip(baseline.weights, initial, strict=True):
+            variable.assign(value)
+        _train(work, [baseline] * len(work.stages), "baseline", keep_from=0)
+        models["baseline"] = baseline
+        directories["baseline"] = work.run.path / "baseline"
+        seconds["baseline"] = time.monotonic() - begin
+    results = measure_models(models, directories, work.splits, config.task)
+    for name, value in seconds.items():
+        results[name]["seconds"] = round(value, 1)
+    work.run.write_metrics(results)
+    return results
+
+
+def prepare(config: DistillConfig) -> Distillation:
+    """Read, load and build everything, so that what is wrong is said before anything is written."""
+    run = RunDirectory(config.out, config)
+    datasets = read_datasets(config.data)
+    tokenizer = load_tokenizer(config.teacher.dir)
+    devices = setup_devices(config.train.precision)
+    keras.utils.set_random_seed(config.train.seed)
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
+    with devices.scope():
+        loaded = Teacher.from_pretrained(config.teacher.dir, config.task, precision="float32").model
+        check_vocabulary_fits(tokenizer, loaded.config, config.teacher.dir)
+        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), config.data.max_length)
+        teacher = Teacher(loaded, precision=config.teacher.precision)
+        student = build_student(config.student, loaded, tokenizer, config.stages[0].layer_map)
+        distillers = [build_distiller(teacher, student, stage) for stage in stages]
+    return Distillation(config, run, devices, tokenizer, loaded, student, stages, distillers, splits)
+
+
+def check_teacher(work: Distillation) -> None:
+    """Measure the teacher before anybody learns from it.
+
+    Raises:
+        InputError: it is no better on dev than the majority class, and `allow_weak_teacher` is not set.
+    """
+    accuracy = work.measure_dev(work.teacher)[work.metric]
+    majority = majority_accuracy(work.splits["dev"].labels)
+    print(f"teacher: dev {work.metric} {accuracy:.1%} (majority class {majority:.1%})", file=sys.stderr)
+    if accuracy <= majority and not work.config.allow_weak_teacher:
+        raise InputError(
+            f"teacher {work.config.teacher.dir}: dev accuracy {accuracy:.1%} is no better than the majority class, "
+            f"{majority:.1%}; fine-tune it with `tinybert finetune`, or go on with --allow-weak-teacher."
+        )
+
+
+def _train(work: Distillation, models: list[Any], name: str, keep_from: int) -> None:
+    """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with."""
+    student = work.student if name == "student" else models[0]
+    best = BestEpoch(student, work.measure_dev, work.metric, work.run.path / name, work.tokenizer)
+    epochs_done = 0
+    for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
+        values = section.resolved(work.config.train)
+        train = work.splits["train"].training_batches(values.batch_size, values.seed)
+        train.epoch = epochs_done
+        epochs_done += stage.epochs
+        label = stage.name if name == "student" else f"{name}-{stage.name}"
+        if name == "student":
+            print(f"[{label}] learns\n{model.layer_map}", file=sys.stderr)
+        train_stage(
+            model,
+            stage,
+            train,
+            validation_data=work.splits["dev"].evaluation_batches(),
+            callbacks=[
+                *([best] if number >= keep_from else []),
+                *stage_callbacks(label, stage.total_steps(train), work.run),
+            ],
+            jit_compile=work.devices.choice.jit_compile,
+            verbose=0,
+        )
+    best.restore()

@@ -1,0 +1,108 @@
+"""`tinybert finetune`: a pretrained model, a file of labelled texts, a model that can teach."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+
+from tinybert_tf.config.schema import FinetuneConfig
+from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.errors import InputError
+from tinybert_tf.metrics import MAIN_METRIC
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
+from tinybert_tf.pipeline.measure import measure
+from tinybert_tf.pipeline.results import measure_models
+from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.splits import read_datasets, tokenize
+from tinybert_tf.pipeline.stages import Stage, train_stage
+from tinybert_tf.training.devices import setup_devices
+
+
+def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
+    """Fine-tune a model on labelled texts; the best dev epoch is saved under `model/`.
+
+    The labels are the ones the model already has, if the files fit them; otherwise the train file's, with a new head.
+
+    Returns:
+        What `metrics.json` holds: `{"model": {...}}`.
+
+    Raises:
+        InputError: anything the user gave is wrong; nothing has been written then.
+    """
+    run = RunDirectory(config.out, config)
+    datasets = read_datasets(config.data)
+    label_names = datasets["train"].label_names()
+    if len(label_names) < 2:
+        raise InputError(
+            f"{config.data.train}: all rows have the label {label_names[0]!r}; at least two labels are wanted."
+        )
+    tokenizer = load_tokenizer(config.model.dir)
+    devices = setup_devices(config.train.precision)
+    keras.utils.set_random_seed(config.train.seed)
+    with devices.scope():
+        model = load_for_labels(config.model.dir, label_names)
+    check_vocabulary_fits(tokenizer, model.config, config.model.dir)
+    splits = tokenize(datasets, tokenizer, list(model.id2label.values()), config.data.max_length)
+    values = config.train
+    stage = Stage(
+        "finetune",
+        losses=(),
+        epochs=values.epochs,
+        max_steps=values.max_steps,
+        learning_rate=values.learning_rate,
+        warmup_fraction=values.warmup_fraction,
+        weight_decay=values.weight_decay,
+    )
+    train = splits["train"].training_batches(values.batch_size, values.seed)
+    dev = splits["dev"].evaluation_batches()
+
+    run.create()
+    begin = time.monotonic()
+    best = BestEpoch(
+        model, lambda m: measure(m, dev, config.task), MAIN_METRIC[config.task], run.path / "model", tokenizer
+    )
+    train_stage(
+        model,
+        stage,
+        train,
+        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run)],
+        jit_compile=devices.choice.jit_compile,
+        verbose=0,
+    )
+    best.restore()
+    results = measure_models({"model": model}, {"model": run.path / "model"}, splits, config.task)
+    results["model"]["seconds"] = round(time.monotonic() - begin, 1)
+    run.write_metrics(results)
+    return results
+
+
+def load_for_labels(path: str, label_names: list[str]) -> SequenceClassifier:
+    """The directory's classifier where it has these labels, else its encoder with a new head for them."""
+    model = SequenceClassifier.from_pretrained(path)
+    has_head = model.load_report is not None and "classifier.weight" not in model.load_report.missing
+    names = list(model.id2label.values())
+    integers = label_names == [f"LABEL_{number}" for number in range(len(label_names))]
+    if has_head and (sorted(names) == sorted(label_names) or (integers and len(names) == len(label_names))):
+        return model
+    encoder = TransformerEncoder.from_pretrained(path)
+    if encoder.pooler is None:
+        encoder = model.encoder
+    return SequenceClassifier(encoder, num_labels=len(label_names), id2label=label_names)
+
+
+def check_vocabulary_fits(tokenizer: Tokenizer, config: EncoderConfig, path: str) -> None:
+    """Refuse a tokenizer that gives ids the model has no embedding for.
+
+    Raises:
+        InputError: the vocabulary is larger than the table.
+    """
+    if tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"{path}: its tokenizer has {tokenizer.vocab_size} tokens, its model vocab_size={config.vocab_size}; "
+            f"they do not belong together."
+        )

@@ -1,0 +1,109 @@
+"""`tinybert quickstart`: offline, from nothing to a distilled student."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import keras
+
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    FinetuneConfig,
+    ModelSection,
+    StudentSection,
+    TeacherSection,
+    Train,
+)
+from tinybert_tf.data.demo import make_reviews
+from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.pipeline.distill import run_distill
+from tinybert_tf.pipeline.finetune import run_finetune
+from tinybert_tf.pipeline.results import results_table
+
+ROWS = {"train": 10_000, "dev": 1_000, "test": 1_000}
+VOCAB_SIZE = 1_000
+MAX_LENGTH = 64
+TEACHER = EncoderConfig(
+    hidden_size=128,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    intermediate_size=512,
+    max_position_embeddings=MAX_LENGTH,
+)
+STUDENT = StudentSection(num_hidden_layers=2, hidden_size=64, num_attention_heads=4, intermediate_size=256)
+TEACHER_TRAINING = Train(epochs=6, learning_rate=1e-3, batch_size=64)
+STUDENT_TRAINING = Train(epochs=2, learning_rate=1e-3, batch_size=64)
+
+
+def run_quickstart(out: str | Path, seed: int = 1) -> str:
+    """Write reviews, train a vocabulary and a teacher on them, distil a student, train the same student alone.
+
+    Everything is made here: the reviews from a grammar, the weights from random ones. `out` then holds `data/`,
+    `untrained/`, and the run directories `teacher/` and `distilled/`, as `finetune` and `distill` make them.
+
+    Returns:
+        The table of the three models.
+
+    Raises:
+        InputError: `out` holds something else.
+    """
+    directory = Path(out)
+    if directory.exists() and not (directory / "data" / "train.tsv").exists() and any(directory.iterdir()):
+        raise InputError(f"out: {directory} is not empty and holds no quickstart; give a new or an empty directory.")
+    data = write_reviews(directory / "data", seed)
+    _say(f"1/4  {ROWS['train']:,} reviews from a grammar, in {directory / 'data'}")
+    make_untrained_model(directory / "untrained", data.train, seed)
+    _say(f"2/4  a vocabulary and an untrained teacher, in {directory / 'untrained'}; training it")
+    finetune = FinetuneConfig(
+        model=ModelSection(str(directory / "untrained")),
+        data=data,
+        train=dataclasses.replace(TEACHER_TRAINING, seed=seed),
+        out=str(directory / "teacher"),
+    )
+    run_finetune(finetune)
+    _say("3/4  distilling the student in TinyBERT's two stages")
+    _say("4/4  ... and then training the same student without its teacher")
+    distill = DistillConfig(
+        teacher=TeacherSection(str(directory / "teacher")),
+        student=STUDENT,
+        data=data,
+        train=dataclasses.replace(STUDENT_TRAINING, seed=seed),
+        out=str(directory / "distilled"),
+        baseline=True,
+    )
+    results = run_distill(distill)
+    _say(f"done; try: tinybert predict {directory / 'distilled'} 'not a dull film'")
+    return results_table(results, "accuracy", reference="teacher")
+
+
+def write_reviews(directory: Path, seed: int) -> Data:
+    """Write `train.tsv`, `dev.tsv` and `test.tsv`, no review in two of them; say what they hold as a config does."""
+    directory.mkdir(parents=True, exist_ok=True)
+    texts, labels = make_reviews(sum(ROWS.values()), seed)
+    lines = [f"{text}\t{label}" for text, label in zip(texts, labels, strict=True)]
+    paths, start = {}, 0
+    for name, rows in ROWS.items():
+        paths[name] = directory / f"{name}.tsv"
+        paths[name].write_text("\n".join(["text\tlabel", *lines[start : start + rows]]) + "\n", encoding="utf-8")
+        start += rows
+    train, dev, test = (str(paths[name]) for name in ROWS)
+    return Data(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
+
+
+def make_untrained_model(directory: Path, train_file: str, seed: int) -> None:
+    """Train a WordPiece vocabulary on the training texts and save an encoder with random weights beside it."""
+    lines = Path(train_file).read_text(encoding="utf-8").splitlines()[1:]
+    tokenizer = train_wordpiece((line.split("\t")[0] for line in lines), VOCAB_SIZE)
+    keras.utils.set_random_seed(seed)
+    config = dataclasses.replace(TEACHER, vocab_size=tokenizer.vocab_size)
+    TransformerEncoder(config, name="untrained").save_pretrained(directory, tokenizer=tokenizer)
+
+
+def _say(text: str) -> None:
+    print(f"[quickstart] {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,58 @@
+"""What a run measured of its models, as `metrics.json` and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf.evaluation.cost import count_parameters, measure_latency
+from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.pipeline.measure import measure
+from tinybert_tf.pipeline.splits import Split
+from tinybert_tf.pipeline.table import format_table
+
+LATENCY_SEQ_LEN = 32
+
+
+def measure_models(
+    models: Mapping[str, Any], directories: Mapping[str, Path], splits: Mapping[str, Split], task: str
+) -> dict[str, dict[str, Any]]:
+    """Metrics and cost of each model, in float32, as its saved files give them.
+
+    The task's metrics on dev at the top, those on test under `test`; `parameters`; `size_bytes` of the weights file(s);
+    `latency_ms`: median of a forward pass, one text of 32 tokens, the models taking turns.
+    """
+    as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
+    latency = measure_latency(as_saved, seq_len=LATENCY_SEQ_LEN)
+    results: dict[str, dict[str, Any]] = {}
+    for name, model in as_saved.items():
+        result: dict[str, Any] = dict(measure(model, splits["dev"].evaluation_batches(), task))
+        if "test" in splits:
+            result["test"] = measure(model, splits["test"].evaluation_batches(), task)
+        result["parameters"] = count_parameters(model)
+        result["size_bytes"] = sum(file.stat().st_size for file in directories[name].glob("*.safetensors"))
+        result["latency_ms"] = latency[name]
+        results[name] = result
+    return results
+
+
+def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, reference: str) -> str:
+    """The models side by side; parameters, size and latency also as a multiple of the `reference` model's."""
+    base = results[reference]
+    has_test = "test" in base
+    header = ["model", f"dev {metric}", *([f"test {metric}"] if has_test else []), "parameters", "size", "latency"]
+    rows = []
+    for name, result in results.items():
+        quality = [f"{result[metric]:.1%}", *([f"{result['test'][metric]:.1%}"] if has_test else [])]
+        cost = [
+            f"{result['parameters'] / 1e6:.2f} M{_times(base['parameters'], result['parameters'])}",
+            f"{result['size_bytes'] / 1e6:.1f} MB{_times(base['size_bytes'], result['size_bytes'])}",
+            f"{result['latency_ms']:.2f} ms{_times(base['latency_ms'], result['latency_ms'])}",
+        ]
+        rows.append([name, *quality, *cost])
+    return format_table(header, rows)
+
+
+def _times(reference: float, value: float) -> str:
+    return "" if reference == value else f" ({reference / value:.1f}x less)"

@@ -1,0 +1,117 @@
+"""The student of a config: its size, its first weights, and whether it fits its teacher."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.config.schema import StudentSection
+from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
+from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.layer_copy import copy_layers
+from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
+
+SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+WIDTHS = ("hidden_size", "num_attention_heads", "intermediate_size")
+
+
+def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderConfig:
+    """The student's sizes: a preset's or half the teacher's layers, then what the config overrides; the rest as the teacher.
+
+    Raises:
+        InputError: an unknown preset, heads that do not divide the width, sizes beside a directory that has its own.
+    """
+    sizes = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
+    if section.dir is not None:
+        if sizes:
+            raise InputError(f"student.{next(iter(sizes))} is given beside student.dir, which has its own sizes.")
+        directory = resolve_directory(section.dir, ["config.json"])
+        return EncoderConfig.from_json(directory / "config.json")
+    if section.preset is not None:
+        preset = EncoderConfig.from_preset(section.preset)
+        sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
+    else:
+        sizes = {"num_hidden_layers": max(1, teacher.num_hidden_layers // 2), **sizes}
+    return dataclasses.replace(teacher, **sizes)
+
+
+def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig) -> str:
+    """Where the first weights come from: `dir`, `layers` or `random`; `auto` is `layers` wherever that is possible.
+
+    Raises:
+        InputError: `layers` asked for between different widths, or an `init` beside a directory's weights.
+    """
+    if section.dir is not None:
+        if section.init != "auto":
+            raise InputError(
+                f"student.init={section.init!r} is given beside student.dir, whose weights it starts from."
+            )
+        return "dir"
+    different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
+    too_deep = student.num_hidden_layers > teacher.num_hidden_layers
+    if section.init == "auto":
+        return "random" if different or too_deep else "layers"
+    if section.init == "layers" and different:
+        name = different[0]
+        raise InputError(
+            f"student.init='layers' copies the teacher's layers, and {name} differs: student {getattr(student, name)}, "
+            f"teacher {getattr(teacher, name)}; use init 'random', or the teacher's {name}."
+        )
+    return section.init
+
+
+def build_student(
+    section: StudentSection, teacher: PretrainedModel, tokenizer: Tokenizer, layer_map: Any
+) -> SequenceClassifier:
+    """The student with its first weights and the teacher's labels.
+
+    Raises:
+        InputError: it does not fit the teacher: another vocabulary, other labels or another order of them; and as
+            `student_config` and `resolved_init`.
+    """
+    config = student_config(section, teacher.config)
+    init = resolved_init(section, config, teacher.config)
+    labels = {"num_labels": teacher.num_labels, "id2label": teacher.id2label}
+    if init == "dir":
+        student = _load_student(str(section.dir), teacher, tokenizer)
+    else:
+        student = SequenceClassifier(config, name="student", **labels)
+    if init == "layers":
+        pairs = LayerMap.resolve(layer_map, config.num_hidden_layers, teacher.num_hidden_layers).layer_pairs()
+        copy_layers(student, teacher, pairs)
+        print(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}", file=sys.stderr)
+    return student
+
+
+def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:
+    directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
+    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt")):
+        _check_vocabulary(directory, tokenizer)
+    student = SequenceClassifier.from_pretrained(directory, name="student")
+    has_head = student.load_report is not None and "classifier.weight" not in student.load_report.missing
+    if not has_head:
+        encoder = student.encoder
+        return SequenceClassifier(encoder, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
+    ours, theirs = list(student.id2label.values()), list(teacher.id2label.values())
+    if ours != theirs:
+        what = "in another order" if sorted(ours) == sorted(theirs) else "other ones"
+        raise InputError(
+            f"student {path}: its labels {ours} are {what} than the teacher's {theirs}; they must be equal."
+        )
+    return student
+
+
+def _check_vocabulary(directory: Path, tokenizer: Tokenizer) -> None:
+    ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()
+    if ours != theirs:
+        differing = sum(theirs.get(token) != number for token, number in ours.items())
+        raise InputError(
+            f"student {directory}: its vocabulary differs from the teacher's ({len(ours)} and {len(theirs)} tokens, "
+            f"{differing} of the student's with another id or none); both must read the same token ids."
+        )
