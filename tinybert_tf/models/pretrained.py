@@ -15,6 +15,7 @@ from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[
     return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}
 
 
-class PretrainedModel(keras.Model):
+class PretrainedModel(TrainableModel):
     """A Keras model that loads from and saves to a Hugging Face model directory.
 
     A subclass names its Hugging Face `architecture` and the prefix its encoder's tensors have there, and implements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
+from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import Metrics
 from tinybert_tf.pipeline.run_directory import RunDirectory
 
@@ -75,6 +78,42 @@ class StopAfterSteps(keras.callbacks.Callback):
         self.step += 1
         if self.step >= self.max_steps:
             self.model.stop_training = True
+
+
+class FiniteTraining(keras.callbacks.Callback):
+    """Ends training with an InputError where the loss or a weight is no longer a number, before anything is saved.
+
+    Args:
+        stage: the stage's name, for the message.
+        total_steps: optimizer steps of the stage.
+        learning_rate: its peak.
+    """
+
+    def __init__(self, stage: str, total_steps: int, learning_rate: float) -> None:
+        super().__init__()
+        self.stage = stage
+        self.total_steps = total_steps
+        self.learning_rate = learning_rate
+        self.step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the loss."""
+        self.step += 1
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            self._refuse(f"the loss is {loss}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the weights: the last update's effect has not been in any loss yet."""
+        for variable in self.model.trainable_variables:
+            if not np.isfinite(variable.numpy()).all():
+                self._refuse(f"{variable.path} is not finite")
+
+    def _refuse(self, what: str) -> None:
+        raise InputError(
+            f"stage {self.stage!r}: {what} after step {self.step} of {self.total_steps} with learning_rate="
+            f"{self.learning_rate:g}; a smaller learning rate is wanted."
+        )
 
 
 class BestEpoch(keras.callbacks.Callback):

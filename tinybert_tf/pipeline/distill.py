@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import MAIN_METRIC, Metrics, majority_accuracy
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.pretrained import MODEL_FILES
 from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
-from tinybert_tf.pipeline.finetune import check_vocabulary_fits
+from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
@@ -27,6 +29,8 @@ from tinybert_tf.pipeline.splits import Split, read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, build_distiller, train_stage
 from tinybert_tf.pipeline.student import build_student
 from tinybert_tf.training.devices import Devices, setup_devices
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -60,12 +64,13 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     stages: same data, same order, same steps, same learning rates; its best epoch is saved under `baseline/`.
 
     Returns:
-        What `metrics.json` holds: `{"teacher": {...}, "student": {...}, "baseline": {...}}`.
+        What `metrics.json` holds: `{"teacher": {...}, "student": {...}, "baseline": {...}, "data": {...}}`.
 
     Raises:
         InputError: anything the user gave is wrong, the teacher among it; nothing has been written then.
     """
-    work = prepare(config)
+    with held_back():
+        work = prepare(config)
     check_teacher(work)
     initial = [variable.numpy() for variable in work.student.weights]
     work.run.create()
@@ -87,9 +92,10 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
         models["baseline"] = baseline
         directories["baseline"] = work.run.path / "baseline"
         seconds["baseline"] = time.monotonic() - begin
-    results = measure_models(models, directories, work.splits, config.task)
+    results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
     for name, value in seconds.items():
         results[name]["seconds"] = round(value, 1)
+    results["data"] = {name: split.summary() for name, split in work.splits.items()}
     work.run.write_metrics(results)
     return results
 
@@ -98,16 +104,18 @@ def prepare(config: DistillConfig) -> Distillation:
     """Read, load and build everything, so that what is wrong is said before anything is written."""
     run = RunDirectory(config.out, config)
     datasets = read_datasets(config.data)
-    tokenizer = load_tokenizer(config.teacher.dir)
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
     devices = setup_devices(config.train.precision)
     keras.utils.set_random_seed(config.train.seed)
-    stages = [Stage.from_config(section, config.train) for section in config.stages]
+    max_length = config.data.max_length
     with devices.scope():
         loaded = Teacher.from_pretrained(config.teacher.dir, config.task, precision="float32").model
-        check_vocabulary_fits(tokenizer, loaded.config, config.teacher.dir)
-        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), config.data.max_length)
+        tokenizer = load_tokenizer(config.teacher.dir)
+        check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
+        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length)
         teacher = Teacher(loaded, precision=config.teacher.precision)
         student = build_student(config.student, loaded, tokenizer, config.stages[0].layer_map)
+        check_limits(student.config, tokenizer.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
     return Distillation(config, run, devices, tokenizer, loaded, student, stages, distillers, splits)
 
@@ -120,7 +128,7 @@ def check_teacher(work: Distillation) -> None:
     """
     accuracy = work.measure_dev(work.teacher)[work.metric]
     majority = majority_accuracy(work.splits["dev"].labels)
-    print(f"teacher: dev {work.metric} {accuracy:.1%} (majority class {majority:.1%})", file=sys.stderr)
+    logger.info(f"teacher: dev {work.metric} {accuracy:.1%} (majority class {majority:.1%})")
     if accuracy <= majority and not work.config.allow_weak_teacher:
         raise InputError(
             f"teacher {work.config.teacher.dir}: dev accuracy {accuracy:.1%} is no better than the majority class, "

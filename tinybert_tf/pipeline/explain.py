@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -23,8 +24,10 @@ def explain_distill(config: DistillConfig) -> str:
         InputError: as `run_distill`, as far as these show it.
     """
     datasets = read_datasets(config.data)
-    num_labels = len(datasets["train"].label_names())
-    teacher = EncoderConfig.from_json(resolve_directory(config.teacher.dir, ["config.json"]) / "config.json")
+    directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
+    teacher_values = read_config(directory)
+    teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
+    num_labels = len(teacher_values.get("id2label") or datasets["train"].label_names())
     student = student_config(config.student, teacher)
     init = resolved_init(config.student, student, teacher)
     parts = [

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 
 from tinybert_tf.config.schema import FinetuneConfig
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import MAIN_METRIC
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.limits import check_limits
 from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
+from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
@@ -29,25 +29,24 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
     The labels are the ones the model already has, if the files fit them; otherwise the train file's, with a new head.
 
     Returns:
-        What `metrics.json` holds: `{"model": {...}}`.
+        What `metrics.json` holds: `{"model": {...}, "data": {...}}`.
 
     Raises:
         InputError: anything the user gave is wrong; nothing has been written then.
     """
-    run = RunDirectory(config.out, config)
-    datasets = read_datasets(config.data)
-    label_names = datasets["train"].label_names()
-    if len(label_names) < 2:
-        raise InputError(
-            f"{config.data.train}: all rows have the label {label_names[0]!r}; at least two labels are wanted."
-        )
-    tokenizer = load_tokenizer(config.model.dir)
-    devices = setup_devices(config.train.precision)
-    keras.utils.set_random_seed(config.train.seed)
-    with devices.scope():
-        model = load_for_labels(config.model.dir, label_names)
-    check_vocabulary_fits(tokenizer, model.config, config.model.dir)
-    splits = tokenize(datasets, tokenizer, list(model.id2label.values()), config.data.max_length)
+    with held_back():
+        run = RunDirectory(config.out, config)
+        datasets = read_datasets(config.data)
+        labels = set(datasets["train"].labels or ())
+        if len(labels) < 2:
+            raise InputError(f"{config.data.train}: all labels are {labels.pop()!r}; at least two labels are wanted.")
+        devices = setup_devices(config.train.precision)
+        keras.utils.set_random_seed(config.train.seed)
+        with devices.scope():
+            model = load_for_labels(config.model.dir, datasets["train"].label_names())
+        tokenizer = load_tokenizer(config.model.dir)
+        check_limits(model.config, tokenizer.vocab_size, config.data.max_length, config.model.dir)
+        splits = tokenize(datasets, tokenizer, list(model.id2label.values()), config.data.max_length)
     values = config.train
     stage = Stage(
         "finetune",
@@ -75,8 +74,9 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         verbose=0,
     )
     best.restore()
-    results = measure_models({"model": model}, {"model": run.path / "model"}, splits, config.task)
+    results: dict[str, Any] = measure_models({"model": model}, {"model": run.path / "model"}, splits, config.task)
     results["model"]["seconds"] = round(time.monotonic() - begin, 1)
+    results["data"] = {name: split.summary() for name, split in splits.items()}
     run.write_metrics(results)
     return results
 
@@ -89,20 +89,4 @@ def load_for_labels(path: str, label_names: list[str]) -> SequenceClassifier:
     integers = label_names == [f"LABEL_{number}" for number in range(len(label_names))]
     if has_head and (sorted(names) == sorted(label_names) or (integers and len(names) == len(label_names))):
         return model
-    encoder = TransformerEncoder.from_pretrained(path)
-    if encoder.pooler is None:
-        encoder = model.encoder
-    return SequenceClassifier(encoder, num_labels=len(label_names), id2label=label_names)
-
-
-def check_vocabulary_fits(tokenizer: Tokenizer, config: EncoderConfig, path: str) -> None:
-    """Refuse a tokenizer that gives ids the model has no embedding for.
-
-    Raises:
-        InputError: the vocabulary is larger than the table.
-    """
-    if tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"{path}: its tokenizer has {tokenizer.vocab_size} tokens, its model vocab_size={config.vocab_size}; "
-            f"they do not belong together."
-        )
+    return SequenceClassifier(model.encoder, num_labels=len(label_names), id2label=label_names)

@@ -13,6 +13,8 @@ from tinybert_tf.pipeline.splits import Split
 from tinybert_tf.pipeline.table import format_table
 
 LATENCY_SEQ_LEN = 32
+# What `metrics.json` calls the models, as the table has them from top to bottom; its other keys are not models.
+MODELS = ("model", "teacher", "student", "baseline")
 
 
 def measure_models(
@@ -21,10 +23,12 @@ def measure_models(
     """Metrics and cost of each model, in float32, as its saved files give them.
 
     The task's metrics on dev at the top, those on test under `test`; `parameters`; `size_bytes` of the weights file(s);
-    `latency_ms`: median of a forward pass, one text of 32 tokens, the models taking turns.
+    `latency_ms`: median of a forward pass, one text of 32 tokens (or the models' limit, if lower), the models taking
+    turns.
     """
     as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
-    latency = measure_latency(as_saved, seq_len=LATENCY_SEQ_LEN)
+    limits = (model.config.max_position_embeddings for model in as_saved.values())
+    latency = measure_latency(as_saved, seq_len=min(LATENCY_SEQ_LEN, *limits))
     results: dict[str, dict[str, Any]] = {}
     for name, model in as_saved.items():
         result: dict[str, Any] = dict(measure(model, splits["dev"].evaluation_batches(), task))
@@ -43,7 +47,10 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
     has_test = "test" in base
     header = ["model", f"dev {metric}", *([f"test {metric}"] if has_test else []), "parameters", "size", "latency"]
     rows = []
-    for name, result in results.items():
+    for name in MODELS:
+        if name not in results:
+            continue
+        result = results[name]
         quality = [f"{result[metric]:.1%}", *([f"{result['test'][metric]:.1%}"] if has_test else [])]
         cost = [
             f"{result['parameters'] / 1e6:.2f} M{_times(base['parameters'], result['parameters'])}",

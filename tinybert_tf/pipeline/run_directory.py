@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ class RunDirectory:
     Nothing is written before `create`, so a run that is refused leaves nothing behind.
 
     Raises:
-        InputError: the path is a file, holds a run with another resolved config, or holds something that is no run.
+        InputError: the path is a file, holds a run with another resolved config, holds something that is no run, or
+            cannot be made.
     """
 
     def __init__(self, path: str | Path, config: Any) -> None:
@@ -25,10 +27,9 @@ class RunDirectory:
         self._config = dump_config(config)
         self._rows: list[dict[str, Any]] = []
         written = self.path / "config.yaml"
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"out: {self.path} is a file; a new or an empty directory is wanted.")
-        if written.exists():
-            difference = _first_difference(written.read_text(encoding="utf-8"), self._config)
+        _check_can_be_made(self.path)
+        if written.is_file():
+            difference = _first_difference(written.read_text(encoding="utf-8", errors="replace"), self._config)
             if difference:
                 raise InputError(
                     f"out: {self.path} holds a run with another config ({difference}); give another directory."
@@ -53,6 +54,15 @@ class RunDirectory:
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write `metrics.json`."""
         (self.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _check_can_be_made(path: Path) -> None:
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        inside = "" if there == path else f", {there}"
+        raise InputError(f"out: {path} is {inside and 'inside '}a file{inside}; a new or an empty directory is wanted.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"out: {path} cannot be written: no permission for {there}; another directory is wanted.")
 
 
 def _first_difference(there: str, here: str) -> str:

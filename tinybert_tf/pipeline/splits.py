@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +13,8 @@ from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import TokenizedTexts, Tokenizer
 from tinybert_tf.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH_SIZE = 64
 
@@ -29,6 +31,10 @@ class Split:
         """Shuffled batches, grouped by length."""
         return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id)
 
+    def summary(self) -> dict[str, int]:
+        """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""
+        return {"rows": len(self.tokens), "truncated": self.tokens.num_truncated}
+
     def evaluation_batches(self) -> Batches:
         """Every row once, longest first."""
         return Batches(self.tokens, self.labels, EVALUATION_BATCH_SIZE, None, self.pad_token_id, group_by_length=True)
@@ -38,16 +44,23 @@ def read_datasets(data: Data) -> dict[str, TextDataset]:
     """The files of a config: `train`, `dev` and, where there is one, `test`.
 
     Raises:
-        InputError: see `TextDataset.from_file`; a pair of texts, which no task of this release takes.
+        InputError: as `read_dataset`.
     """
-    if len(data.text) != 1:
-        raise InputError(f"data.text names {len(data.text)} columns; this release classifies single texts, one column.")
     paths = {"train": data.train, "dev": data.dev, "test": data.test}
-    return {
-        name: TextDataset.from_file(path, text=list(data.text), label=data.label)
-        for name, path in paths.items()
-        if path is not None
-    }
+    return {name: read_dataset(path, list(data.text), data.label) for name, path in paths.items() if path is not None}
+
+
+def read_dataset(path: str, text: str | Sequence[str], label: str) -> TextDataset:
+    """One file of labelled texts.
+
+    Raises:
+        InputError: see `TextDataset.from_file`; a pair of text columns, which no task of this release takes.
+    """
+    dataset = TextDataset.from_file(path, text=text, label=label)
+    if isinstance(dataset.texts[0], tuple):
+        columns = text if isinstance(text, str) else ",".join(text)
+        raise InputError(f"text={columns!r} names two columns; this release classifies single texts, one column.")
+    return dataset
 
 
 def tokenize(
@@ -63,9 +76,8 @@ def tokenize(
     for name, dataset in datasets.items():
         tokens = tokenizer.encode(dataset.texts, max_length)
         splits[name] = Split(tokens, labels[name], tokenizer.pad_token_id)
-        print(
+        logger.info(
             f"{name}: {len(tokens)} texts, {tokens.lengths.mean():.1f} tokens on average; "
-            f"{tokens.num_truncated} cut at {max_length} tokens",
-            file=sys.stderr,
+            f"{tokens.num_truncated} cut at {max_length} tokens"
         )
     return splits

@@ -22,7 +22,7 @@ from tinybert_tf.distillation.losses import (
     PredictionLoss,
 )
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.callbacks import StopAfterSteps
+from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
 from tinybert_tf.training.optimizer import bert_optimizer
 
 
@@ -30,8 +30,8 @@ from tinybert_tf.training.optimizer import bert_optimizer
 class Stage:
     """One stage of a distillation: what is compared, and how long and how fast the student learns.
 
-    `epochs` over the data, cut at `max_steps` optimizer steps; `learning_rate` at its peak; `warmup_fraction` of the steps in
-    [0, 1); `weight_decay` per step, times the learning rate. `layer_map` and `projections` as in `Distiller`.
+    `epochs` over the data, cut at `max_steps` optimizer steps; `learning_rate` at its peak; `warmup_fraction` of
+    them, in [0, 1); `weight_decay` per step, times the learning rate. `layer_map` and `projections` as in `Distiller`.
     """
 
     name: str
@@ -131,7 +131,11 @@ def train_stage(
     jit_compile: bool = False,
     verbose: Any = "auto",
 ) -> keras.callbacks.History:
-    """Compile a model with the stage's schedule and fit it: a Distiller, or a task model on its labels."""
+    """Compile a model with the stage's schedule and fit it: a Distiller, or a task model on its labels.
+
+    Raises:
+        InputError: the loss or a weight is no longer a finite number.
+    """
     total_steps = stage.total_steps(train)
     optimizer = bert_optimizer(
         learning_rate=stage.learning_rate,
@@ -144,7 +148,11 @@ def train_stage(
         train,
         epochs=stage.epochs,
         validation_data=validation_data,
-        callbacks=[StopAfterSteps(total_steps), *callbacks],
+        callbacks=[
+            FiniteTraining(stage.name, total_steps, stage.learning_rate),
+            StopAfterSteps(total_steps),
+            *callbacks,
+        ],
         verbose=verbose,
     )
 

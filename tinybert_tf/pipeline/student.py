@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import logging
 from pathlib import Path
 from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
 from tinybert_tf.config.schema import StudentSection
 from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -17,12 +18,14 @@ from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
 
+logger = logging.getLogger(__name__)
+
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 WIDTHS = ("hidden_size", "num_attention_heads", "intermediate_size")
 
 
 def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderConfig:
-    """The student's sizes: a preset's or half the teacher's layers, then what the config overrides; the rest as the teacher.
+    """The student's sizes: a preset's or half the teacher's layers, then the config's own; the rest as the teacher.
 
     Raises:
         InputError: an unknown preset, heads that do not divide the width, sizes beside a directory that has its own.
@@ -31,8 +34,8 @@ def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderCo
     if section.dir is not None:
         if sizes:
             raise InputError(f"student.{next(iter(sizes))} is given beside student.dir, which has its own sizes.")
-        directory = resolve_directory(section.dir, ["config.json"])
-        return EncoderConfig.from_json(directory / "config.json")
+        directory = resolve_directory(section.dir, [CONFIG_FILE])
+        return EncoderConfig.from_dict(read_config(directory), source=str(directory / CONFIG_FILE))
     if section.preset is not None:
         preset = EncoderConfig.from_preset(section.preset)
         sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
@@ -85,7 +88,7 @@ def build_student(
     if init == "layers":
         pairs = LayerMap.resolve(layer_map, config.num_hidden_layers, teacher.num_hidden_layers).layer_pairs()
         copy_layers(student, teacher, pairs)
-        print(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}", file=sys.stderr)
+        logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
     return student
 
 
