@@ -143,8 +143,8 @@ def encoder_dir(opinions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from tinybert_tf.models.encoder import TransformerEncoder
 
     directory = tmp_path_factory.mktemp("encoder")
-    texts = [line.split("\t")[0] for file in sorted(opinions.glob("*.tsv")) for line in file.open(encoding="utf-8")]
-    tokenizer = train_wordpiece(texts, vocab_size=150)
+    lines = "".join(file.read_text(encoding="utf-8") for file in sorted(opinions.glob("*.tsv"))).splitlines()
+    tokenizer = train_wordpiece((line.split("\t")[0] for line in lines), vocab_size=150)
     config = EncoderConfig(
         vocab_size=tokenizer.vocab_size,
         hidden_size=16,

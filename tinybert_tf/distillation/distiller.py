@@ -16,7 +16,7 @@ from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.distillation.projections import Projections
-from tinybert_tf.distillation.replicas import num_replicas
+from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable_model import TrainableModel
 
@@ -92,6 +92,8 @@ class Distiller(TrainableModel):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
+        # Of the same name as Keras's own, and logged in its place; that one weighs replicas by their rows.
+        self.total_tracker = keras.metrics.Mean(name="loss")
         self.built = True
 
     @property
@@ -130,13 +132,16 @@ class Distiller(TrainableModel):
         teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
         teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
         mask = x["attention_mask"]
+        # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
+        rows = sum_across_replicas(ops.cast(ops.shape(mask)[0], "float32")) / num_replicas()
         total: Any = 0.0
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
             value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
-            tracker.update_state(value, sample_weight=ops.shape(mask)[0])
+            tracker.update_state(value, sample_weight=rows)
             total = total + comparison.loss.weight * value
         for penalty in self.losses:  # regularizers of the student's layers
             total = total + ops.cast(ops.sum(penalty), "float32")
+        self.total_tracker.update_state(total, sample_weight=rows)
         # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
         return total / num_replicas()
 

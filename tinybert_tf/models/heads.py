@@ -258,6 +258,8 @@ class MaskedLM(TaskModel):
     def _from_directory(
         cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
     ) -> Self:
+        if values.get("tie_word_embeddings") is False:
+            raise InputError(f"{tensors.path}: tie_word_embeddings is false; a decoder of its own is not read.")
         return cls(config, **kwargs)
 
 

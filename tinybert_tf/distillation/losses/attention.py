@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean
+from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
 from tinybert_tf.errors import InputError
 
 
@@ -54,7 +54,7 @@ class AttentionLoss(DistillationLoss):
         """The loss of one pair, a scalar."""
         if self.reduction == "paper":
             padded = (1.0 - mask[:, None, None, :]) * -10000.0
-            return ops.mean(ops.square(_cleaned(student + padded) - _cleaned(teacher + padded)))
+            return global_mean_of(ops.square(_cleaned(student + padded) - _cleaned(teacher + padded)))
         valid = mask[:, None, :, None] * mask[:, None, None, :]  # (batch, 1, seq_len, seq_len)
         total = ops.sum(ops.square(student - teacher) * valid)
         return global_mean(total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1))))

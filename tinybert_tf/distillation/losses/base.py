@@ -29,6 +29,9 @@ class DistillationLoss:
     - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
       on real tokens and 0 on padding. A `call` that also names `labels` gets them.
 
+    A mean in `call` is that of one replica, of which a small last batch can leave some without rows: `global_mean` is
+    exact on several GPUs too.
+
     Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
 
     Args:
@@ -59,6 +62,8 @@ class DistillationLoss:
             raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
         if cls.layers not in LAYERS:
             raise InputError(f"{cls.__name__}.layers is {cls.layers!r}; one of {', '.join(LAYERS)} is wanted.")
+        if cls.projected and not isinstance(cls.feature, str):
+            raise InputError(f"{cls.__name__} compares {cls.feature}; a projection is for a loss of one feature.")
         if not weight >= 0:
             raise InputError(f"{cls.__name__}: weight={weight}; a number of at least 0 is wanted.")
         self.weight = float(weight)
@@ -129,6 +134,11 @@ def global_mean(total: Any, count: Any) -> Any:
     """
     count = sum_across_replicas(ops.cast(count, "float32"))
     return total * float(num_replicas()) / ops.maximum(count, 1.0)
+
+
+def global_mean_of(values: Any) -> Any:
+    """The mean of all elements of `values`, over the batch of all replicas; see `global_mean`."""
+    return global_mean(ops.sum(values), ops.size(values))
 
 
 def check_reduction(reduction: str, owner: object) -> str:

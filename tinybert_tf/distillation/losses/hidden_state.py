@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean
+from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
 
 
 class HiddenStateLoss(DistillationLoss):
@@ -39,7 +39,7 @@ class HiddenStateLoss(DistillationLoss):
         """The loss of one pair, a scalar."""
         squared = ops.mean(ops.square(student - teacher), axis=-1)  # (batch, seq_len)
         if self.reduction == "paper":
-            return ops.mean(squared)
+            return global_mean_of(squared)
         return global_mean(ops.sum(squared * mask), ops.sum(mask))
 
     def get_config(self) -> dict[str, Any]:

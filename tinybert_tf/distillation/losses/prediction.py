@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean
+from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
 from tinybert_tf.errors import InputError
 
 
@@ -62,7 +62,7 @@ class PredictionLoss(DistillationLoss):
         softened = ops.log_softmax(student / self.temperature, axis=-1)
         soft = -ops.softmax(teacher / self.temperature, axis=-1) * softened  # (..., classes)
         if self.reduction == "paper":
-            soft_loss = ops.mean(soft)
+            soft_loss = global_mean_of(soft)
         else:
             soft_loss = self.temperature**2 * _mean_over_predictions(ops.sum(soft, axis=-1), mask)
         if not self.hard_label_weight:
