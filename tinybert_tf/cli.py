@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -44,10 +45,16 @@ DISTILL_FLAGS = {
     **TRAIN_FLAGS,
 }
 Flags = dict[str, tuple[str, str, str]]
+NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every other error here."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # argparse's own takes -1e-5 for a flag, and then says that a value is missing.
+        self._negative_number_matcher = NEGATIVE_NUMBER
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"tinybert: {message} (see {self.prog} --help)\n")
@@ -231,7 +238,7 @@ def _import_tensorflow() -> None:
         stderr = os.dup(2)
         os.dup2(noise.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow as tf
         except BaseException:
             noise.seek(0)
             os.write(stderr, noise.read())
@@ -239,3 +246,5 @@ def _import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    # Every model has a `predict` of its own; TensorFlow counts them as one that is traced again and again, and warns.
+    tf.get_logger().setLevel("ERROR")

@@ -19,10 +19,11 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     predicted = logits.argmax(axis=-1)
+    one_class = len({*labels.tolist(), *predicted.tolist()}) == 1  # scikit-learn then gives 0 as well, and warns
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "f1": float(f1_score(labels, predicted, average="macro")),
-        "matthews_correlation": float(matthews_corrcoef(labels, predicted)),
+        "matthews_correlation": 0.0 if one_class else float(matthews_corrcoef(labels, predicted)),
     }
 
 

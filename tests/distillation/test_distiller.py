@@ -149,14 +149,10 @@ def test_mixed_precision_students(teacher: Teacher, make_model: MakeModel, input
 # === What is computed ===
 
 
-@pytest.mark.parametrize("losses", [intermediate_losses(), [PredictionLoss()]])
 def test_one_pass_of_each_model_a_step(
-    monkeypatch: pytest.MonkeyPatch,
-    teacher: Teacher,
-    student: Any,
-    inputs: Inputs,
-    losses: list[DistillationLoss],
+    monkeypatch: pytest.MonkeyPatch, teacher: Teacher, student: Any, inputs: Inputs
 ) -> None:
+    losses = [*intermediate_losses(), PredictionLoss()]
     distiller = compiled(Distiller(teacher, student, losses=losses))
     distiller.fit(inputs, LABELS, batch_size=2, verbose=0)  # Keras also calls the model to build it
     calls = count_calls(monkeypatch, type(student))
@@ -170,7 +166,6 @@ def test_one_pass_in_the_traced_step(
     monkeypatch: pytest.MonkeyPatch, teacher: Teacher, student: Any, inputs: Inputs
 ) -> None:
     distiller = compiled(Distiller(teacher, student, losses=intermediate_losses()))
-    distiller.optimizer.build(distiller.trainable_variables)
     calls = count_calls(monkeypatch, type(student))
     step = tf.function(distiller.train_step, autograph=False)
     step((inputs, LABELS))
@@ -181,10 +176,8 @@ def test_one_pass_in_the_traced_step(
 @pytest.mark.parametrize(
     ("layer_map", "losses", "teacher_layers"),
     [
-        ("bottom", [AttentionLoss()], 2),
-        ([(1, 3)], [HiddenStateLoss()], 3),
+        ([(1, 2), (2, 3)], [AttentionLoss()], 3),
         ("uniform", [EmbeddingLoss()], 0),
-        ("uniform", [HiddenStateLoss()], 4),
         ("bottom", [HiddenStateLoss(), PredictionLoss()], 4),
     ],
 )
@@ -375,18 +368,17 @@ def test_a_tf_dataset_with_any_lengths(teacher: Teacher, student: Any, make_inpu
 
 def test_sample_weights_are_refused(teacher: Teacher, student: Any, inputs: Inputs) -> None:
     distiller = compiled(Distiller(teacher, student, losses=[PredictionLoss()]), run_eagerly=False)
-    with pytest.raises(InputError, match="^a Distiller takes no sample weights; use the losses' own weights.$"):
+    with pytest.raises(InputError, match=r"^a Distiller takes no sample weights; use the losses' own weights\.$"):
         distiller.fit(inputs, LABELS, sample_weight=np.ones(6), verbose=0)
 
 
 def test_missing_labels_are_one_line(teacher: Teacher, student: Any, inputs: Inputs) -> None:
     distiller = compiled(Distiller(teacher, student, losses=[PredictionLoss(hard_label_weight=0.5)]), run_eagerly=False)
-    with pytest.raises(InputError, match="^prediction_loss: .* the data has no labels.$"):
+    with pytest.raises(InputError, match=r"^prediction_loss: .* the data has no labels\.$"):
         distiller.fit(inputs, verbose=0)
 
 
 # Keras asks its own variables for copies in the way of NumPy 1.
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_saved_weights_hold_no_teacher(tmp_path: Path, teacher: Teacher, student: Any, make_model: MakeModel) -> None:
     distiller = Distiller(teacher, student, losses=[HiddenStateLoss()])
     assert distiller.count_params() == student.count_params() + 16 * 32 + 32
@@ -498,8 +490,7 @@ class WordVectors(keras.Model):
         return {"hidden_states": hidden, "logits": self.classifier(ops.mean(hidden[self.num_hidden_layers], axis=1))}
 
 
-@pytest.mark.parametrize("built", [True, False])
-@pytest.mark.parametrize("side", ["both", "teacher", "student"])
+@pytest.mark.parametrize(("side", "built"), [("both", False), ("teacher", True), ("student", False), ("student", True)])
 def test_models_that_are_not_ours(teacher: Teacher, student: Any, inputs: Inputs, side: str, built: bool) -> None:
     own_teacher = teacher if side == "student" else WordVectors(32, 2)
     own_student = student if side == "teacher" else WordVectors(16, 1)
@@ -526,11 +517,6 @@ class Cosine(DistillationLoss):
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
         return ops.mean(student - teacher)
-
-
-class ProjectedPair(DistillationLoss):
-    feature = ("queries", "keys")
-    projected = True
 
 
 def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None:

@@ -18,6 +18,8 @@ PHRASES = {
         "{clause}, and on top of that {clause}",
         "{clause}, and what is more, {clause}",
         "{frame}, {clause}, and {clause}",
+        # Opinions that agree, so that words say something and a small model finds its way to what they do not say.
+        *["{clause}, and {clause}", "{frame}, {clause}, and {clause}"] * 4,
         "{-clause}, but {clause}",
         "{-clause}, yet {clause}",
         "{-clause}; all the same, {clause}",
@@ -28,14 +30,6 @@ PHRASES = {
         "{person} {liked} it; {frame}, {clause}",
         "{person} {-liked} it; for my part, {clause}",
         "{person} {-liked} it and was wrong, because {clause}",
-        "{frame}, {person} {liked} it, and so did I",
-        "{frame}, {person} {-liked} it, but I did not",
-        "{person} told me that {claim}, and I agree",
-        "{person} told me that {-claim}, but I disagree",
-        "I was told that {claim}, which is simply true",
-        "I was told that {-claim}, which is simply not true",
-        "{frame}, I expected {a thing}, and I was right",
-        "{frame}, I expected {-a thing}, but I was wrong",
     ],
     "clause": [
         "{claim}",
@@ -45,7 +39,7 @@ PHRASES = {
         "I found {subject} {degree} {adjective}",
         "I did not find {subject} {-adjective} at all",
     ],
-    "claim": ["{direct}", "{direct}", "{direct}", "{reversed}"],
+    "claim": [*["{direct}"] * 4, "{reversed}"],
     "direct": [
         "{subject} is {adjective}",
         "{subject} is {degree} {adjective}",
@@ -56,11 +50,8 @@ PHRASES = {
     "reversed": [
         "{subject} is not {-adjective}",
         "{subject} is hardly {-adjective}",
-        "{subject} is never {-adjective}",
         "{subject} is anything but {-adjective}",
         "{subject} is far from {-adjective}",
-        "nobody could call {subject} {-adjective}",
-        "this is not {-a thing}",
     ],
     "a thing": ["a {adjective} {thing}", "a {degree} {adjective} {thing}"],
 }

@@ -63,7 +63,10 @@ class SelfAttention(keras.layers.Layer):
         scaled = queries * (1.0 / math.sqrt(self.head_size))
         scores = ops.matmul(scaled, ops.transpose(keys, (0, 1, 3, 2)))
         # Softmax in float32: its sum over a long sequence does not fit bfloat16's eight bits.
-        probabilities = ops.softmax(ops.cast(scores, "float32") + mask_bias, axis=-1)
+        masked = ops.cast(scores, "float32") + mask_bias
+        # A single token attends to itself; Keras warns of a softmax over one value.
+        is_single = scores.shape[-1] == 1
+        probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
         probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
         context = ops.reshape(context, ops.shape(hidden))

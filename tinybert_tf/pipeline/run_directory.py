@@ -38,8 +38,10 @@ class RunDirectory:
             raise InputError(f"out: {self.path} is not empty and holds no run; give a new or an empty directory.")
 
     def create(self) -> None:
-        """Make the directory and write the resolved config."""
+        """Make the directory and write the resolved config; what an earlier run measured here is no longer true."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for name in ("log.csv", "metrics.json"):
+            (self.path / name).unlink(missing_ok=True)
         (self.path / "config.yaml").write_text(self._config, encoding="utf-8")
 
     def log(self, row: dict[str, Any]) -> None:

@@ -59,9 +59,7 @@ def test_padded_rows_and_columns_change_nothing(scores: tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize(("place", "changes"), [((0, 0, 2, 0), True), ((0, 1, 0, 2), False)])
-def test_paper_counts_padded_rows(
-    scores: tuple[np.ndarray, np.ndarray], place: tuple[int, ...], changes: bool
-) -> None:
+def test_paper_counts_padded_rows(scores: tuple[np.ndarray, np.ndarray], place: tuple[int, ...], changes: bool) -> None:
     student, teacher = scores
     changed = student.copy()
     changed[place] += 50.0

@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from tinybert_tf.distillation.losses import LOSSES, AttentionLoss, DistillationLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.distillation.losses.base import global_mean
+from tinybert_tf.distillation.losses.base import global_mean, global_mean_of
 from tinybert_tf.errors import InputError
 
 MASK = np.array([[1, 1, 0]], "int32")
@@ -100,8 +100,18 @@ def test_a_loss_needs_a_feature() -> None:
     class Nameless(DistillationLoss):
         pass
 
-    with pytest.raises(InputError, match="^Nameless names no `feature`"):
+    with pytest.raises(InputError, match=r"^Nameless names no `feature`"):
         Nameless()
+
+
+def test_a_projection_is_of_one_feature() -> None:
+    class Projected(QueriesAndKeys):
+        projected = True
+
+    with pytest.raises(
+        InputError, match=r"Projected compares \('queries', 'keys'\); a projection is for a loss of one"
+    ):
+        Projected()
 
 
 def test_layers_is_one_of_three() -> None:
@@ -109,7 +119,7 @@ def test_layers_is_one_of_three() -> None:
         feature = "hidden_states"
         layers: ClassVar[str] = "odd"
 
-    with pytest.raises(InputError, match="Odd.layers is 'odd'; one of mapped, embedding, all is wanted"):
+    with pytest.raises(InputError, match=r"Odd\.layers is 'odd'; one of mapped, embedding, all is wanted"):
         Odd()
 
 
@@ -126,19 +136,21 @@ def test_a_result_that_is_no_scalar() -> None:
 
 def test_missing_labels() -> None:
     loss = PredictionLoss(hard_label_weight=0.5)
-    with pytest.raises(InputError, match="prediction_loss: hard_label_weight=0.5, and the data has no labels"):
+    with pytest.raises(InputError, match=r"prediction_loss: hard_label_weight=0\.5, and the data has no labels"):
         loss(student=np.zeros((1, 2)), teacher=np.zeros((1, 2)))
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_different_shapes(name: str) -> None:
     loss = LOSSES[name]()
-    with pytest.raises(InputError, match=rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2"):
+    message = rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2"
+    with pytest.raises(InputError, match=message):
         loss(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 2, 3, 4)), mask=MASK)
 
 
 def test_different_numbers_of_heads() -> None:
-    with pytest.raises(InputError, match="student has 2 attention heads, the teacher 4.*num_attention_heads=4.*HiddenState"):
+    message = r"student has 2 attention heads, the teacher 4.*num_attention_heads=4.*HiddenState"
+    with pytest.raises(InputError, match=message):
         AttentionLoss()(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 4, 3, 3)), mask=MASK)
 
 
@@ -169,7 +181,9 @@ def test_reduction_is_one_of_two(name: str) -> None:
 
 def test_global_mean_of_nothing_is_zero() -> None:
     assert float(global_mean(ops.convert_to_tensor(0.0), ops.convert_to_tensor(0))) == 0.0
+    assert float(global_mean_of(ops.zeros((0, 3)))) == 0.0
     assert float(global_mean(ops.convert_to_tensor(6.0), ops.convert_to_tensor(4))) == 1.5
+    assert float(global_mean_of(np.array([[1.0, 2.0, 6.0]], "float32"))) == 3.0
 
 
 def test_a_loss_without_call() -> None:

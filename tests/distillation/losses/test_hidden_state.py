@@ -38,5 +38,7 @@ def test_only_padding_gives_zero() -> None:
 
 
 def test_which_layers_and_projection() -> None:
-    assert (HiddenStateLoss.feature, HiddenStateLoss.layers, HiddenStateLoss.projected) == ("hidden_states", "mapped", True)
-    assert (EmbeddingLoss.feature, EmbeddingLoss.layers, EmbeddingLoss.projected) == ("hidden_states", "embedding", True)
+    assert HiddenStateLoss.feature == EmbeddingLoss.feature == "hidden_states"
+    assert (HiddenStateLoss.layers, EmbeddingLoss.layers) == ("mapped", "embedding")
+    assert HiddenStateLoss.projected
+    assert EmbeddingLoss.projected

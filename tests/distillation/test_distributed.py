@@ -1,0 +1,30 @@
+"""Two replicas log the same losses and learn the same weights as one device, however uneven their shares are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).parent / "distributed_script.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data_set", ["batches", "dataset"])
+def test_two_replicas_equal_one_device(data_set: str) -> None:
+    finished = subprocess.run([sys.executable, SCRIPT, data_set], capture_output=True, text=True, timeout=600)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    results = json.loads(finished.stdout)
+    one, two = results["one"], results["two"]
+    # Batches of four rows: two an epoch of 7 rows, three an epoch of 9, and two epochs of each.
+    assert one["steps"] == two["steps"] == 2 * 2 + 2 * 3
+    assert set(one["logged"]) == set(two["logged"])
+    for name, values in one["logged"].items():
+        assert len(values) == 2 + 8  # the sum, the accuracy, and four losses in both reductions
+        assert two["logged"][name] == pytest.approx(values, rel=1e-5), name
+    assert one["logged"]["9 rows, epoch 1"]["loss"] < one["logged"]["9 rows, epoch 0"]["loss"]
+    np.testing.assert_allclose(two["weights"], one["weights"], rtol=0, atol=1e-6)

@@ -1,0 +1,67 @@
+"""Parameters counted from sizes and from models, and latency with a clock of our own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tinybert_tf.evaluation.cost import WARM_UP_CALLS, classifier_parameters, count_parameters, measure_latency
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.heads import SequenceClassifier
+
+SIZES = dict(vocab_size=50, hidden_size=16, num_hidden_layers=3, intermediate_size=24, max_position_embeddings=40)
+
+
+@pytest.mark.parametrize(("type_vocab_size", "num_labels"), [(2, 2), (1, 5)])
+def test_parameters_equal_the_built_models(type_vocab_size: int, num_labels: int) -> None:
+    sizes = {**SIZES, "type_vocab_size": type_vocab_size}
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, **sizes), num_labels=num_labels)
+    assert classifier_parameters(**sizes, num_labels=num_labels) == count_parameters(model) == model.count_params()
+
+
+def test_parameters_of_bert_base() -> None:
+    sizes = dict(vocab_size=30522, hidden_size=768, num_hidden_layers=12, intermediate_size=3072)
+    counted = classifier_parameters(**sizes, max_position_embeddings=512, type_vocab_size=2, num_labels=2)
+    assert counted == 109_482_240 + 768 * 2 + 2  # the encoder with its pooler, as Hugging Face counts it, and the head
+
+
+class Slow(keras.Model):
+    """Sleeps `seconds` in each call, and says what it was called with."""
+
+    def __init__(self, seconds: float, say: Callable[[Any], None]) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.say = say
+
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+        import tensorflow as tf
+
+        def sleep(ids: np.ndarray, mask: np.ndarray, types: np.ndarray) -> np.ndarray:
+            self.say((self.name, ids.shape, int(mask.min()), int(types.max())))
+            time.sleep(self.seconds)
+            return np.float32(0)
+
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        return {"logits": tf.numpy_function(sleep, [inputs[name] for name in names], tf.float32)}
+
+
+def test_latency_is_the_median_of_calls_that_take_turns() -> None:
+    calls: list[Any] = []
+    models = {"fast": Slow(0.001, calls.append), "slow": Slow(0.02, calls.append)}
+    latency = measure_latency(models, seq_len=7, batch_size=3, repeats=4)
+    assert latency.keys() == models.keys()
+    assert 1 <= latency["fast"] < latency["slow"]
+    assert latency["slow"] >= 20  # milliseconds
+    assert len(calls) == 2 * (WARM_UP_CALLS + 4)
+    assert {call[1:] for call in calls} == {((3, 7), 1, 0)}  # all tokens are real
+    assert [call[0] for call in calls[::2]] == [models["fast"].name] * (WARM_UP_CALLS + 4)
+
+
+def test_latency_of_a_model() -> None:
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, type_vocab_size=2, **SIZES))
+    assert measure_latency({"model": model}, seq_len=8, repeats=2)["model"] > 0

@@ -1,0 +1,131 @@
+"""`EncoderConfig`: presets and their parameter counts, what is refused, and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import PRESETS, EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+
+# Hidden size, layers, heads, intermediate size; parameters of the encoder with its pooler.
+SIZES = {
+    "tinybert-4l-312d": (312, 4, 12, 1200, 14_350_248),
+    "tinybert-6l-768d": (768, 6, 12, 3072, 66_955_008),
+    "bert-base": (768, 12, 12, 3072, 109_482_240),
+    "bert-tiny": (128, 2, 2, 512, 4_385_920),
+    "bert-mini": (256, 4, 4, 1024, 11_170_560),
+    "bert-small": (512, 4, 8, 2048, 28_763_648),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets(monkeypatch: pytest.MonkeyPatch, preset: str) -> None:
+    hidden_size, layers, heads, intermediate_size, parameters = SIZES[preset]
+    config = EncoderConfig.from_preset(preset)
+    sizes = (config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.intermediate_size)
+    assert sizes == (hidden_size, layers, heads, intermediate_size)
+    assert config.head_size * heads == hidden_size
+
+    embeddings = (30522 + 512 + 2) * hidden_size + 2 * hidden_size
+    attention = 4 * (hidden_size * hidden_size + hidden_size) + 2 * hidden_size
+    feed_forward = 2 * hidden_size * intermediate_size + intermediate_size + hidden_size + 2 * hidden_size
+    pooler = hidden_size * hidden_size + hidden_size
+    assert embeddings + layers * (attention + feed_forward) + pooler == parameters
+
+    # Random numbers for a hundred million weights take seconds; zeros do not.
+    monkeypatch.setattr(
+        keras.initializers.TruncatedNormal, "__call__", lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)
+    )
+    assert TransformerEncoder(config).count_params() == parameters
+
+
+def test_defaults_are_bert_base() -> None:
+    assert EncoderConfig() == EncoderConfig.from_preset("bert-base")
+
+
+def test_a_preset_with_overrides() -> None:
+    config = EncoderConfig.from_preset("tinybert-4l-312d", num_hidden_layers=3, vocab_size=100)
+    assert (config.num_hidden_layers, config.vocab_size, config.hidden_size) == (3, 100, 312)
+
+
+def test_an_unknown_preset() -> None:
+    with pytest.raises(InputError, match=r"preset 'bert-huge' is not known; one of tinybert-4l-312d, .*bert-small"):
+        EncoderConfig.from_preset("bert-huge")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hidden_size": 310}, "num_attention_heads=12 must divide hidden_size=310"),
+        ({"hidden_size": 0}, "hidden_size=0: an integer of at least 1 is wanted"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers=-1: an integer"),
+        ({"vocab_size": 3.0}, "vocab_size=3.0: an integer"),
+        ({"intermediate_size": "12"}, "intermediate_size='12': an integer"),
+        ({"num_attention_heads": True}, "num_attention_heads=True: an integer"),
+        ({"pad_token_id": -1}, "pad_token_id=-1: an integer of at least 0"),
+        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob=1.0: a fraction in \[0, 1\) is wanted"),
+        ({"attention_probs_dropout_prob": -0.1}, "attention_probs_dropout_prob=-0.1: a fraction"),
+        ({"hidden_dropout_prob": float("nan")}, "hidden_dropout_prob=nan: a fraction"),
+        ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob='0.1': a number is wanted"),
+        ({"layer_norm_eps": 0.0}, "layer_norm_eps=0.0: a number above 0 is wanted"),
+        ({"initializer_range": -0.02}, "initializer_range=-0.02: a number above 0"),
+        ({"hidden_act": "geglu"}, "hidden_act='geglu' is not known; one of gelu, .*tanh is"),
+    ],
+)
+def test_refusals(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        EncoderConfig(**fields)
+    assert "\n" not in str(error.value)
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    config = EncoderConfig.from_preset("bert-mini", vocab_size=77, hidden_act="relu", hidden_dropout_prob=0.25)
+    config.to_json(tmp_path / "config.json")
+    assert EncoderConfig.from_json(tmp_path / "config.json") == config
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == {"model_type": "bert", **dataclasses.asdict(config)}
+
+
+def test_keys_that_are_not_ours_and_missing_ones() -> None:
+    config = EncoderConfig.from_dict({"hidden_size": 24, "torch_dtype": "float32", "id2label": {"0": "a"}})
+    assert config == EncoderConfig(hidden_size=24)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "roberta", "hidden_size": 24}, "my.json: model_type 'roberta' is not read; 'bert' is"),
+        (
+            {"hidden_size": 24, "position_embedding_type": "relative_key"},
+            "my.json: position_embedding_type 'relative_key'",
+        ),
+        ({"hidden_size": 24, "is_decoder": True}, "my.json: is_decoder is true; an encoder is wanted"),
+        ({"model_type": "bert"}, "my.json: no `hidden_size`; this does not look like a BERT's config.json"),
+        ({"hidden_size": 25}, "my.json: num_attention_heads=12 must divide hidden_size=25"),
+    ],
+)
+def test_configs_of_other_models(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        EncoderConfig.from_dict(values, source="my.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{", "cannot be read as JSON"), ("[1]", "a JSON object is wanted, found list")]
+)
+def test_files_that_are_no_config(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=f"{path}: {message}"):
+        EncoderConfig.from_json(path)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent.json: cannot be read"):
+        EncoderConfig.from_json(tmp_path / "absent.json")

@@ -1,0 +1,134 @@
+"""Callbacks of a run: progress lines, the log, the cap on steps, the best epoch, the guard against NaN."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.pipeline import callbacks
+from tinybert_tf.pipeline.callbacks import BestEpoch, FiniteTraining, Progress, StopAfterSteps, stage_callbacks
+from tinybert_tf.pipeline.run_directory import RunDirectory
+
+INPUTS = {"input_ids": np.array([[1, 2, 3]], "int32"), "attention_mask": np.ones((1, 3), "int32")}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    data = Data(train="train.tsv", dev="dev.tsv", text=("text",), label="label")
+    run = RunDirectory(tmp_path / "run", FinetuneConfig(model=ModelSection("bert"), data=data, out="run"))
+    run.create()
+    return run
+
+
+def make_model(dtype: str = "float32") -> SequenceClassifier:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    return SequenceClassifier(EncoderConfig(vocab_size=10, **sizes), dtype=dtype, name="student")
+
+
+def linear_model(**compile_arguments: Any) -> keras.Model:
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mse", run_eagerly=True, **compile_arguments)
+    return model
+
+
+class SavesItsTokenizer:
+    def save_pretrained(self, directory: Path) -> None:
+        (directory / "tokenizer.json").write_text("{}")
+
+
+def test_epochs_are_said_and_logged(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.ones((6, 1), "float32")
+    linear_model().fit(x, x, batch_size=2, epochs=2, verbose=0, callbacks=[Progress("one", 6, run)])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("[one]")
+    assert "epoch 2  step 6/6  loss" in lines[1]
+    rows = list(csv.DictReader((run.path / "log.csv").read_text().splitlines()))
+    assert [(row["stage"], row["epoch"], row["step"]) for row in rows] == [("one", "1", "3"), ("one", "2", "6")]
+    assert float(rows[0]["loss"]) >= 0
+
+
+def test_a_long_epoch_says_where_it_is(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now)
+    progress = Progress("one", 4, run)
+    progress.on_train_begin()
+    for step in range(4):
+        now += 11  # seconds a step
+        progress.on_train_batch_end(step, {"loss": 0.25})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["[one]    22 s  step 2/4  loss 0.2500", "[one]    44 s  step 4/4  loss 0.2500"]
+
+
+def test_tensorboard_events_of_each_stage(run: RunDirectory) -> None:
+    x = np.ones((2, 1), "float32")
+    linear_model().fit(x, x, validation_data=(x, x), verbose=0, callbacks=stage_callbacks("one", 1, run))
+    folders = {path.parent.name for path in (run.path / "tensorboard" / "one").rglob("events.out.tfevents.*")}
+    assert folders == {"train", "validation"}
+
+
+@pytest.mark.parametrize(("max_steps", "steps", "epochs"), [(4, 4, 2), (3, 3, 1), (99, 6, 2)])
+def test_the_cap_on_steps(max_steps: int, steps: int, epochs: int) -> None:
+    x = np.ones((6, 1), "float32")
+    model = linear_model()
+    history = model.fit(x, x, batch_size=2, epochs=2, verbose=0, callbacks=[StopAfterSteps(max_steps)])
+    assert int(model.optimizer.iterations) == steps
+    assert len(history.history["loss"]) == epochs
+
+
+def test_the_first_best_epoch_is_saved_and_restored(tmp_path: Path) -> None:
+    student = make_model()
+    scores = iter([0.5, 0.75, 0.75, 0.25])
+    best = BestEpoch(student, lambda model: {"accuracy": next(scores)}, "accuracy", tmp_path / "s", SavesItsTokenizer())
+    for epoch in range(4):
+        student.classifier.bias.assign([epoch, -epoch])
+        logs: dict[str, Any] = {"loss": 1.0}
+        best.on_epoch_end(epoch, logs)
+        assert logs.keys() == {"loss", "dev_accuracy"}
+    best.restore()
+    assert best.best == 0.75
+    assert student.classifier.bias.numpy().tolist() == [1, -1]
+    saved = SequenceClassifier.from_pretrained(tmp_path / "s", dtype="float32")
+    np.testing.assert_array_equal(saved(INPUTS)["logits"], student(INPUTS)["logits"])
+    assert (tmp_path / "s" / "tokenizer.json").exists()
+
+
+def test_saved_logits_are_those_of_a_float32_copy(tmp_path: Path) -> None:
+    student = make_model("mixed_bfloat16")
+    BestEpoch(student, lambda model: {"accuracy": 1.0}, "accuracy", tmp_path, SavesItsTokenizer()).on_epoch_end(0)
+    saved = SequenceClassifier.from_pretrained(tmp_path, dtype="float32")
+    np.testing.assert_array_equal(saved(INPUTS)["logits"], in_precision(student, "float32")(INPUTS)["logits"])
+    assert json.loads((tmp_path / "config.json").read_text())["id2label"] == {"0": "LABEL_0", "1": "LABEL_1"}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_training(bad: float) -> None:
+    x = np.array([[1.0], [1.0], [bad], [1.0]], "float32")
+    model = linear_model()
+    with pytest.raises(
+        InputError, match=r"stage 'one': the loss is (nan|inf) after step 3 of 4 with learning_rate=0.5"
+    ):
+        model.fit(x, x, batch_size=1, shuffle=False, verbose=0, callbacks=[FiniteTraining("one", 4, 0.5)])
+
+
+def test_weights_that_are_no_numbers_end_training() -> None:
+    x = np.ones((1, 1), "float32")
+    model = linear_model()
+    guard = FiniteTraining("one", 1, 0.5)
+    model.fit(x, x, verbose=0, callbacks=[guard])
+    model.layers[0].bias.assign([np.nan])
+    with pytest.raises(InputError, match=r"stage 'one': .*bias is not finite after step 1 of 1 with learning_rate=0.5"):
+        guard.on_epoch_end(0)

@@ -1,0 +1,90 @@
+"""`explain`: config, sizes, first weights, steps and layer maps, without a weight read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinybert_tf.config.load import load_config
+from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.pipeline.distill import prepare
+
+Explain = Callable[..., Any]
+
+
+@pytest.fixture
+def explain(tinybert: Callable[..., Any], teacher_run: Path, data_flags: list[str]) -> Explain:
+    return lambda *arguments: tinybert("explain", "--teacher", teacher_run, *data_flags, "--out", "run", *arguments)
+
+
+def cells(text: str, name: str) -> list[str]:
+    row = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+    return [cell.strip() for cell in row.split("|")[2:-1]]
+
+
+def test_everything_is_said(explain: Explain, tmp_path: Path) -> None:
+    command = explain("--batch-size", 32, "--max-steps", 4, "--learning-rate", "2e-5")
+    assert (command.status, command.err) == (0, "")
+    assert cells(command.out, "num_hidden_layers") == ["2", "1"]
+    assert cells(command.out, "hidden_size") == ["16", "16"]
+    assert "student starts from: layers" in command.out
+    assert (
+        "stage intermediate: 4 steps of 32, learning rate 2e-05" in command.out
+    )  # 80 rows: 3 steps an epoch, 9 in all
+    assert "loss = 1 x embedding_loss + 1 x attention_loss + 1 x hidden_state_loss" in command.out
+    assert command.out.count(str(LayerMap.uniform(1, 2))) == 2
+    config, _, _ = command.out.partition("\n\n")
+    (tmp_path / "run.yaml").write_text(config)
+    assert load_config(DistillConfig, tmp_path / "run.yaml").train.max_steps == 4
+
+
+def test_flags_win_over_stages(explain: Explain, tmp_path: Path) -> None:
+    stages = "stages: [{name: one, losses: [prediction], epochs: 5}, {name: two, losses: [prediction], max_steps: 7}]"
+    (tmp_path / "run.yaml").write_text(f"{stages}\ntrain: {{batch_size: 8}}\n")
+
+    def steps(*flags: object) -> list[str]:
+        out = explain(tmp_path / "run.yaml", *flags).out
+        return [line.split(": ")[1].split(" ")[0] for line in out.splitlines() if line.startswith("stage ")]
+
+    assert steps() == ["50", "7"]
+    assert steps("--epochs", 1) == ["10", "7"]
+    assert steps("--max-steps", 9) == ["9", "9"]
+    assert steps("--epochs", 1, "--set", "stages.1.max_steps=3") == ["10", "3"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [[], ["--student", "bert-tiny"], ["--set", "student.hidden_size=8", "--set", "student.intermediate_size=20"]],
+)
+def test_parameters_are_those_of_the_built_models(explain: Explain, flags: list[str], tmp_path: Path) -> None:
+    command = explain("--precision", "float32", *flags)
+    config, _, _ = command.out.partition("\n\n")
+    (tmp_path / "run.yaml").write_text(config)
+    work = prepare(load_config(DistillConfig, tmp_path / "run.yaml", {"out": str(tmp_path / "run")}))
+    counts = [f"{model.count_params():,}" for model in (work.teacher, work.student)]
+    assert cells(command.out, "parameters") == counts
+
+
+def test_labels_are_the_teachers(explain: Explain, teacher_run: Path, tmp_path: Path) -> None:
+    """Counted from its config, also where the training file shows fewer of them; no weights are read."""
+    encoder = SequenceClassifier.from_pretrained(teacher_run).encoder
+    model = SequenceClassifier(encoder, num_labels=3, id2label=["negative", "positive", "neither"])
+    model.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    assert cells(explain("--teacher", tmp_path).out, "parameters")[0] == f"{model.count_params():,}"
+
+
+def test_what_cannot_be_is_refused(explain: Explain, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("stages: [{name: one, losses: [prediction], layer_map: [[1, 9]]}]\n")
+    command = explain(tmp_path / "run.yaml")
+    assert (command.status, command.out) == (2, "")
+    assert "pair (1, 9) names teacher layer 9; the teacher has layers 0 to 3" in command.err
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert f"{empty}: no config.json here" in explain("--teacher", empty).err
+    assert explain("--student", "tiny").err.startswith("tinybert: --student 'tiny' is neither a directory nor a preset")

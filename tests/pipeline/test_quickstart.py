@@ -1,0 +1,86 @@
+"""The quickstart keeps its promises: data that counting words cannot read, a teacher that can, a student that gains."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinybert_tf.cli import main
+from tinybert_tf.config.load import load_config
+from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.distill import run_distill
+from tinybert_tf.pipeline.quickstart import run_quickstart, write_reviews
+
+MINUTES = 4  # of a machine with two cores that does nothing else
+
+
+def read_rows(path: Path) -> tuple[list[str], list[str]]:
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear", encoding="utf-8")
+    with pytest.raises(InputError, match="not empty"):
+        run_quickstart(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_no_review_is_in_two_files(tmp_path: Path) -> None:
+    data = write_reviews(tmp_path, seed=1)
+    texts = [set(read_rows(Path(str(path)))[0]) for path in (data.train, data.dev, data.test)]
+    assert [len(each) for each in texts] == [10_000, 1_000, 1_000]
+    assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """The directory of `tinybert quickstart`, and the processor seconds it took."""
+    directory = tmp_path_factory.mktemp("quickstart") / "out"
+    begin = time.process_time()
+    assert main(["quickstart", "--out", str(directory)]) == 0
+    return directory, time.process_time() - begin
+
+
+@pytest.mark.slow
+def test_it_takes_less_than_four_minutes_of_two_cores(quickstart: tuple[Path, float]) -> None:
+    assert quickstart[1] < 2 * 60 * MINUTES
+
+
+@pytest.mark.slow
+def test_counting_words_stays_below_75_percent_and_the_teacher_passes_95(quickstart: tuple[Path, float]) -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    directory, _ = quickstart
+    train, labels = read_rows(directory / "data" / "train.tsv")
+    test, test_labels = read_rows(directory / "data" / "test.tsv")
+    counts = CountVectorizer().fit(train)
+    regression = LogisticRegression(max_iter=1000).fit(counts.transform(train), labels)
+    assert regression.score(counts.transform(test), test_labels) < 0.75
+
+    metrics = json.loads((directory / "distilled" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["teacher"]["test"]["accuracy"] > 0.95
+
+
+@pytest.mark.slow
+def test_the_distilled_student_beats_itself_alone_on_the_mean_of_three_seeds(
+    quickstart: tuple[Path, float], tmp_path: Path
+) -> None:
+    directory, _ = quickstart
+    results = [json.loads((directory / "distilled" / "metrics.json").read_text(encoding="utf-8"))]
+    config = load_config(DistillConfig, directory / "distilled" / "config.yaml")
+    for seed in (2, 3):
+        train = dataclasses.replace(config.train, seed=seed)
+        results.append(run_distill(dataclasses.replace(config, train=train, out=str(tmp_path / str(seed)))))
+    distilled, alone = (
+        np.mean([result[name]["test"]["accuracy"] for result in results]) for name in ("student", "baseline")
+    )
+    print(f"mean of three seeds: distilled {distilled:.1%}, alone {alone:.1%}")
+    assert distilled > alone

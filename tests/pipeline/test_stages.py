@@ -1,0 +1,142 @@
+"""Stages: from a config, their steps, and the two of TinyBERT one after the other, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import tinybert_tf as tb
+from tinybert_tf.config.schema import LossSection, Train
+from tinybert_tf.config.schema import Stage as StageSection
+from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages, train_stage
+
+TEXTS = ["good film", "bad film", "a good good film", "a bad bad film", "good", "bad", "film good", "film bad"]
+LABELS = np.array([1, 0] * 4, "int32")
+
+
+def make_model(num_hidden_layers: int, seed: int, **sizes: int) -> Any:
+    keras.utils.set_random_seed(seed)
+    given = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, **sizes}
+    config = tb.EncoderConfig(vocab_size=20, num_hidden_layers=num_hidden_layers, initializer_range=0.2, **given)
+    return tb.SequenceClassifier(config, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def make_batches() -> Callable[[int], Batches]:
+    tokenizer = train_wordpiece(TEXTS, vocab_size=20)
+    tokens = tokenizer.encode(TEXTS)
+    return lambda batch_size: Batches(tokens, LABELS, batch_size, seed=1)
+
+
+# === From a config ===
+
+
+def test_a_stages_own_values_win() -> None:
+    section = StageSection(
+        "one",
+        (
+            LossSection("attention", 0.5, {"reduction": "paper"}),
+            LossSection("prediction", options={"temperature": 2.0}),
+        ),
+        layer_map="top",
+        projections="per_layer",
+        epochs=7,
+        learning_rate=1e-4,
+    )
+    stage = Stage.from_config(section, Train(epochs=2, max_steps=9, learning_rate=1e-3, warmup_fraction=0.5))
+    assert (stage.name, stage.layer_map, stage.projections) == ("one", "top", "per_layer")
+    assert (stage.epochs, stage.max_steps, stage.learning_rate, stage.warmup_fraction) == (7, 9, 1e-4, 0.5)
+    assert [loss.get_config() for loss in stage.losses] == [
+        {"weight": 0.5, "name": "attention_loss", "reduction": "paper"},
+        {**tb.PredictionLoss().get_config(), "temperature": 2.0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (LossSection("cosine"), "stage 'one': loss 'cosine' is not known; one of embedding, "),
+        (
+            LossSection("attention", options={"heads": 2}),
+            "loss 'attention' has no option 'heads'; it has weight, name, red",
+        ),
+        (LossSection("attention", options={"reduction": "sum"}), "reduction='sum'; 'tokens' or 'paper' is wanted"),
+        (LossSection("prediction", options={"temperature": "hot"}), "temperature"),
+        (LossSection("prediction", options={"temperature": 0}), "temperature"),
+    ],
+)
+def test_losses_that_cannot_be(loss: LossSection, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Stage.from_config(StageSection("one", (loss,)), Train())
+
+
+@pytest.mark.parametrize(("max_steps", "steps"), [(None, 9), (20, 9), (9, 9), (4, 4)])
+def test_total_steps(make_batches: Callable[[int], Batches], max_steps: int | None, steps: int) -> None:
+    stage = Stage("one", [tb.PredictionLoss()], epochs=3, max_steps=max_steps)
+    assert stage.total_steps(make_batches(3)) == steps  # 8 rows: the partial batch counts
+
+
+# === From Python ===
+
+
+class Records(keras.callbacks.Callback):
+    """What was trained, and whether the weights of the head moved, epoch by epoch."""
+
+    def __init__(self, student: Any) -> None:
+        super().__init__()
+        self.student = student
+        self.stages: list[Any] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.stages.append((self.model, self.student.classifier.kernel.numpy().copy()))
+
+
+def test_two_stages_from_python(make_batches: Callable[[int], Batches]) -> None:
+    teacher = tb.Teacher(make_model(2, seed=1, hidden_size=12), precision="float32")
+    student = make_model(1, seed=2)
+    head = student.classifier.kernel.numpy().copy()
+    records = Records(student)
+    histories = tb.distill(
+        teacher,
+        student,
+        make_batches(4),
+        tinybert_stages(epochs=2, learning_rate=1e-2),
+        validation_data=make_batches(8),
+        metrics=["accuracy"],
+        callbacks=[records],
+        verbose=0,
+    )
+    assert list(histories) == ["intermediate", "prediction"]
+    intermediate, prediction = (history.history for history in histories.values())
+    assert {"embedding_loss", "attention_loss", "hidden_state_loss", "val_loss"} <= intermediate.keys()
+    assert {"prediction_loss", "accuracy", "val_accuracy"} <= prediction.keys()
+    assert "prediction_loss" not in intermediate
+    for history in (intermediate, prediction):
+        assert len(history["loss"]) == 2
+        assert history["loss"][1] < history["loss"][0]
+    assert records.stages[0][0].layer_map.pairs == ((0, 0), (1, 2), (2, 3))
+    np.testing.assert_array_equal(records.stages[1][1], head)  # the first stage leaves the head alone
+    assert not np.array_equal(records.stages[2][1], head)
+
+
+def test_everything_is_checked_before_anything_is_trained(make_batches: Callable[[int], Batches]) -> None:
+    teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
+    before = [variable.numpy().copy() for variable in student.weights]
+    stages = [Stage("good", [tb.PredictionLoss()]), Stage("bad", [tb.HiddenStateLoss()], layer_map=[(1, 9)])]
+    with pytest.raises(InputError, match=r"pair \(1, 9\) names teacher layer 9; the teacher has layers 0 to 2"):
+        distill(teacher, student, make_batches(4), stages, verbose=0)
+    for value, variable in zip(before, student.weights, strict=True):
+        np.testing.assert_array_equal(value, variable.numpy())
+
+
+def test_a_learning_rate_that_breaks_the_model(make_batches: Callable[[int], Batches]) -> None:
+    stage = Stage("one", [], epochs=2, learning_rate=1e30, warmup_fraction=0.0)
+    with pytest.raises(InputError, match=r"stage 'one': .* after step \d of 4 with learning_rate=1e\+30; a smaller"):
+        train_stage(make_model(1, seed=1), stage, make_batches(4), verbose=0)

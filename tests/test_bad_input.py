@@ -1,0 +1,448 @@
+"""What the user gives is wrong: exit status 2, one line that names it, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
+from tinybert_tf.models.heads import SequenceClassifier
+
+pytestmark = pytest.mark.usefixtures("same_policy_after")
+
+HEADER = "text\tlabel\n"
+GOOD_ROWS = "a good film\tpositive\na bad film\tnegative\n"
+
+
+class Scene:
+    """A `distill` command (or another) that would run, until a test breaks one thing of it."""
+
+    def __init__(self, directory: Path, teacher: Path, opinions: Path, tinybert: Callable[..., Any]) -> None:
+        self.directory = directory
+        self.tinybert = tinybert
+        self.teacher = directory / "teacher"
+        self.out = directory / "run"
+        shutil.copytree(teacher, self.teacher)
+        self.flags: dict[str, Any] = {
+            "--teacher": self.teacher,
+            "--train": opinions / "train.tsv",
+            "--dev": opinions / "dev.tsv",
+            "--text": "text",
+            "--label": "label",
+            "--max-length": 16,
+            "--out": self.out,
+        }
+
+    def file(self, content: str | bytes, name: str = "bad.tsv") -> Path:
+        """A file beside the others."""
+        path = self.directory / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def command(self, *more: object, verb: str = "distill", **changes: object) -> Any:
+        """Run it with some flags changed (`max_length=5`), or left out (`dev=None`)."""
+        flags = {**self.flags, **{f"--{name.replace('_', '-')}": value for name, value in changes.items()}}
+        given = [part for flag, value in flags.items() if value is not None for part in (flag, value)]
+        return self.tinybert(verb, *more, *given)
+
+    def refused(self, *more: object, verb: str = "distill", said_before: int = 0, **changes: object) -> str:
+        """The one line that it ends with, without `tinybert: `; nothing may be left behind."""
+        before = sorted(self.directory.rglob("*"))
+        command = self.command(*more, verb=verb, **changes)
+        assert command.status == 2, command.err
+        assert command.out == ""
+        *progress, line = command.err.splitlines()
+        assert len(progress) == said_before, command.err
+        assert line.startswith("tinybert: ")
+        assert sorted(self.directory.rglob("*")) == before
+        return line.removeprefix("tinybert: ")
+
+    def edit_config(self, **values: object) -> None:
+        """Change keys of the teacher's config.json."""
+        path = self.teacher / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+    def yaml(self, text: str) -> Path:
+        """A config beside the flags."""
+        return self.file(text, "run.yaml")
+
+
+@pytest.fixture
+def scene(tmp_path: Path, teacher_run: Path, opinions: Path, tinybert: Callable[..., Any]) -> Scene:
+    return Scene(tmp_path, teacher_run / "model", opinions, tinybert)
+
+
+# === Files ===
+
+
+@pytest.mark.parametrize("flag", ["train", "dev", "test"])
+def test_a_missing_file(scene: Scene, flag: str) -> None:
+    missing = scene.directory / "nothing.tsv"
+    assert scene.refused(**{flag: missing}) == f"{missing}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": the file is empty; a header line and rows are accepted"),
+        ("\n\n", ": the file is empty; a header line and rows are accepted"),
+        (HEADER, ": a header line and no rows; at least one row is accepted"),
+        (b"PK\x03\x04\0\0\0", ":1: a zero byte, so this is not a text file; UTF-8 text is accepted"),
+        (b"text\tlabel\ncaf\xe9\tpositive\n", ":2: byte 0xe9 is not UTF-8; UTF-8 text is accepted"),
+        ("sentence\tlabel\na\tpositive\n", ": no column 'text'; it has 'sentence', 'label'"),
+        ("text\tlabels\na\tpositive\n", ": no column 'label'; it has 'text', 'labels'; did you mean 'labels'?"),
+        (f"{HEADER}{GOOD_ROWS}\tpositive\n", ":4: 'text' is empty; a text is accepted"),
+        (f"{HEADER}{GOOD_ROWS}a film\t \n", ":4: 'label' is empty; a text is accepted"),
+        (f"{HEADER}a film\n{GOOD_ROWS}", ":2: 1 tab-separated fields, expected 2 as in the header"),
+        (
+            f"{HEADER}{GOOD_ROWS}a film\tneutral\n",
+            ":4: label 'neutral'; 'negative', 'positive', or 0 to 1, are accepted",
+        ),
+        (f"{HEADER}{GOOD_ROWS}a film\t2\n", ":4: label '2'; 'negative', 'positive', or 0 to 1, are accepted"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["train", "dev"])
+def test_a_file_that_cannot_be_used(scene: Scene, flag: str, content: str | bytes, message: str) -> None:
+    path = scene.file(content)
+    assert scene.refused(**{flag: path}) == f"{path}{message}"
+
+
+def test_a_directory_and_an_unknown_suffix(scene: Scene) -> None:
+    assert "is a directory" in scene.refused(train=scene.teacher.rename(scene.directory / "folder.tsv"))
+    assert "unknown suffix '.txt'; .tsv, .csv, .jsonl are accepted" in scene.refused(dev=scene.file("", "dev.txt"))
+
+
+def test_a_pair_of_columns(scene: Scene) -> None:
+    path = scene.file("text\tpair\tlabel\na\tb\tpositive\n")
+    assert "text='text,pair' names two columns" in scene.refused(train=path, text="text,pair")
+
+
+# === Teachers ===
+
+
+def test_a_teacher_that_is_not_there(scene: Scene) -> None:
+    missing = scene.directory / "nothing"
+    assert scene.refused(teacher=missing).startswith(f"'{missing}': no such directory; a directory with config.json or")
+    path = scene.file("")
+    assert scene.refused(teacher=path).startswith(f"{path}: this is a file, a model directory")
+    missing.mkdir()
+    assert scene.refused(teacher=missing).startswith(f"{missing}: no config.json here")
+
+
+def test_a_teacher_without_weights(scene: Scene) -> None:
+    (scene.teacher / "model.safetensors").unlink()
+    assert scene.refused().startswith(f"{scene.teacher}: no weights here, model.safetensors ")
+
+
+@pytest.mark.parametrize("kept", [4, 100, 20_000])
+def test_truncated_weights(scene: Scene, kept: int) -> None:
+    path = scene.teacher / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert scene.refused().startswith(f"{path}: truncated or damaged, not a readable safetensors file")
+
+
+def test_another_number_of_labels(scene: Scene) -> None:
+    scene.edit_config(id2label={"0": "negative", "1": "neutral", "2": "positive"})
+    message = scene.refused()
+    assert message.startswith(f"{scene.teacher / 'model.safetensors'}: tensor classifier.weight has shape (2, 16)")
+    assert "the model wants (3, 16)" in message
+
+
+def test_a_missing_encoder_tensor(scene: Scene) -> None:
+    path = scene.teacher / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["bert.encoder.layer.1.output.dense.weight"]
+    save_file(tensors, path)
+    assert "encoder.layer.1.output.dense.weight wanted" in scene.refused()
+
+
+def test_no_task_head(scene: Scene, encoder_dir: Path) -> None:
+    message = scene.refused(teacher=encoder_dir)
+    assert "has no sequence_classification head (classifier.weight is missing)" in message
+    assert f"tinybert finetune --model {encoder_dir}" in message
+
+
+def test_no_tokenizer(scene: Scene) -> None:
+    for file in ("tokenizer.json", "vocab.txt"):
+        (scene.teacher / file).unlink()
+    assert scene.refused() == f"{scene.teacher}: no tokenizer here; tokenizer.json or vocab.txt is accepted"
+
+
+def test_a_broken_tokenizer_is_one_line(scene: Scene) -> None:
+    (scene.teacher / "tokenizer.json").write_text("{\n\n")
+    assert scene.refused().startswith(f"{scene.teacher / 'tokenizer.json'}: not a tokenizer.json")
+
+
+def test_a_tokenizer_of_another_model(scene: Scene) -> None:
+    words = [f"{first}{second}" for first in "abcdefghijklmnop" for second in "abcdefghijklmnop"]
+    train_wordpiece(words, vocab_size=400, min_frequency=1).save_pretrained(scene.teacher)
+    assert "they do not belong together" in scene.refused()
+
+
+@pytest.mark.parametrize("verb", ["distill", "finetune"])
+def test_texts_longer_than_the_model_takes(scene: Scene, verb: str) -> None:
+    if verb == "finetune":
+        scene.flags["--model"] = scene.flags.pop("--teacher")
+    for changes in ({"max_length": 25}, {"max_length": None}):  # 128 by default
+        message = scene.refused(verb=verb, **changes)
+        assert message.startswith(f"max_length={changes['max_length'] or 128}: {scene.teacher} has ")
+        assert "max_position_embeddings=24" in message
+
+
+def test_a_teacher_that_knows_nothing(scene: Scene) -> None:
+    path = scene.teacher / "model.safetensors"
+    tensors = load_file(path)
+    tensors["classifier.bias"] = np.array([99.0, -99.0], "float32")
+    save_file(tensors, path)
+    # The device, three files... what was read and the evaluation may be said before.
+    message = scene.refused(said_before=5)
+    assert message.startswith(
+        f"teacher {scene.teacher}: dev accuracy 50.0% is no better than the majority class, 50.0%"
+    )
+    assert "--allow-weak-teacher" in message
+
+
+# === Students ===
+
+
+@pytest.fixture
+def student(scene: Scene) -> Callable[..., Path]:
+    """Saves a one-layer student beside the teacher."""
+
+    def save(tokenizer: Any = None, labels: tuple[str, ...] = ("negative", "positive"), **sizes: int) -> Path:
+        config = SequenceClassifier.from_pretrained(scene.teacher).config
+        values = {**config.to_dict(), "num_hidden_layers": 1, **sizes}
+        model = SequenceClassifier(type(config).from_dict(values), len(labels), labels, dtype="float32")
+        model.save_pretrained(scene.directory / "student", tokenizer=tokenizer)
+        return scene.directory / "student"
+
+    return save
+
+
+def test_a_student_with_another_vocabulary(scene: Scene, student: Callable[..., Path]) -> None:
+    path = student(train_wordpiece(["another vocabulary"], 60, min_frequency=1))
+    assert scene.refused(student=path).startswith(f"student {path}: its vocabulary differs from the teacher's (")
+
+
+def test_a_student_with_another_order_of_labels(scene: Scene, student: Callable[..., Path]) -> None:
+    path = student(load_tokenizer(scene.teacher), ("positive", "negative"))
+    assert "in another order than the teacher's ['negative', 'positive']" in scene.refused(student=path)
+
+
+def test_a_student_that_cannot_read_the_teachers_ids(scene: Scene, student: Callable[..., Path]) -> None:
+    path = student(vocab_size=50)
+    message = scene.refused(student=path)
+    assert message.startswith(f"{path}: the tokenizer has ")
+    assert "the model vocab_size=50" in message
+    assert "has max_position_embeddings=9" in scene.refused(student=student(max_position_embeddings=9))
+
+
+def test_other_head_counts(scene: Scene) -> None:
+    message = scene.refused("--set", "student.num_attention_heads=4")
+    assert message.startswith("attention_loss: the student has 4 attention heads, the teacher 2")
+    assert "num_attention_heads=2, or leave this loss out and use HiddenStateLoss" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("tiny", "--student 'tiny' is neither a directory nor a preset; presets: tinybert-4l-312d, "),
+        ("./nothing/here", "'./nothing/here': no such directory"),
+    ],
+)
+def test_a_student_that_is_not_there(scene: Scene, value: str, message: str) -> None:
+    assert scene.refused(student=value).startswith(message)
+
+
+def test_sizes_that_do_not_go_together(scene: Scene) -> None:
+    assert scene.refused("--set", "student.hidden_size=15") == "num_attention_heads=2 must divide hidden_size=15."
+
+
+# === Configs and flags ===
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("losses: [attention], layer_map: [[1, 3]]", "pair (1, 3) maps a prediction to a layer"),
+        (
+            "losses: [attention], layer_map: [[1, 4]]",
+            "pair (1, 4) names teacher layer 4; the teacher has layers 0 to 3",
+        ),
+        (
+            "losses: [attention], layer_map: [[3, 1]]",
+            "pair (3, 1) names student layer 3; the student has layers 0 to 2",
+        ),
+        ("losses: [attention], layer_map: [[-1, 0]]", "stages.0.layer_map: "),
+        ("losses: [cosine]", "stage 'one': loss 'cosine' is not known; one of embedding, attention, hidden_state, "),
+        ("losses: [{name: attention, heads: 2}]", "loss 'attention' has no option 'heads'; it has weight, "),
+        ("losses: [attention], learning_rat: 1e-4", "unknown key, did you mean stages.0.learning_rate?"),
+    ],
+)
+def test_stages_that_cannot_be(scene: Scene, stage: str, message: str) -> None:
+    assert message in scene.refused(scene.yaml(f"stages: [{{name: one, {stage}}}]"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {epoch: 3}", "train.epoch: unknown key, did you mean train.epochs?"),
+        ("train: {epochs: many}", "train.epochs: 'many' is not an integer"),
+        ("train: {epochs: 0}", "train.epochs: 0 is not a whole number of at least 1"),
+        ("train: {learning_rate: 0}", "train.learning_rate: 0.0 is not a finite number above 0"),
+        ("train: {learning_rate: -1e-4}", "train.learning_rate: -0.0001 is not a finite number above 0"),
+        ("train: {learning_rate: .nan}", "train.learning_rate: nan is not a finite number above 0"),
+        ("train: {seed: 1}\ntrain: {seed: 2}", "the key 'train' is there twice"),
+        ("train: [", "run.yaml"),
+        ("", "is empty, a YAML mapping of configuration keys is wanted"),
+    ],
+)
+def test_yaml_that_cannot_be(scene: Scene, text: str, message: str) -> None:
+    path = scene.yaml(text)
+    refusal = scene.refused(path)
+    assert refusal.startswith(str(path))
+    assert message in refusal
+
+
+def test_yaml_that_is_not_there(scene: Scene) -> None:
+    missing = scene.directory / "nothing.yaml"
+    assert scene.refused(missing).startswith(f"{missing}: cannot be read (No such file or directory), a YAML")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("learning_rate", "0", "train.learning_rate: 0.0 is not a finite number above 0"),
+        ("learning_rate", "-1e-5", "train.learning_rate: -1e-05 is not a finite number above 0"),
+        ("learning_rate", "-inf", "train.learning_rate: -inf is not a finite number above 0"),
+        ("learning_rate", "nan", "train.learning_rate: nan is not a finite number above 0"),
+        ("learning_rate", "fast", "train.learning_rate: 'fast' is not a number"),
+        ("epochs", "0", "train.epochs: 0 is not a whole number of at least 1"),
+        ("epochs", "1.5", "train.epochs: '1.5' is not an integer"),
+        ("batch_size", "0", "train.batch_size: 0 is not a whole number of at least 1"),
+        ("max_steps", "0", "train.max_steps: 0 is not a whole number of at least 1"),
+        ("max_length", "4", "data.max_length: 4 is not a whole number of at least 8"),
+        ("seed", "-1", "train.seed: -1 is not a whole number of at least 0"),
+        ("precision", "float64", "train.precision: 'float64' is not one of auto, float32, bfloat16, float16"),
+        ("task", "regression", "task: 'regression' is not a task of this release: sequence_classification"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["distill", "finetune"])
+def test_flags_that_cannot_be(scene: Scene, verb: str, flag: str, value: str, message: str) -> None:
+    if verb == "finetune":
+        scene.flags["--model"] = scene.flags.pop("--teacher")
+    assert scene.refused(verb=verb, **{flag: value}) == message
+
+
+@pytest.mark.parametrize("setting", ["train.epoch=3", "train.epochs", "nothing.at.all=1"])
+def test_settings_that_cannot_be(scene: Scene, setting: str) -> None:
+    assert scene.refused("--set", setting).startswith("--set ")
+
+
+def test_float16_without_a_gpu(scene: Scene) -> None:
+    if any("GPU" in device for device in keras.distribution.list_devices()):
+        pytest.skip("there is a GPU")
+    assert scene.refused(precision="float16").startswith("precision='float16': a CPU only emulates it, slowly; use ")
+
+
+def test_flags_that_are_missing(scene: Scene) -> None:
+    message = scene.refused(teacher=None, dev=None, out=None)
+    assert message == "distill needs --teacher, --dev, --out (or a config with teacher.dir, data.dev, out)."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: VERB (see tinybert --help)"),
+        (["destil"], "invalid choice: 'destil'"),
+        (["distill", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["distill", "--epochs"], "argument --epochs: expected one argument (see tinybert distill --help)"),
+        (["evaluate", "bert", "--data", "f.tsv"], "the following arguments are required: --text, --label"),
+        (["evaluate", "bert", "--max-length", "many"], "argument --max-length: invalid int value: 'many'"),
+        (["predict"], "the following arguments are required: MODEL"),
+    ],
+)
+def test_what_is_no_command(tinybert: Callable[..., Any], arguments: list[str], message: str) -> None:
+    command = tinybert(*arguments)
+    assert (command.status, command.out) == (2, "")
+    (line,) = command.err.splitlines()
+    assert line.startswith("tinybert: ")
+    assert message in line
+
+
+# === Where the run goes ===
+
+
+def test_an_out_directory_with_another_run(scene: Scene, distilled_run: Path) -> None:
+    shutil.copytree(distilled_run, scene.out)
+    message = scene.refused()
+    assert message.startswith(f"out: {scene.out} holds a run with another config (there ")
+    assert (scene.out / "config.yaml").read_bytes() == (distilled_run / "config.yaml").read_bytes()
+
+
+def test_an_out_directory_that_is_no_run(scene: Scene) -> None:
+    assert scene.refused(out=scene.teacher).startswith(f"out: {scene.teacher} is not empty and holds no run")
+    path = scene.file("")
+    assert scene.refused(out=path) == f"out: {path} is a file; a new or an empty directory is wanted."
+    assert f"is inside a file, {path};" in scene.refused(out=path / "run")
+
+
+# === Verbs that read ===
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["evaluate", "{teacher}", "--data", "nothing.tsv", "--text", "text", "--label", "label"],
+            "nothing.tsv: no such file",
+        ),
+        (
+            ["evaluate", "{encoder}", "--data", "{dev}", "--text", "text", "--label", "label"],
+            "has no sequence_classification",
+        ),
+        (["evaluate", "{teacher}", "--data", "{dev}", "--text", "txt", "--label", "label"], "no column 'txt'"),
+        (["predict", "{encoder}", "good"], "has no sequence_classification head"),
+        (["predict", "{teacher}", "--max-length", "25", "good"], "max_length=25: "),
+        (["predict", "{teacher}", "good", " "], "text 2 is ' '; a text that is not empty is wanted"),
+        (["explain", "--teacher", "{encoder}"], "explain needs --train, --dev, --text, --label, --out"),
+    ],
+)
+def test_verbs_that_read(scene: Scene, encoder_dir: Path, arguments: list[str], message: str) -> None:
+    places = {"teacher": scene.teacher, "encoder": encoder_dir, "dev": scene.flags["--dev"]}
+    command = scene.tinybert(*(argument.format(**places) for argument in arguments))
+    assert (command.status, command.out) == (2, "")
+    (line,) = command.err.splitlines()
+    assert message in line
+
+
+def test_stdin_that_is_not_text(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scene.file(b"good\ncaf\xe9\n").open(encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        command = scene.tinybert("predict", scene.teacher)
+    assert command.status == 2
+    assert command.err == "tinybert: stdin: byte 0xe9 is not UTF-8; UTF-8 text is accepted.\n"
+
+
+# === While it trains ===
+
+
+def test_training_that_leaves_the_numbers(scene: Scene) -> None:
+    """The run directory stays, for its log; nothing that is not finite is saved as a model."""
+    command = scene.command("--learning-rate", "1e30", "--max-steps", 3, "--precision", "float32")
+    assert command.status == 2
+    assert command.out == ""
+    line = command.err.splitlines()[-1]
+    assert line.startswith("tinybert: stage 'intermediate': the loss is nan after step ")
+    assert line.endswith(" of 3 with learning_rate=1e+30; a smaller learning rate is wanted.")
+    assert not (scene.out / "student").exists()
+    assert not (scene.out / "metrics.json").exists()
