@@ -364,7 +364,7 @@ def test_flags_that_are_missing(scene: Scene) -> None:
     [
         ([], "the following arguments are required: VERB (see tinybert --help)"),
         (["destil"], "invalid choice: 'destil'"),
-        (["distill", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["distill", "--epoch", "3"], "unrecognized arguments: --epoch (see tinybert --help)"),
         (["distill", "--epochs"], "argument --epochs: expected one argument (see tinybert distill --help)"),
         (["evaluate", "bert", "--data", "f.tsv"], "the following arguments are required: --text, --label"),
         (["evaluate", "bert", "--max-length", "many"], "argument --max-length: invalid int value: 'many'"),
@@ -412,7 +412,7 @@ def test_an_out_directory_that_is_no_run(scene: Scene) -> None:
         ),
         (["evaluate", "{teacher}", "--data", "{dev}", "--text", "txt", "--label", "label"], "no column 'txt'"),
         (["predict", "{encoder}", "good"], "has no sequence_classification head"),
-        (["predict", "{teacher}", "--max-length", "25", "good"], "max_length=25: "),
+        (["predict", "--max-length", "25", "{teacher}", "good"], "max_length=25: "),
         (["predict", "{teacher}", "good", " "], "text 2 is ' '; a text that is not empty is wanted"),
         (["explain", "--teacher", "{encoder}"], "explain needs --train, --dev, --text, --label, --out"),
     ],

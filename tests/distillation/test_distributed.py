@@ -20,8 +20,8 @@ def test_two_replicas_equal_one_device(data_set: str) -> None:
     assert finished.returncode == 0, finished.stderr[-2000:]
     results = json.loads(finished.stdout)
     one, two = results["one"], results["two"]
-    # Batches of four rows: two an epoch of 7 rows, three an epoch of 9, and two epochs of each.
-    assert one["steps"] == two["steps"] == 2 * 2 + 2 * 3
+    # Batches of four rows: one an epoch of 3 rows, two of 7, three of 9, and two epochs of each.
+    assert one["steps"] == two["steps"] == 2 * (1 + 2 + 3)
     assert set(one["logged"]) == set(two["logged"])
     for name, values in one["logged"].items():
         assert len(values) == 2 + 8  # the sum, the accuracy, and four losses in both reductions

@@ -85,8 +85,8 @@ def test_what_is_said(finetuned: tuple[Path, Any]) -> None:
     assert "float32 (as asked for)" in lines[0]
     assert "newly initialised: classifier.weight, classifier.bias" in lines[1]
     assert lines[2].startswith("train: 80 texts, ")
-    assert lines[5].startswith("[finetune]")
-    assert len(lines) == 5 + 6
+    assert all(line.startswith("[finetune] ") for line in lines[5:])
+    assert sum("  epoch " in line for line in lines[5:]) == 6
     assert len(command.out.splitlines()) == 3
     assert command.out.splitlines()[-1].startswith("| model | ")
 

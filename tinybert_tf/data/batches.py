@@ -131,7 +131,8 @@ class Batches(keras.utils.PyDataset, DataAdapter):
             return tf.TensorSpec([None] * min(array.ndim, 2) + list(array.shape[2:]), array.dtype)
 
         signature = tf.nest.map_structure(free_axes, self[0])
-        return tf.data.Dataset.from_generator(self._one_pass, output_signature=signature).prefetch(tf.data.AUTOTUNE)
+        one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
+        return one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(tf.data.AUTOTUNE)
 
     def get_numpy_iterator(self) -> Iterator[Batch]:
         """One pass."""

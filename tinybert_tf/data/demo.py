@@ -43,8 +43,6 @@ PHRASES = {
     "direct": [
         "{subject} is {adjective}",
         "{subject} is {degree} {adjective}",
-        "{subject} could not be more {adjective}",
-        "{subject} is nothing if not {adjective}",
         "this is {a thing}",
     ],
     "reversed": [

@@ -38,8 +38,8 @@ TEACHER = EncoderConfig(
 )
 STUDENT = StudentSection(num_hidden_layers=2, hidden_size=64, num_attention_heads=4, intermediate_size=256)
 # float32: of models this small, the casts of bfloat16 cost more than its products save.
-TEACHER_TRAINING = Train(epochs=6, learning_rate=5e-4, precision="float32")
-STUDENT_TRAINING = Train(epochs=2, learning_rate=1e-3, precision="float32")
+TEACHER_TRAINING = Train(epochs=4, learning_rate=5e-4, precision="float32")
+STUDENT_TRAINING = Train(epochs=1, learning_rate=1e-3, precision="float32")
 
 
 def run_quickstart(out: str | Path, seed: int = 1) -> str:

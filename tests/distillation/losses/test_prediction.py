@@ -86,3 +86,12 @@ def test_temperature_is_above_zero(temperature: float) -> None:
 def test_the_hard_label_weight_is_a_fraction(weight: float) -> None:
     with pytest.raises(InputError, match=rf"hard_label_weight={weight}; a fraction in \[0, 1\] is wanted"):
         PredictionLoss(hard_label_weight=weight)
+
+
+def test_rows_without_a_label_do_not_count_in_the_hard_term():
+    logits = np.array([[2.0, 0.0], [0.5, -1.0], [3.0, 1.0]], "float32")
+    loss = PredictionLoss(hard_label_weight=1.0)
+    of_two = loss(student=logits[:2], teacher=logits[:2], labels=np.array([1, 0]))
+    of_three = loss(student=logits, teacher=logits, labels=np.array([1, 0, -100]))
+    assert float(of_three) == pytest.approx(float(of_two), rel=1e-6)
+    assert float(of_two) == pytest.approx((np.log1p(np.exp(2.0)) + np.log1p(np.exp(-1.5))) / 2, rel=1e-6)

@@ -19,7 +19,7 @@ class PredictionLoss(DistillationLoss):
 
     Args:
         temperature: T, above 0.
-        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0.
+        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. A label below 0 is none.
         reduction: `tokens`: summed over classes, the mean over the batch (over real tokens, where there is a prediction
             a token). `paper`: the authors' code (task_distill.py, `soft_cross_entropy`): the mean over batch and
             classes, that is, divided by the number of classes, and no T^2.
@@ -71,7 +71,8 @@ class PredictionLoss(DistillationLoss):
             raise InputError(f"{self.name}: hard_label_weight={self.hard_label_weight}, and the data has no labels.")
         one_hot = ops.one_hot(labels, student.shape[-1], dtype="float32")
         hard = -ops.sum(one_hot * ops.log_softmax(student, axis=-1), axis=-1)
-        hard_loss = _mean_over_predictions(hard, mask)
+        labelled = ops.cast(labels >= 0, "float32")
+        hard_loss = global_mean(ops.sum(hard * labelled), ops.sum(labelled))
         return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
 
     def get_config(self) -> dict[str, Any]:
