@@ -71,8 +71,8 @@ class PredictionLoss(DistillationLoss):
             raise InputError(f"{self.name}: hard_label_weight={self.hard_label_weight}, and the data has no labels.")
         one_hot = ops.one_hot(labels, student.shape[-1], dtype="float32")
         hard = -ops.sum(one_hot * ops.log_softmax(student, axis=-1), axis=-1)
-        labelled = ops.cast(labels >= 0, "float32")
-        hard_loss = global_mean(ops.sum(hard * labelled), ops.sum(labelled))
+        labelled = ops.cast(ops.greater_equal(labels, 0), "float32")
+        hard_loss = _mean_over_predictions(hard, mask, labelled)
         return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
 
     def get_config(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class PredictionLoss(DistillationLoss):
         }
 
 
-def _mean_over_predictions(losses: Any, mask: Any) -> Any:
-    """The mean of `(batch,)`, or of `(batch, seq_len)` over real tokens."""
-    weights = mask if len(losses.shape) == 2 else ops.ones_like(losses)
+def _mean_over_predictions(losses: Any, mask: Any, counted: Any = 1.0) -> Any:
+    """The mean of `(batch,)`, or of `(batch, seq_len)` over real tokens, where `counted` is 1."""
+    weights = counted * (mask if len(losses.shape) == 2 else ops.ones_like(losses))
     return global_mean(ops.sum(losses * weights), ops.sum(weights))
