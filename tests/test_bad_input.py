@@ -331,7 +331,7 @@ def test_yaml_that_is_not_there(scene: Scene) -> None:
         ("batch_size", "0", "train.batch_size: 0 is not a whole number of at least 1"),
         ("max_steps", "0", "train.max_steps: 0 is not a whole number of at least 1"),
         ("max_length", "4", "data.max_length: 4 is not a whole number of at least 8"),
-        ("seed", "-1", "train.seed: -1 is not a whole number of at least 0"),
+        ("seed", "-1", "train.seed: -1 is not a whole number from 0 to 4294967295"),
         ("precision", "float64", "train.precision: 'float64' is not one of auto, float32, bfloat16, float16"),
         ("task", "regression", "task: 'regression' is not a task of this release: sequence_classification"),
     ],
@@ -443,6 +443,6 @@ def test_training_that_leaves_the_numbers(scene: Scene) -> None:
     assert command.out == ""
     line = command.err.splitlines()[-1]
     assert line.startswith("tinybert: stage 'intermediate': the loss is nan after step ")
-    assert line.endswith(" of 3 with learning_rate=1e+30; a smaller learning rate is wanted.")
+    assert " of 3 with learning_rate=1e+30; a smaller learning rate" in line
     assert not (scene.out / "student").exists()
     assert not (scene.out / "metrics.json").exists()

@@ -232,7 +232,7 @@ def _import_tensorflow() -> None:
 
     Those lines ignore TF_CPP_MIN_LOG_LEVEL; they are shown if the import fails.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, a machine without a GPU is an error
     sys.stderr.flush()
     with tempfile.TemporaryFile() as noise:
         stderr = os.dup(2)

@@ -115,3 +115,11 @@ def test_named_maps_refuse_a_deeper_student(name: str) -> None:
 
 def test_pairs_allow_a_deeper_student() -> None:
     assert LayerMap.from_pairs([(3, 1)], 3, 1).pairs == ((3, 1), (4, 2))
+
+
+def test_pairs_without_depths_are_completed_where_they_meet_their_models():
+    pairs = LayerMap.from_pairs([(0, 0), (1, 3), (2, 6)])
+    assert LayerMap.resolve(pairs, 2, 6).pairs == ((0, 0), (1, 3), (2, 6), (3, 7))
+    assert str(pairs).splitlines()[-1].split() == ["2", "6"]
+    with pytest.raises(InputError, match="teacher layer 6"):
+        LayerMap.resolve(pairs, 2, 4)

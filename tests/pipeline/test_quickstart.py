@@ -15,7 +15,7 @@ from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.distill import run_distill
-from tinybert_tf.pipeline.quickstart import run_quickstart, write_reviews
+from tinybert_tf.pipeline.quickstart import data_files, run_quickstart, write_reviews
 
 MINUTES = 4  # of a machine with two cores that does nothing else
 
@@ -32,8 +32,26 @@ def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_another_seed_is_refused_before_anything_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.tsv").write_text("mine", encoding="utf-8")
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher" / "config.yaml").write_text("seed: 1", encoding="utf-8")
+    with pytest.raises(InputError, match="another config"):
+        run_quickstart(tmp_path, seed=2)
+    assert (tmp_path / "data" / "train.tsv").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("seed", [-1, 5_000_000_000])
+def test_a_seed_out_of_range_is_refused(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(InputError, match="seed"):
+        run_quickstart(tmp_path / "out", seed)
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_review_is_in_two_files(tmp_path: Path) -> None:
-    data = write_reviews(tmp_path, seed=1)
+    data = data_files(tmp_path)
+    write_reviews(data, seed=1)
     texts = [set(read_rows(Path(str(path)))[0]) for path in (data.train, data.dev, data.test)]
     assert [len(each) for each in texts] == [10_000, 1_000, 1_000]
     assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]

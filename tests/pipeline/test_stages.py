@@ -15,6 +15,7 @@ from tinybert_tf.config.schema import Stage as StageSection
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.tokenizer import train_wordpiece
 from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline import stages as pipeline_stages
 from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages, train_stage
 
 TEXTS = ["good film", "bad film", "a good good film", "a bad bad film", "good", "bad", "film good", "film bad"]
@@ -103,27 +104,35 @@ def test_two_stages_from_python(make_batches: Callable[[int], Batches]) -> None:
     student = make_model(1, seed=2)
     head = student.classifier.kernel.numpy().copy()
     records = Records(student)
-    histories = tb.distill(
-        teacher,
-        student,
-        make_batches(4),
-        tinybert_stages(epochs=2, learning_rate=1e-2),
-        validation_data=make_batches(8),
-        metrics=["accuracy"],
-        callbacks=[records],
-        verbose=0,
-    )
+    stages = tinybert_stages(epochs=2, learning_rate=1e-2)
+    histories = tb.distill(teacher, student, make_batches(4), stages, make_batches(8), callbacks=[records], verbose=0)
     assert list(histories) == ["intermediate", "prediction"]
     intermediate, prediction = (history.history for history in histories.values())
-    assert {"embedding_loss", "attention_loss", "hidden_state_loss", "val_loss"} <= intermediate.keys()
-    assert {"prediction_loss", "accuracy", "val_accuracy"} <= prediction.keys()
-    assert "prediction_loss" not in intermediate
-    for history in (intermediate, prediction):
-        assert len(history["loss"]) == 2
+    inside = {"embedding_loss", "attention_loss", "hidden_state_loss"}
+    for history, losses in ((intermediate, inside), (prediction, {"prediction_loss"})):
+        losses |= {"loss"}
+        assert history.keys() == losses | {f"val_{name}" for name in losses}
         assert history["loss"][1] < history["loss"][0]
+        assert len(history["val_loss"]) == 2
     assert records.stages[0][0].layer_map.pairs == ((0, 0), (1, 2), (2, 3))
     np.testing.assert_array_equal(records.stages[1][1], head)  # the first stage leaves the head alone
     assert not np.array_equal(records.stages[2][1], head)
+
+
+def test_what_fit_takes_goes_to_every_stage(
+    make_batches: Callable[[int], Batches], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(pipeline_stages, "train_stage", lambda *given, **named: calls.append((given, named)))
+    teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
+    given = {"metrics": ["accuracy"], "callbacks": [Records(student)], "jit_compile": True, "verbose": 2}
+    train, dev = make_batches(4), make_batches(8)
+    distill(teacher, student, train, validation_data=dev, **given)
+    assert [stage.name for (_, stage, *_), _ in calls] == ["intermediate", "prediction"]
+    for (model, _, *data), named in calls:
+        assert model.student is student
+        assert data == [train, dev]
+        assert named == given
 
 
 def test_everything_is_checked_before_anything_is_trained(make_batches: Callable[[int], Batches]) -> None:

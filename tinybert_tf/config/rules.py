@@ -67,7 +67,9 @@ _RULES: Mapping[str, _Rule] = {
     "num_hidden_layers": _whole(1),
     "precision": _PRECISION,
     "projections": _one_of("shared", "per_layer"),
-    "seed": _whole(0),
+    "seed": _Rule(
+        "a whole number from 0 to 4294967295", lambda v: isinstance(v, int) and _number(v) and 0 <= v < 2**32
+    ),
     "task": _Rule("a task of this release: sequence_classification", lambda v: v == "sequence_classification"),
     "text": _Rule("one column name or two", lambda v: isinstance(v, tuple) and len(v) in (1, 2) and all(v)),
     "warmup_fraction": _Rule("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),

@@ -40,7 +40,8 @@ class Distiller(TrainableModel):
         projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
 
     Raises:
-        InputError: no losses; a loss whose features or pairs are not there or cannot be compared.
+        InputError: no losses; labels other than the teacher's, or in another order; a loss whose features or pairs are
+            not there or cannot be compared.
 
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
@@ -72,6 +73,7 @@ class Distiller(TrainableModel):
         # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
         self._teacher_box = _Box(teacher)
         teacher.trainable = False
+        _agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         self.layer_map = LayerMap.resolve(layer_map, *depths)
         names = _distinct_names(losses)
@@ -160,6 +162,14 @@ class Distiller(TrainableModel):
         """As the student's own `predict`."""
         return self.student.predict_step(data)
 
+    def get_config(self) -> dict[str, Any]:
+        """Not there: a Distiller is two models and what is between them.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("a Distiller is not saved whole; save its student, or its weights (save_weights_only=True).")
+
     def fit(self, x: Any = None, *args: Any, verbose: Any = "auto", **kwargs: Any) -> keras.callbacks.History:
         """`keras.Model.fit`; prints the layer map before the first step, unless `verbose=0`."""
         if verbose:
@@ -200,6 +210,27 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
             name = f"{loss.name}_{number}"
         names.append(name)
     return names
+
+
+def _agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
+    """Give a student whose classes have no names yet the teacher's; refuse one with other names, or another order.
+
+    Raises:
+        InputError: both models name their classes, and not alike.
+    """
+    theirs, ours = (dict(getattr(model, "id2label", None) or {}) for model in (teacher, student))
+    if len(ours) != len(theirs) or ours == theirs or _are_default(theirs):
+        return
+    if not _are_default(ours):
+        raise InputError(
+            f"the student's labels {list(ours.values())} are not the teacher's {list(theirs.values())}, in that order; "
+            f"they must be equal."
+        )
+    student.id2label = theirs
+
+
+def _are_default(id2label: dict[int, str]) -> bool:
+    return all(name == f"LABEL_{number}" for number, name in id2label.items())
 
 
 class _Box:

@@ -29,8 +29,8 @@ class LayerMap:
     """
 
     pairs: tuple[tuple[int, int], ...]
-    num_student_layers: int
-    num_teacher_layers: int
+    num_student_layers: int | None = None
+    num_teacher_layers: int | None = None
 
     def __post_init__(self) -> None:
         if not self.pairs:
@@ -38,11 +38,13 @@ class LayerMap:
         if len(set(self.pairs)) != len(self.pairs):
             twice = next(pair for pair in self.pairs if self.pairs.count(pair) > 1)
             raise InputError(f"layer map: the pair {twice} stands twice.")
-        for student, teacher in self.pairs:
-            self._check_pair(student, teacher)
+        if self.num_student_layers is not None and self.num_teacher_layers is not None:
+            top = (self.num_student_layers + 1, self.num_teacher_layers + 1)
+            for student, teacher in self.pairs:
+                self._check_pair(student, teacher, top)
 
-    def _check_pair(self, student: int, teacher: int) -> None:
-        top = (self.num_student_layers + 1, self.num_teacher_layers + 1)
+    @staticmethod
+    def _check_pair(student: int, teacher: int, top: tuple[int, int]) -> None:
         for who, layer, last in (("student", student, top[0]), ("teacher", teacher, top[1])):
             if not 0 <= layer <= last:
                 raise InputError(
@@ -55,9 +57,19 @@ class LayerMap:
             )
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[Iterable[int]], num_student_layers: int, num_teacher_layers: int) -> LayerMap:
-        """The given pairs; the prediction's `(N+1, M+1)` may be left out."""
+    def from_pairs(
+        cls,
+        pairs: Iterable[Iterable[int]],
+        num_student_layers: int | None = None,
+        num_teacher_layers: int | None = None,
+    ) -> LayerMap:
+        """The given pairs; the prediction's `(N+1, M+1)` may be left out.
+
+        Without the depths the pairs are checked, and the prediction's is added, where the map meets its models.
+        """
         given = tuple(_as_pair(pair) for pair in pairs)
+        if num_student_layers is None or num_teacher_layers is None:
+            return cls(given)
         prediction = (num_student_layers + 1, num_teacher_layers + 1)
         return cls(given if prediction in given else (*given, prediction), num_student_layers, num_teacher_layers)
 
@@ -103,6 +115,8 @@ class LayerMap:
         if not isinstance(layer_map, LayerMap):
             return cls.from_pairs(layer_map, num_student_layers, num_teacher_layers)
         made_for = (layer_map.num_student_layers, layer_map.num_teacher_layers)
+        if made_for == (None, None):
+            return cls.from_pairs(layer_map.pairs, num_student_layers, num_teacher_layers)
         if made_for != (num_student_layers, num_teacher_layers):
             raise InputError(
                 f"the layer map was made for {made_for[0]} student and {made_for[1]} teacher layers; the models have "
@@ -112,17 +126,21 @@ class LayerMap:
 
     def layer_pairs(self) -> tuple[tuple[int, int], ...]:
         """The pairs of student layers 1..N."""
-        return tuple(pair for pair in self.pairs if 1 <= pair[0] <= self.num_student_layers)
+        return tuple(pair for pair in self.pairs if pair[0] > 0 and pair[0] != self._prediction)
 
     def embedding_pairs(self) -> tuple[tuple[int, int], ...]:
         """The pairs of the student's embedding output."""
         return tuple(pair for pair in self.pairs if pair[0] == 0)
 
+    @property
+    def _prediction(self) -> int | None:
+        return None if self.num_student_layers is None else self.num_student_layers + 1
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self.pairs)
 
     def __str__(self) -> str:
-        notes = {0: "  embedding output", self.num_student_layers + 1: "  prediction"}
+        notes = {0: "  embedding output", self._prediction: "  prediction"}
         rows = [f"{student:>7}  {teacher:>7}{notes.get(student, '')}" for student, teacher in self.pairs]
         return "\n".join(["student  teacher", *rows])
 

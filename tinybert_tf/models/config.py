@@ -103,7 +103,7 @@ class EncoderConfig:
             InputError: another `model_type`, a variant of BERT this encoder does not compute, no sizes at all, or a
                 value out of range; the message names `source`.
         """
-        model_type = values.get("model_type", "bert")
+        model_type = values.get("model_type") or "bert"
         if model_type != "bert":
             raise InputError(f"{source}: model_type {model_type!r} is not read; 'bert' is.")
         position = values.get("position_embedding_type", "absolute")

@@ -21,6 +21,7 @@ from tinybert_tf.models.encoder_layer import EncoderLayer
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
 
 
+@keras.saving.register_keras_serializable("tinybert_tf")
 class TransformerEncoder(PretrainedModel):
     """BERT's encoder (arXiv 1810.04805), built in the constructor, for sequences up to `max_position_embeddings` long.
 

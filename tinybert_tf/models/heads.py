@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.name_tables import CLASSIFIER, MASKED_LM, TensorName
+from tinybert_tf.checkpoints.name_tables import CLASSIFIER, MASKED_LM, TensorName, encoder_names
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
@@ -105,6 +105,7 @@ class TaskModel(PretrainedModel):
         return below | relative_paths(self, head)
 
 
+@keras.saving.register_keras_serializable("tinybert_tf")
 class SequenceClassifier(TaskModel):
     """One label for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
 
@@ -126,6 +127,7 @@ class SequenceClassifier(TaskModel):
     """
 
     architecture = "BertForSequenceClassification"
+    has_labels = True
 
     def __init__(
         self,
@@ -193,7 +195,7 @@ class SequenceClassifier(TaskModel):
     ) -> Self:
         names = values.get("id2label")
         if names is not None:
-            names = [str(name) for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+            names = _names_in_order(names, source=str(tensors.path))
         elif "classifier.weight" in tensors:
             names = [f"LABEL_{number}" for number in range(tensors.shape("classifier.weight")[0])]
         if num_labels is None:
@@ -203,6 +205,7 @@ class SequenceClassifier(TaskModel):
         return cls(config, num_labels=num_labels, id2label=names, dropout=values.get("classifier_dropout"), **kwargs)
 
 
+@keras.saving.register_keras_serializable("tinybert_tf")
 class MaskedLM(TaskModel):
     """A token for each position (`BertForMaskedLM`): dense, activation, LayerNorm, then the word embeddings as decoder.
 
@@ -251,8 +254,8 @@ class MaskedLM(TaskModel):
         return self.decoder(self.transform_layer_norm(hidden), self.encoder.embeddings.word_embeddings.embeddings)
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """The encoder's table and the masked-LM head."""
-        return self.encoder.tensor_names() + MASKED_LM
+        """The encoder's table, without a pooler, and the masked-LM head."""
+        return encoder_names(self.num_hidden_layers) + MASKED_LM
 
     @classmethod
     def _from_directory(
@@ -279,6 +282,13 @@ class TiedDecoder(keras.layers.Layer):
         """`(batch, seq_len, hidden_size)` and `(vocab_size, hidden_size)` to `(batch, seq_len, vocab_size)`."""
         table = ops.cast(embeddings, self.compute_dtype)
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
+
+
+def _names_in_order(names: Any, source: str) -> list[str]:
+    try:
+        return [str(name) for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+    except (AttributeError, ValueError):
+        raise InputError(f"{source}: id2label is {names!r} in config.json; {{'0': name, ...}} is wanted.") from None
 
 
 def _label_names(num_labels: int, names: Mapping[int, str] | Sequence[str] | None) -> dict[int, str]:

@@ -14,6 +14,7 @@ from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.trainable_model import TrainableModel
 
@@ -43,6 +44,7 @@ class PretrainedModel(TrainableModel):
 
     architecture: ClassVar[str]
     encoder_prefix: ClassVar[str]
+    has_labels: ClassVar[bool] = False
 
     config: EncoderConfig
     load_report: LoadReport | None = None
@@ -77,7 +79,7 @@ class PretrainedModel(TrainableModel):
         raise NotImplementedError
 
     @classmethod
-    def from_pretrained(cls, dir_or_hub_id: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(cls, dir_or_hub_id: str | Path, num_labels: int | None = None, **kwargs: Any) -> Self:
         """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
 
         Encoder tensors may stand under `bert.` or no prefix and may have the TensorFlow era's `gamma`/`beta` names.
@@ -86,11 +88,16 @@ class PretrainedModel(TrainableModel):
 
         Args:
             dir_or_hub_id: a directory, a run directory, or a Hub id.
-            **kwargs: `num_labels` where the model has labels; `dtype` and `name`, as in the constructor.
+            num_labels: number of classes, for a new head; by default the directory's.
+            **kwargs: `dtype` and `name`, as in the constructor.
 
         Raises:
             InputError: no such directory, no or damaged weights, a missing encoder tensor, a wrong shape.
         """
+        if num_labels is not None:
+            if not cls.has_labels:
+                raise InputError(f"num_labels={num_labels}: {cls.__name__} has no classes.")
+            kwargs["num_labels"] = num_labels
         directory = resolve_directory(dir_or_hub_id, MODEL_FILES)
         values = read_config(directory)
         config = EncoderConfig.from_dict(values, source=str(directory / "config.json"))

@@ -80,6 +80,11 @@ class Teacher(keras.Model):
         return self.model.config
 
     @property
+    def id2label(self) -> dict[int, str] | None:
+        """The names of the model's classes, where it has classes."""
+        return getattr(self.model, "id2label", None)
+
+    @property
     def num_hidden_layers(self) -> int:
         """Number of encoder layers."""
         return self.model.num_hidden_layers
@@ -119,6 +124,7 @@ def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
     if model.dtype_policy.name == precision:
         return model
     copy = type(model).from_config({**model.get_config(), "dtype": precision})
-    for variable, original in zip(copy.weights, model.weights, strict=True):
-        variable.assign(original)
+    weights = model.variables_by_name()
+    for name, variable in copy.variables_by_name().items():
+        variable.assign(weights[name])
     return copy

@@ -112,7 +112,7 @@ class FiniteTraining(keras.callbacks.Callback):
     def _refuse(self, what: str) -> None:
         raise InputError(
             f"stage {self.stage!r}: {what} after step {self.step} of {self.total_steps} with learning_rate="
-            f"{self.learning_rate:g}; a smaller learning rate is wanted."
+            f"{self.learning_rate:g}; a smaller learning rate, and another --out, are wanted."
         )
 
 

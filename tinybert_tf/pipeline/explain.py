@@ -9,6 +9,7 @@ from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.evaluation.cost import classifier_parameters
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.limits import check_limits
 from tinybert_tf.pipeline.splits import read_datasets
 from tinybert_tf.pipeline.stages import Stage
 from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
@@ -29,6 +30,8 @@ def explain_distill(config: DistillConfig) -> str:
     teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
     num_labels = len(teacher_values.get("id2label") or datasets["train"].label_names())
     student = student_config(config.student, teacher)
+    for config_of, source in ((teacher, directory), (student, "student")):
+        check_limits(config_of, 0, config.data.max_length, source)
     init = resolved_init(config.student, student, teacher)
     parts = [
         dump_config(config).rstrip(),

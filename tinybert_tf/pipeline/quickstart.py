@@ -25,6 +25,7 @@ from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.finetune import run_finetune
 from tinybert_tf.pipeline.results import results_table
+from tinybert_tf.pipeline.run_directory import RunDirectory
 
 ROWS = {"train": 10_000, "dev": 1_000, "test": 1_000}
 VOCAB_SIZE = 1_000
@@ -55,21 +56,13 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
         InputError: `out` holds something else.
     """
     directory = Path(out)
-    if directory.exists() and not (directory / "data" / "train.tsv").exists() and any(directory.iterdir()):
-        raise InputError(f"out: {directory} is not empty and holds no quickstart; give a new or an empty directory.")
-    data = write_reviews(directory / "data", seed)
-    _say(f"1/4  {ROWS['train']:,} reviews from a grammar, in {directory / 'data'}")
-    make_untrained_model(directory / "untrained", data.train, seed)
-    _say(f"2/4  a vocabulary and an untrained teacher, in {directory / 'untrained'}; training it")
+    data = data_files(directory / "data")
     finetune = FinetuneConfig(
         model=ModelSection(str(directory / "untrained")),
         data=data,
         train=dataclasses.replace(TEACHER_TRAINING, seed=seed),
         out=str(directory / "teacher"),
     )
-    run_finetune(finetune)
-    _say("3/4  distilling the student in TinyBERT's two stages")
-    _say("4/4  ... and then training the same student without its teacher")
     distill = DistillConfig(
         teacher=TeacherSection(str(directory / "teacher")),
         student=STUDENT,
@@ -78,23 +71,37 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
         out=str(directory / "distilled"),
         baseline=True,
     )
+    for config in (finetune, distill):
+        RunDirectory(config.out, config)  # refuses what is there before anything is written over
+    if directory.exists() and not (directory / "data" / "train.tsv").exists() and any(directory.iterdir()):
+        raise InputError(f"out: {directory} is not empty and holds no quickstart; give a new or an empty directory.")
+    write_reviews(data, seed)
+    _say(f"1/4  {ROWS['train']:,} reviews from a grammar, in {directory / 'data'}")
+    make_untrained_model(directory / "untrained", data.train, seed)
+    _say(f"2/4  a vocabulary and an untrained teacher, in {directory / 'untrained'}; training it")
+    run_finetune(finetune)
+    _say("3/4  distilling the student in TinyBERT's two stages")
+    _say("4/4  ... and then training the same student without its teacher")
     results = run_distill(distill)
     _say(f"done; try: tinybert predict {directory / 'distilled'} 'not a dull film'")
     return results_table(results, "accuracy", reference="teacher")
 
 
-def write_reviews(directory: Path, seed: int) -> Data:
-    """Write `train.tsv`, `dev.tsv` and `test.tsv`, no review in two of them; say what they hold as a config does."""
-    directory.mkdir(parents=True, exist_ok=True)
+def data_files(directory: Path) -> Data:
+    """The files that `write_reviews` writes, as a config names them."""
+    train, dev, test = (str(directory / f"{name}.tsv") for name in ROWS)
+    return Data(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
+
+
+def write_reviews(data: Data, seed: int) -> None:
+    """Write train, dev and test file, no review in two of them."""
     texts, labels = make_reviews(sum(ROWS.values()), seed)
     lines = [f"{text}\t{label}" for text, label in zip(texts, labels, strict=True)]
-    paths, start = {}, 0
-    for name, rows in ROWS.items():
-        paths[name] = directory / f"{name}.tsv"
-        paths[name].write_text("\n".join(["text\tlabel", *lines[start : start + rows]]) + "\n", encoding="utf-8")
+    start = 0
+    for path, rows in zip((data.train, data.dev, data.test), ROWS.values(), strict=True):
+        Path(str(path)).parent.mkdir(parents=True, exist_ok=True)
+        Path(str(path)).write_text("\n".join(["text\tlabel", *lines[start : start + rows]]) + "\n", encoding="utf-8")
         start += rows
-    train, dev, test = (str(paths[name]) for name in ROWS)
-    return Data(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
 
 
 def make_untrained_model(directory: Path, train_file: str, seed: int) -> None:

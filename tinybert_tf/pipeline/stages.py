@@ -89,6 +89,7 @@ def distill(
     validation_data: Any = None,
     metrics: Sequence[Any] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    jit_compile: bool = False,
     verbose: Any = "auto",
 ) -> dict[str, keras.callbacks.History]:
     """Train a student through all stages.
@@ -101,6 +102,7 @@ def distill(
         validation_data: as in `keras.Model.fit`.
         metrics: as in `keras.Model.compile`, on the student's logits.
         callbacks: as in `keras.Model.fit`, in every stage.
+        jit_compile: as in `keras.Model.compile`: XLA, which compiles every new length of batch anew.
         verbose: as in `keras.Model.fit`.
 
     Returns:

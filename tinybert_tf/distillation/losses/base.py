@@ -62,6 +62,10 @@ class DistillationLoss:
             raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
         if cls.layers not in LAYERS:
             raise InputError(f"{cls.__name__}.layers is {cls.layers!r}; one of {', '.join(LAYERS)} is wanted.")
+        if len({features.is_per_layer(name) for name in self.feature_names}) > 1:
+            raise InputError(
+                f"{cls.__name__} compares {cls.feature}: some exist layer by layer, some once; two losses are wanted."
+            )
         if cls.projected and not isinstance(cls.feature, str):
             raise InputError(f"{cls.__name__} compares {cls.feature}; a projection is for a loss of one feature.")
         if not weight >= 0:
@@ -105,6 +109,8 @@ class DistillationLoss:
     def __call__(self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None) -> Any:
         """The unweighted loss, a float32 scalar; see the class."""
         student, teacher = tree.map_structure(_float32, student), tree.map_structure(_float32, teacher)
+        if mask is None and self.is_per_layer:
+            raise InputError(f"{self.name} compares token by token: `mask`, (batch, seq_len), is wanted.")
         if self.layers != "all":
             self.check_shapes(student, teacher)
         arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
