@@ -169,7 +169,11 @@ def test_stages_from_a_config(config: DistillConfig, trainings: list[Training]) 
         Stage("two", losses, batch_size=40),
         Stage("three", losses, max_steps=5),
     )
-    distill.run_distill(dataclasses.replace(config, stages=stages, train=Train(epochs=1, batch_size=20, max_steps=9)))
+    distill.run_distill(
+        dataclasses.replace(
+            config, stages=stages, train=Train(epochs=1, batch_size=20, max_steps=9, precision="float32")
+        )
+    )
     assert [(call.stage, call.steps, call.first_epoch) for call in trainings] == [
         ("one", 9, 0),
         ("two", 2, 3),

@@ -113,7 +113,14 @@ def distill(
     histories = {}
     for stage, distiller in zip(stages, distillers, strict=True):
         histories[stage.name] = train_stage(
-            distiller, stage, train, validation_data, metrics=metrics, callbacks=callbacks, verbose=verbose
+            distiller,
+            stage,
+            train,
+            validation_data,
+            metrics=metrics,
+            callbacks=callbacks,
+            jit_compile=jit_compile,
+            verbose=verbose,
         )
     return histories
 
