@@ -56,3 +56,7 @@ def test_verbs_and_flags_exist(capsys) -> None:
         except SystemExit:
             help_text = capsys.readouterr().out
         assert all(flag in help_text for flag in re.findall(r"--[a-z-]+", rest)), rest
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    assert not re.findall(r"@[A-Z]+@|TBD|TODO", README)
