@@ -1,0 +1,173 @@
+"""A student cut from its teacher: equal where it can be, close where it cannot, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.cut.student import cut_student
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+
+TEACHER = EncoderConfig(
+    vocab_size=40,
+    hidden_size=24,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    intermediate_size=48,
+    max_position_embeddings=16,
+)
+NARROW = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 32}
+
+
+def make(cls: Any = SequenceClassifier, **sizes: int) -> Any:
+    return cls(dataclasses.replace(TEACHER, **sizes), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> SequenceClassifier:
+    """Weights large enough that layers differ, LayerNorms and biases among them."""
+    model = make()
+    generator = np.random.default_rng(0)
+    for name, variable in sorted(model.variables_by_name().items()):
+        if name.endswith("gamma"):
+            variable.assign(generator.uniform(0.8, 1.2, size=variable.shape))
+        elif "embeddings/" in name or variable.ndim == 1:
+            variable.assign(generator.normal(scale=0.3, size=variable.shape))
+        else:
+            variable.assign(generator.normal(scale=variable.shape[0] ** -0.5, size=variable.shape))
+    return model
+
+
+def texts(count: int = 40, seq_len: int = 10, padding: int = 0) -> list[dict[str, np.ndarray]]:
+    generator = np.random.default_rng(1)
+    batches = []
+    for _ in range(2):
+        mask = np.arange(seq_len) < generator.integers(3, seq_len + 1, size=(count, 1))
+        ids = np.where(mask, generator.integers(1, 40, size=mask.shape), 0)
+        both = (np.pad(values, ((0, 0), (0, padding))).astype(np.int32) for values in (ids, mask))
+        batches.append(dict(zip(("input_ids", "attention_mask"), both, strict=True)))
+    return batches
+
+
+def logits(model: Any, batches: list[dict[str, np.ndarray]]) -> np.ndarray:
+    return np.concatenate([model(batch)["logits"].numpy() for batch in batches])
+
+
+def weights(model: Any) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in model.variables_by_name().items()}
+
+
+def test_at_full_size_it_is_the_teacher(teacher: SequenceClassifier) -> None:
+    student = make()
+    cut = cut_student(student, teacher, [(layer, layer) for layer in (1, 2, 3, 4)], texts())
+    np.testing.assert_allclose(logits(student, texts()), logits(teacher, texts()), atol=1e-4)
+    assert max(cut.unexplained.values()) < 1e-8
+
+
+def test_a_layer_left_out_is_made_up_for(teacher: SequenceClassifier) -> None:
+    """Of the teacher's width and without its layers 1 and 3: nearer to the teacher than its layers 2 and 4 as they are."""
+    from tinybert_tf.models.layer_copy import copy_layers
+
+    pairs, batches = [(1, 2), (2, 4)], texts()
+    cut_one, copied = make(num_hidden_layers=2), make(num_hidden_layers=2)
+    cut = cut_student(cut_one, teacher, pairs, batches)
+    copy_layers(copied, teacher, pairs)
+    wanted = logits(teacher, batches)
+    errors = [np.abs(logits(model, batches) - wanted).mean() for model in (cut_one, copied)]
+    assert errors[0] < 0.5 * errors[1]
+    assert cut.unexplained[0] < 1e-8 < cut.unexplained[2] < 1.0
+
+
+@pytest.mark.parametrize("basis", ["components", "channels"])
+def test_a_narrow_student_holds_most_of_its_teacher(teacher: SequenceClassifier, basis: str) -> None:
+    student, batches = make(**NARROW), texts()
+    before = logits(student, batches)
+    cut = cut_student(student, teacher, [(1, 2), (2, 4)], batches, basis=basis)
+    wanted = logits(teacher, batches)
+    after = logits(student, batches)
+    assert np.abs(after - wanted).mean() < 0.7 * np.abs(before - wanted).mean()
+    assert np.corrcoef(after.ravel(), wanted.ravel())[0, 1] > 0.7
+    assert all(missed < 0.6 for missed in cut.unexplained.values())
+
+
+def test_the_expansion_leads_back_to_the_teachers_hidden_states(teacher: SequenceClassifier) -> None:
+    student, batches = make(**NARROW), texts()
+    cut = cut_student(student, teacher, [(1, 2), (2, 4)], batches)
+    kernel, bias = cut.expansion([0, 1, 2])
+    missed = total = 0.0
+    for batch in batches:
+        theirs = teacher(batch, output_hidden_states=True)["hidden_states"]
+        mask = batch["attention_mask"].astype(bool)
+        for layer in (0, 2, 4):
+            values = theirs[layer].numpy()[mask]
+            missed += ((values @ cut.basis @ kernel + bias - values) ** 2).sum()
+            total += ((values - values.mean(axis=0)) ** 2).sum()
+    assert missed < 0.35 * total  # a third of the directions is gone
+
+
+def test_fewer_heads_of_the_same_size(teacher: SequenceClassifier) -> None:
+    student, batches = make(num_hidden_layers=2, hidden_size=12, num_attention_heads=2), texts()
+    before = np.abs(logits(student, batches) - logits(teacher, batches)).mean()
+    cut_student(student, teacher, [(1, 2), (2, 4)], batches)
+    assert np.abs(logits(student, batches) - logits(teacher, batches)).mean() < before
+
+
+def test_padding_and_order_do_not_matter_and_nothing_is_random(teacher: SequenceClassifier) -> None:
+    pairs = [(1, 2), (2, 4)]
+    students = [make(**NARROW) for _ in range(2)]
+    cut_student(students[0], teacher, pairs, texts())
+    cut_student(students[1], teacher, pairs, texts(padding=3)[::-1])
+    np.testing.assert_allclose(logits(students[1], texts()), logits(students[0], texts()), atol=2e-3)
+
+
+def test_the_teacher_is_left_alone(teacher: SequenceClassifier) -> None:
+    before = weights(teacher)
+    cut_student(make(**NARROW), teacher, [(1, 2), (2, 4)], texts())
+    for name, value in weights(teacher).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_bare_encoders() -> None:
+    teacher = make(TransformerEncoder)
+    student = make(TransformerEncoder, **NARROW)
+    cut = cut_student(student, teacher, [(1, 2), (2, 4)], texts())
+    assert cut.unexplained[2] < 0.7
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_hidden_layers": 5}, "num_hidden_layers=5: .* at most the teacher's 4"),
+        ({"hidden_size": 28}, "hidden_size=28: .* at most the teacher's 24"),
+        ({"num_attention_heads": 6}, "num_attention_heads=6: .* at most the teacher's 4"),
+        ({"num_attention_heads": 2}, "head_size=12: .* at most the teacher's 6"),
+        ({"intermediate_size": 49}, "intermediate_size=49: .* at most the teacher's 48"),
+        ({"vocab_size": 41}, "vocab_size=41: .* has the teacher's, 40"),
+    ],
+)
+def test_a_student_that_is_larger(teacher: SequenceClassifier, sizes: dict[str, int], message: str) -> None:
+    layers = sizes.get("num_hidden_layers", 4)
+    with pytest.raises(InputError, match=message):
+        cut_student(make(**sizes), teacher, [(layer, layer) for layer in range(1, layers + 1)], texts())
+
+
+@pytest.mark.parametrize("pairs", [[(1, 2)], [(1, 4), (2, 2)], [(1, 2), (2, 5)], [(1, 2), (2, 2)]])
+def test_layers_without_their_teacher_layer(teacher: SequenceClassifier, pairs: list[tuple[int, int]]) -> None:
+    with pytest.raises(InputError, match="student's layers 1 to 2 wants a teacher layer above .* at most 4"):
+        cut_student(make(**NARROW), teacher, pairs, texts())
+
+
+def test_other_things_that_cannot_be(teacher: SequenceClassifier) -> None:
+    pairs = [(1, 2), (2, 4)]
+    with pytest.raises(InputError, match="basis 'pca' is not known; one of components, channels is"):
+        cut_student(make(**NARROW), teacher, pairs, texts(), basis="pca")
+    with pytest.raises(InputError, match="there are none"):
+        cut_student(make(**NARROW), teacher, pairs, [])
+    with pytest.raises(InputError, match="a MaskedLM is not cut from a SequenceClassifier"):
+        cut_student(make(MaskedLM, **NARROW), teacher, pairs, texts())

@@ -1,0 +1,98 @@
+"""What happens inside an encoder layer, step by step, on a few batches of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from tinybert_tf.models.attention import MASKED, SelfAttention
+from tinybert_tf.models.embeddings import Embeddings
+from tinybert_tf.models.encoder_layer import EncoderLayer
+
+
+class Texts:
+    """The batches that a cut is fitted on, and which of their positions are tokens.
+
+    Args:
+        batches: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each `(batch, seq_len)`.
+    """
+
+    def __init__(self, batches: Sequence[Mapping[str, Any]]) -> None:
+        self.batches = list(batches)
+        self.masks = [np.asarray(batch["attention_mask"]).astype(bool) for batch in self.batches]
+        self.mask_biases = [np.where(mask, 0.0, MASKED).astype(np.float32)[:, None, None, :] for mask in self.masks]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all texts."""
+        return int(sum(mask.sum() for mask in self.masks))
+
+    def tokens(self, values: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Per-position values of each batch, `(batch, seq_len, ...)`, as rows without padding, `(tokens, ...)`."""
+        return (array[mask] for array, mask in zip(values, self.masks, strict=True))
+
+
+@dataclass
+class LayerActivations:
+    """The values inside one layer for each batch, float32, `(batch, seq_len, ...)`.
+
+    `queries`, `keys`, `values`: `(..., heads, head_size)`; `context`: the heads' weighted values side by side;
+    `attended`, `normalised`: before and after the attention's LayerNorm; `expanded`, `activated`: the feed-forward
+    units before and after the activation; `summed`, `output`: before and after the layer's last LayerNorm.
+    """
+
+    queries: list[np.ndarray]
+    keys: list[np.ndarray]
+    values: list[np.ndarray]
+    context: list[np.ndarray]
+    attended: list[np.ndarray]
+    normalised: list[np.ndarray]
+    expanded: list[np.ndarray]
+    activated: list[np.ndarray]
+    summed: list[np.ndarray]
+    output: list[np.ndarray]
+
+
+def embedding_sums(embeddings: Embeddings, texts: Texts) -> list[np.ndarray]:
+    """Word, position and token type embeddings summed, before their LayerNorm."""
+    sums = []
+    for batch in texts.batches:
+        ids = np.asarray(batch["input_ids"])
+        types = np.asarray(batch.get("token_type_ids", np.zeros_like(ids)))
+        total = embeddings.word_embeddings(ids) + embeddings.position_embeddings(np.arange(ids.shape[1]))
+        sums.append(as_array(total + embeddings.token_type_embeddings(types)))
+    return sums
+
+
+def attention_context(attention: SelfAttention, hidden: np.ndarray, mask_bias: np.ndarray) -> dict[str, np.ndarray]:
+    """`queries`, `keys`, `values` `(batch, seq_len, heads, head_size)` and `context` `(batch, seq_len, width)`."""
+    _, intermediates = attention(hidden, mask_bias, training=False)
+    probabilities = ops.softmax(ops.cast(intermediates["scores"], "float32") + mask_bias, axis=-1)
+    context = ops.transpose(ops.matmul(probabilities, intermediates["values"]), (0, 2, 1, 3))
+    found = {name: ops.transpose(intermediates[name], (0, 2, 1, 3)) for name in ("queries", "keys", "values")}
+    found["context"] = ops.reshape(context, (*context.shape[:2], -1))
+    return {name: as_array(value) for name, value in found.items()}
+
+
+def layer_activations(layer: EncoderLayer, hidden: Sequence[np.ndarray], texts: Texts) -> LayerActivations:
+    """Run one layer on `hidden`, `(batch, seq_len, hidden_size)` for each batch, in inference mode."""
+    found: list[dict[str, np.ndarray]] = []
+    for inputs, mask_bias in zip(hidden, texts.mask_biases, strict=True):
+        inside = attention_context(layer.attention, inputs, mask_bias)
+        inside["attended"] = inputs + as_array(layer.attention.output_projection(inside["context"]))
+        inside["normalised"] = as_array(layer.attention_layer_norm(inside["attended"]))
+        inside["expanded"] = as_array(layer.intermediate(inside["normalised"]))
+        inside["activated"] = as_array(layer.activation(inside["expanded"]))
+        inside["summed"] = inside["normalised"] + as_array(layer.output_projection(inside["activated"]))
+        inside["output"] = as_array(layer.output_layer_norm(inside["summed"]))
+        found.append(inside)
+    return LayerActivations(**{name: [inside[name] for inside in found] for name in found[0]})
+
+
+def as_array(tensor: Any) -> np.ndarray:
+    """A Keras tensor as float32."""
+    return np.asarray(ops.convert_to_numpy(tensor), np.float32)

@@ -1,0 +1,85 @@
+"""Narrower and fewer attention heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Directions in which activations vary less than this fraction of their largest are not divided by.
+SMALLEST_VARIANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class NarrowHead:
+    """What a head of the student takes from head `number` of the teacher (counted from 0).
+
+    `queries`, `keys`, `values`: `(teacher_head_size, student_head_size)` maps of these; `output`: `(student_head_size,
+    teacher_head_size)`, back from the narrow values to the wide ones, in front of the output projection.
+    """
+
+    number: int
+    queries: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
+    output: np.ndarray
+
+
+def most_important_heads(context: np.ndarray, output_kernel: np.ndarray, count: int) -> list[int]:
+    """The `count` heads whose output varies most, in their own order.
+
+    Args:
+        context: `(tokens, heads, head_size)`.
+        output_kernel: `(heads, head_size, hidden_size)`.
+        count: heads to keep.
+    """
+    outputs = (context[:, head] @ output_kernel[head] for head in range(context.shape[1]))
+    variances = np.array([output.var(axis=0).sum() for output in outputs])
+    return sorted(np.argsort(-variances, kind="stable")[:count].tolist())
+
+
+def narrow_head(
+    number: int, queries: np.ndarray, keys: np.ndarray, context: np.ndarray, output_kernel: np.ndarray, head_size: int
+) -> NarrowHead:
+    """The `head_size` directions that keep a head's scores and its output best, in the least-squares sense.
+
+    A head only enters through the products `Q K^T` and `context W_O`. With `C_Q`, `C_K` the second moments of queries
+    and keys, the best approximation of `Q K^T` of a rank r comes from the singular value decomposition of
+    `C_Q^1/2 C_K^1/2` (Eckart and Young 1936), and likewise for the output. The scores are rescaled, so that dividing
+    them by the square root of the student's head size leaves the teacher's scores.
+
+    Args:
+        number: the head's number.
+        queries: `(tokens, teacher_head_size)`.
+        keys: as `queries`.
+        context: as `queries`: the head's weighted values.
+        output_kernel: `(teacher_head_size, hidden_size)`.
+        head_size: the student's, at most the teacher's.
+    """
+    wide = queries.shape[1]
+    if head_size == wide:
+        identity = np.eye(wide)
+        return NarrowHead(number, identity, identity, identity, identity)
+    rescale = (head_size / wide) ** 0.25
+    query_root, query_inverse = _root_and_inverse(queries)
+    key_root, key_inverse = _root_and_inverse(keys)
+    left, singular, right = np.linalg.svd(query_root @ key_root)
+    scale = rescale * np.sqrt(singular[:head_size])
+    context_root, context_inverse = _root_and_inverse(context)
+    directions = np.linalg.svd(context_root @ output_kernel, full_matrices=False)[0][:, :head_size]
+    # The values keep their size: one number for all of them.
+    size = np.sqrt(np.trace(context_root @ context_root) / wide)
+    return NarrowHead(
+        number,
+        queries=query_inverse @ left[:, :head_size] * scale,
+        keys=key_inverse @ right[:head_size].T * scale,
+        values=context_inverse @ directions * size,
+        output=directions.T @ context_root / size,
+    )
+
+
+def _root_and_inverse(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The square root of the rows' second moment, and its inverse."""
+    values, vectors = np.linalg.eigh(rows.astype(np.float64).T @ rows.astype(np.float64) / len(rows))
+    roots = np.sqrt(np.clip(values, max(values[-1] * SMALLEST_VARIANCE, np.finfo(np.float64).tiny), None))
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T

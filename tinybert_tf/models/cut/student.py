@@ -1,0 +1,185 @@
+"""`cut_student`: a narrower, shallower student, every map of it fitted to its teacher's activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.cut.activations import Texts, as_array, layer_activations
+from tinybert_tf.models.cut.layers import Activations, Fit, assign_dense, cut_embeddings, cut_layer, kernel_of
+from tinybert_tf.models.cut.least_squares import Affine, LeastSquares, Moments
+from tinybert_tf.models.cut.residual_basis import BASES, expansion, residual_basis
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.heads import SequenceClassifier, TaskModel
+
+# The pooler and the classifier see one row a text, not one a token: they lean more on the teacher's own weights.
+HEAD_RIDGE = 1e-2
+
+
+# A cut student has at most its teacher's; `head_size` is the width of a head.
+CUT_SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "head_size", "intermediate_size")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What `cut_student` found out on the way.
+
+    `basis`: `(teacher_width, student_width)`: a teacher's hidden state times it is what the student is to hold.
+    `unexplained`: for each student layer, 0 the embedding output, the fraction of the variance of what it is to hold
+    that it misses, before any training. `moments`: of the teacher's hidden states, by student layer.
+    """
+
+    basis: np.ndarray
+    unexplained: Mapping[int, float]
+    moments: Mapping[int, Moments]
+
+    def expansion(self, layers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel and bias of the map from the student's hidden states back to the teacher's, over these student layers.
+
+        By least squares on the texts of the cut: where the projection of a hidden-state loss starts.
+        """
+        pooled = Moments()
+        for layer in layers:
+            pooled.merge(self.moments[layer])
+        affine = expansion(pooled, self.basis)
+        return affine.kernel, affine.bias
+
+
+def cut_student(
+    student: TransformerEncoder | SequenceClassifier,
+    teacher: TransformerEncoder | SequenceClassifier,
+    pairs: Iterable[tuple[int, int]],
+    batches: Sequence[Mapping[str, Any]],
+    basis: str = "components",
+    ridge: float = 1e-3,
+) -> Cut:
+    """Give a student the weights that make it compute what its teacher computes, as well as its size allows.
+
+    No gradient is involved. The student's hidden states are to be the teacher's in a narrower basis, one for the whole
+    network, because the residual connections add them up. Then, from the embeddings to the classifier, each part is
+    fitted on the texts to what the teacher holds in its place: a ridge regression from the student's own activations,
+    around the teacher's weights seen through the basis. Heads become narrower along the directions that keep their
+    scores, feed-forward units go by the size of their contribution.
+
+    Args:
+        student: the model to fill, float32; its layers, widths, heads and units at most the teacher's.
+        teacher: the model to cut it from, float32, of the same class; unchanged.
+        pairs: `(student_layer, teacher_layer)` for every student layer, both rising.
+        batches: a few hundred texts: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each
+            `(batch, seq_len)`.
+        basis: `components`: the principal components of the hidden states. `channels`: those channels of the teacher
+            that vary most.
+        ridge: how much a fit leans on the teacher's own weights, in units of its inputs' mean variance.
+
+    Raises:
+        InputError: a size above the teacher's, other embeddings, a student layer without its teacher layer, no texts.
+    """
+    layer_of = dict(pairs)
+    _check(student, teacher, layer_of, batches, basis)
+    ours, theirs = _encoder(student), _encoder(teacher)
+    texts = Texts(batches)
+    teacher_hidden = [
+        as_array(theirs.embeddings(batch["input_ids"], batch.get("token_type_ids"))) for batch in texts.batches
+    ]
+    moments, between = _hidden_moments(theirs, teacher_hidden, texts, layer_of)
+    fit = Fit(texts, residual_basis([*moments.values(), *between], student.config.hidden_size, basis), ridge)
+    hidden = cut_embeddings(ours.embeddings, theirs.embeddings, teacher_hidden, fit)
+    unexplained = {0: _unexplained(hidden, fit.narrow(teacher_hidden), texts)}
+    done = 0
+    for number, layer in enumerate(ours.encoder_layers, start=1):
+        for skipped in theirs.encoder_layers[done : layer_of[number] - 1]:
+            teacher_hidden = layer_activations(skipped, teacher_hidden, texts).output
+        done = layer_of[number]
+        hidden, teacher_hidden = cut_layer(layer, theirs.encoder_layers[done - 1], hidden, teacher_hidden, fit)
+        unexplained[number] = _unexplained(hidden, fit.narrow(teacher_hidden), texts)
+    _cut_head(student, teacher, hidden, teacher_hidden, fit)
+    return Cut(fit.basis, unexplained, moments)
+
+
+def _encoder(model: TransformerEncoder | TaskModel) -> TransformerEncoder:
+    return model.encoder if isinstance(model, TaskModel) else model
+
+
+def _hidden_moments(
+    teacher: TransformerEncoder, hidden: Activations, texts: Texts, layer_of: Mapping[int, int]
+) -> tuple[dict[int, Moments], list[Moments]]:
+    """Of the teacher's hidden states by student layer, and of those between attention and feed-forward network."""
+    student_layer = {theirs: ours for ours, theirs in layer_of.items()}
+    moments, between = {0: Moments.of(*texts.tokens(hidden))}, []
+    for number, layer in enumerate(teacher.encoder_layers[: max(student_layer)], start=1):
+        activations = layer_activations(layer, hidden, texts)
+        hidden = activations.output
+        if number in student_layer:
+            moments[student_layer[number]] = Moments.of(*texts.tokens(hidden))
+            between.append(Moments.of(*texts.tokens(activations.normalised)))
+    return moments, between
+
+
+def _unexplained(values: Activations, wanted: Activations, texts: Texts) -> float:
+    errors = Moments.of(*texts.tokens([value - target for value, target in zip(values, wanted, strict=True)]))
+    return float(np.trace(errors.second_moment) / np.trace(Moments.of(*texts.tokens(wanted)).covariance))
+
+
+def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: Activations, fit: Fit) -> None:
+    """The pooler, where both have one, and the classifier, from the first tokens of the last layer."""
+    ours, theirs = _encoder(student).pooler, _encoder(teacher).pooler
+    if ours is None or theirs is None:
+        return
+    first, teacher_first = (np.concatenate([values[:, 0] for values in each]) for each in (hidden, teacher_hidden))
+    kernel = kernel_of(theirs)
+    before_tanh = teacher_first @ kernel + as_array(theirs.bias)
+    pooled = np.tanh(before_tanh)
+    classifier = kernel_of(teacher.classifier) if isinstance(teacher, SequenceClassifier) else np.eye(kernel.shape[1])
+    importance = pooled.std(axis=0) * np.linalg.norm(classifier, axis=1)
+    units = np.sort(np.argsort(-importance, kind="stable")[: kernel_of(ours).shape[1]])
+    prior = expansion(Moments.of(teacher_first), fit.basis).kernel @ kernel[:, units]
+    assign_dense(ours, _fit_rows(prior, first, before_tanh[:, units], fit))
+    if isinstance(teacher, SequenceClassifier):
+        logits = pooled @ classifier + as_array(teacher.classifier.bias)
+        narrow = np.tanh(first @ kernel_of(ours) + as_array(ours.bias))
+        assign_dense(student.classifier, _fit_rows(classifier[units], narrow, logits, fit))
+
+
+def _fit_rows(prior: np.ndarray, rows: np.ndarray, targets: np.ndarray, fit: Fit) -> Affine:
+    fitted = LeastSquares(prior, max(fit.ridge, HEAD_RIDGE))
+    fitted.add(rows, targets)
+    return fitted.solve()
+
+
+def _check(student: Any, teacher: Any, layer_of: Mapping[int, int], batches: Sequence[Any], basis: str) -> None:
+    if type(student) is not type(teacher):
+        kinds = type(student).__name__, type(teacher).__name__
+        raise InputError(f"a {kinds[0]} is not cut from a {kinds[1]}; student and teacher are of one class.")
+    if basis not in BASES:
+        raise InputError(f"basis {basis!r} is not known; one of {', '.join(BASES)} is.")
+    if not batches:
+        raise InputError("a student is cut on texts; there are none.")
+    check_cut(student.config, teacher.config)
+    layers = [*range(1, student.num_hidden_layers + 1)]
+    chosen = [layer_of.get(layer, 0) for layer in layers]
+    if sorted(layer_of) != layers or chosen != sorted(set(chosen)) or chosen[-1] > teacher.num_hidden_layers:
+        raise InputError(
+            f"pairs {sorted(layer_of.items())}: each of the student's layers 1 to {student.num_hidden_layers} wants a "
+            f"teacher layer above the one before it, at most {teacher.num_hidden_layers}."
+        )
+
+
+def check_cut(student: EncoderConfig, teacher: EncoderConfig) -> None:
+    """Refuse a student that is larger than its teacher, or built in another way.
+
+    Raises:
+        InputError: names the first size that does not fit.
+    """
+    for name in CUT_SIZES:
+        ours, theirs = getattr(student, name), getattr(teacher, name)
+        if ours > theirs:
+            raise InputError(f"{name}={ours}: a student cut from its teacher has at most the teacher's {theirs}.")
+    for name in ("vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_act"):
+        ours, theirs = getattr(student, name), getattr(teacher, name)
+        if ours != theirs:
+            raise InputError(f"{name}={ours}: a student cut from its teacher has the teacher's, {theirs}.")
