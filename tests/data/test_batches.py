@@ -5,8 +5,9 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf.data.batch_source import BatchStream
 from tinybert_tf.data.batches import Batches
-from tinybert_tf.data.tokenizer import TokenizedTexts
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.errors import InputError
 
 VOCAB_SIZE = 1000
@@ -143,6 +144,30 @@ def test_fit_resumes_at_the_epoch_it_is_set_to():
     model = make_model()
     model.fit(batches, verbose=0)
     assert model.seen == order(expected)
+
+
+def test_a_stream_goes_through_the_epochs_in_passes_of_its_own():
+    batches, expected = make_batches(), make_batches()
+    passes = []
+    for expected.epoch in range(4):
+        passes += order(expected)
+    steps = len(batches) - 3
+    stream = BatchStream(batches, steps)
+    assert (len(stream), stream.batch_size) == (steps, batches.batch_size)
+    stream.epoch = 1
+    model = make_model()
+    model.fit(stream, epochs=2, verbose=0)
+    assert model.seen == passes[steps : 3 * steps]
+    assert stream.epoch == 3
+    with pytest.raises(InputError, match="steps=0: a positive number"):
+        BatchStream(batches, 0)
+
+
+def test_a_loop_over_batches_ends():
+    batches = make_batches()
+    assert len(list(batches)) == len(batches)
+    with pytest.raises(IndexError):
+        batches[len(batches)]
 
 
 @pytest.mark.parametrize(("steps_per_epoch", "epochs"), [(4, 3), (13, 2)])

@@ -62,8 +62,8 @@ def test_from_lists():
         ([("x", 3)], None, r"texts\[0\] is \('x', 3\); a text or a pair of texts"),
         ([3], None, r"texts\[0\] is 3; a text or a pair of texts"),
         ("abc", None, "texts is a str; a list of texts is accepted"),
-        (["x"], [True], r"texts\[0\] has label True; a string or an integer"),
-        (["x"], [1.0], "label 1.0"),
+        (["x"], [True], r"texts\[0\] has label True; a string or a number"),
+        (["x"], [None], "label None"),
         (["x"], [""], "label ''"),
     ],
 )
@@ -116,6 +116,34 @@ def test_a_label_the_model_does_not_know(pairs_file):
         dataset.label_ids(["yes", "maybe"])
     with pytest.raises(InputError, match=r"texts\[0\]: label '2'"):
         TextDataset.from_lists(["x"], [2]).label_ids(["a", "b"])
+
+
+def test_scores(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": "x", "score": 3.8}\n{"a": "y", "score": "-1e1"}\n{"a": "z", "score": 5}\n')
+    scores = TextDataset.from_file(path, text="a", label="score").scores()
+    assert scores.tolist() == np.array([3.8, -10, 5], np.float32).tolist()
+    assert scores.dtype == np.float32
+    assert TextDataset.from_lists(["x", "y"], [np.float32(0.5), 1]).scores().tolist() == [0.5, 1.0]
+    with pytest.raises(InputError, match="read without labels"):
+        TextDataset.from_lists(["x"]).scores()
+
+
+@pytest.mark.parametrize("label", ["high", "nan", "inf", "1,5"])
+def test_what_is_no_score(tmp_path, label):
+    path = tmp_path / "a.tsv"
+    path.write_text(f"a\tscore\nx\t1.5\ny\t{label}\n")
+    with pytest.raises(InputError, match=rf"a\.tsv:3: label '{label}'; a number is accepted"):
+        TextDataset.from_file(path, text="a", label="score").scores()
+
+
+def test_targets_of_a_task():
+    dataset = TextDataset.from_lists(["x", "y"], ["2", "1"])
+    assert dataset.targets("sequence_classification", ["1", "2"]).tolist() == [1, 0]
+    assert dataset.targets("sequence_classification").tolist() == [2, 1]  # of LABEL_0, LABEL_1, LABEL_2
+    assert dataset.targets("regression", ["1", "2"]).tolist() == [2.0, 1.0]
+    tokenizer = train_wordpiece(["x y"], 60, min_frequency=1)
+    assert dataset.batches(tokenizer, task="regression")[0][1].dtype == np.float32
 
 
 def test_batches_carry_inputs_and_labels():

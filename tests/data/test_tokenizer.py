@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tokenizers
 
-from tinybert_tf.data.tokenizer import TokenizedTexts, Tokenizer, as_tokenizer, load_tokenizer, train_wordpiece
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizer import Tokenizer, as_tokenizer, load_tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
 
 CORPUS = ["The film earns its tears.", "A dull, dull film!", "An unhurried and generous café story", "naïve generosity"]
@@ -163,6 +164,63 @@ def test_training_says_what_is_too_little():
         train_wordpiece(["abc"], vocab_size=8)  # 5 special tokens, a, b, c, ##b, ##c
     with pytest.raises(InputError, match="without a single word"):
         train_wordpiece([" "], vocab_size=100)
+
+
+def test_training_streams_what_can_be_read_again(tokenizer):
+    class Texts:
+        readings = 0
+
+        def __iter__(self):
+            self.readings += 1
+            return iter(CORPUS * 3)
+
+    texts = Texts()
+    assert train_wordpiece(texts, vocab_size=120).vocabulary() == tokenizer.vocabulary()
+    assert texts.readings > 1
+    assert train_wordpiece((text for text in CORPUS * 3), vocab_size=120).vocabulary() == tokenizer.vocabulary()
+
+
+def test_pieces_are_the_tokens_without_special_ones(tmp_path):
+    tokenizer = load_tokenizer(write_vocabulary(tmp_path))
+    ids, lengths = tokenizer.pieces(["The films, café.", "", "the film [SEP]" + " film" * 200])
+    unknown = [1, 1, 1]  # "[", "sep", "]" are not in the vocabulary
+    assert ids.tolist() == [5, 6, 7, 11, 8, 12, 5, 6, *unknown, *[6] * 200]
+    assert lengths.tolist() == [6, 0, 205]
+    assert (ids.dtype, lengths.dtype) == (np.uint16, np.int64)
+    assert [array.tolist() for array in tokenizer.pieces([])] == [[], []]
+    assert tokenizer.encode(["film [SEP]"]).input_ids.tolist() == [2, 6, 3, 3]  # `encode` is as it was
+
+
+def test_special_and_continuing_ids(tmp_path):
+    tokenizer = load_tokenizer(write_vocabulary(tmp_path))
+    assert (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id) == (
+        *(0, 2, 3, 4),
+    )
+    assert tokenizer.special_token_ids() == [0, 1, 2, 3, 4]
+    assert tokenizer.continuation_ids() == [7]
+    tokenizer.save_pretrained(tmp_path / "saved")
+    backend = tokenizers.Tokenizer.from_file(str(tmp_path / "saved" / "tokenizer.json"))
+    backend.add_special_tokens(["[SPEAKER]"])
+    assert Tokenizer(backend).special_token_ids() == [0, 1, 2, 3, 4, 13]
+
+
+def test_pieces_of_words_are_known_of_wordpiece_only():
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3}))
+    tokenizer = Tokenizer(backend)
+    with pytest.raises(InputError, match="a WordLevel tokenizer does not say which pieces are one word"):
+        tokenizer.continuation_ids()
+    with pytest.raises(InputError, match=r"no mask_token: '\[MASK\]' is not in its vocabulary"):
+        _ = tokenizer.mask_token_id
+
+
+def test_the_fingerprint_is_of_what_decides_the_ids(tmp_path, tokenizer):
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").fingerprint == tokenizer.fingerprint
+    (tmp_path / "saved" / "tokenizer.json").unlink()
+    assert load_tokenizer(tmp_path / "saved").fingerprint == tokenizer.fingerprint
+    assert train_wordpiece(CORPUS * 3, vocab_size=60).fingerprint != tokenizer.fingerprint
+    settings = [load_tokenizer(write_vocabulary(tmp_path, do_lower_case=value)).fingerprint for value in (True, False)]
+    assert settings[0] != settings[1]
 
 
 @pytest.mark.parametrize("lowercase", [True, False])

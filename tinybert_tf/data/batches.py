@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import keras
 import numpy as np
 
-# Keras has no public name for the class its `fit` accepts as "a custom data adapter".
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
-from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
-
-from tinybert_tf.data.tokenizer import TokenizedTexts
+from tinybert_tf.data.batch_source import BatchSource
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.errors import InputError
 
 # Rows are sorted by length inside pools of this many batches: enough to pad little, few enough to stay well mixed.
@@ -21,7 +14,7 @@ BATCHES_PER_POOL = 50
 Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], np.ndarray]
 
 
-class Batches(keras.utils.PyDataset, DataAdapter):
+class Batches(BatchSource):
     """Batches for `fit`, `evaluate` and `predict`: `(inputs, labels)`, or `(inputs,)` without labels.
 
     `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, longest row of the batch)` int32;
@@ -36,10 +29,6 @@ class Batches(keras.utils.PyDataset, DataAdapter):
     - without a `seed`, rows come in file order; with `group_by_length`, longest first. `rows(step)` says which rows a
       batch holds, to put answers back in file order.
 
-    Keras passes one of these to its trainers as it is: the `shuffle` argument of `fit` (which would permute the steps
-    with Python's global generator) and `class_weight` do nothing. `fit` serves epoch 0, 1, ... unless told otherwise;
-    every complete pass that Keras makes, an `evaluate` too, advances `epoch` by one.
-
     Raises:
         InputError: there are no rows, or `batch_size` is not positive, or `labels` are not one for each row.
     """
@@ -53,30 +42,17 @@ class Batches(keras.utils.PyDataset, DataAdapter):
         pad_token_id: int = 0,
         group_by_length: bool | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, seed)
         if len(tokens) == 0:
             raise InputError("a data set without rows cannot be cut into batches; at least one row is accepted")
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}: a positive number of rows is accepted")
-        if seed is not None and seed < 0:
-            raise InputError(f"seed={seed}: None, zero or a positive integer is accepted")
         if labels is not None and len(labels) != len(tokens):
             raise InputError(f"{len(labels)} labels for {len(tokens)} rows: one label for each row is accepted")
         self.tokens = tokens
         self.labels = labels
-        self.seed = seed
         self.pad_token_id = pad_token_id
         self.group_by_length = seed is not None if group_by_length is None else group_by_length
-        self.epoch = 0
-        self._batch_size = batch_size
         self._lengths = tokens.lengths
-        self._epoch_has_begun = False
         self._order: tuple[int, list[np.ndarray]] = (-1, [])
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of every batch but the partial one."""
-        return self._batch_size
 
     @property
     def num_rows(self) -> int:
@@ -88,17 +64,6 @@ class Batches(keras.utils.PyDataset, DataAdapter):
         """Rows that were cut at `max_length` tokens."""
         return self.tokens.num_truncated
 
-    @property
-    def num_batches(self) -> int:
-        """Steps an epoch."""
-        return len(self)
-
-    def __len__(self) -> int:
-        return -(-self.num_rows // self.batch_size)
-
-    def __getitem__(self, step: int) -> Batch:
-        return self._batch(self.epoch, step)
-
     def rows(self, step: int) -> np.ndarray:
         """The rows of batch `step` of this `epoch`, as indices into the data set."""
         return self._rows(self.epoch, step)
@@ -108,48 +73,6 @@ class Batches(keras.utils.PyDataset, DataAdapter):
         ordered = np.empty_like(answers)
         ordered[np.concatenate([self.rows(step) for step in range(len(self))])] = answers
         return ordered
-
-    def on_epoch_begin(self) -> None:
-        """Called by Keras where a pass begins."""
-        self._epoch_has_begun = True
-
-    def on_epoch_end(self) -> None:
-        """Called by Keras where a pass ends, and once before the first one, which must not count."""
-        self.epoch += self._epoch_has_begun
-        self._epoch_has_begun = False
-
-    # === What Keras asks of a data adapter ===
-
-    def get_tf_dataset(self) -> Any:
-        """One pass as a `tf.data.Dataset` with free batch and length axes.
-
-        Keras would fix an axis on which the first two batches happen to agree, and fail on the third.
-        """
-        import tensorflow as tf
-
-        def free_axes(array: np.ndarray) -> tf.TensorSpec:
-            return tf.TensorSpec([None] * min(array.ndim, 2) + list(array.shape[2:]), array.dtype)
-
-        signature = tf.nest.map_structure(free_axes, self[0])
-        one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
-        return one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(tf.data.AUTOTUNE)
-
-    def get_numpy_iterator(self) -> Iterator[Batch]:
-        """One pass."""
-        return self._one_pass()
-
-    def get_jax_iterator(self) -> Iterator[Batch]:
-        """One pass."""
-        return self._one_pass()
-
-    def get_torch_dataloader(self) -> Any:
-        """One pass as Keras wraps it for torch."""
-        return PyDatasetAdapter(self).get_torch_dataloader()
-
-    def _one_pass(self) -> Iterator[Batch]:
-        # tf.data reads ahead: a pass keeps the epoch it began with.
-        epoch = self.epoch
-        return (self._batch(epoch, step) for step in range(len(self)))
 
     def _batch(self, epoch: int, step: int) -> Batch:
         rows = self._rows(epoch, step)

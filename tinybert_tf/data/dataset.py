@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ LARGEST_LABEL = 100_000
 class TextDataset:
     """Texts, or pairs of texts, and one label for each.
 
-    `texts` are str or `(a, b)`; `labels` are str, or None where there are none. `source` and `row_numbers` say where a
-    row is from: the line of a file, or the index in a list; `place_format` is how messages write the two.
+    `texts` are str or `(a, b)`; `labels` are str, scores too, or None where there are none. `source` and `row_numbers`
+    say where a row is from: the line of a file, or the index in a list; `place_format` is how messages write the two.
     `declared_names` are class names that came with the data, in the order of their ids.
 
     Example:
@@ -66,9 +67,11 @@ class TextDataset:
 
     @classmethod
     def from_lists(
-        cls, texts: Sequence[str] | Sequence[tuple[str, str]], labels: Sequence[str] | Sequence[int] | None = None
+        cls,
+        texts: Sequence[str] | Sequence[tuple[str, str]],
+        labels: Sequence[str] | Sequence[int] | Sequence[float] | None = None,
     ) -> TextDataset:
-        """Take texts, or pairs of texts, and labels (str or int) as they are.
+        """Take texts, or pairs of texts, and labels (str or int; float where they are scores) as they are.
 
         Raises:
             InputError: there are none, they are not of one kind, one is empty, or the counts differ.
@@ -114,9 +117,9 @@ class TextDataset:
             if len(parts) != len(_parts(texts[0])):
                 raise InputError(f"{source}[{row}] is not like {source}[0]; texts or pairs of texts are accepted")
         for row, label in enumerate(labels or []):
-            is_integer = isinstance(label, int | np.integer) and not isinstance(label, bool)
-            if not (is_integer or (isinstance(label, str) and label.strip())):
-                raise InputError(f"{source}[{row}] has label {label!r}; a string or an integer is accepted")
+            is_number = isinstance(label, int | float | np.number) and not isinstance(label, bool)
+            if not (is_number or (isinstance(label, str) and label.strip())):
+                raise InputError(f"{source}[{row}] has label {label!r}; a string or a number is accepted")
         return cls(
             _join([list(column) for column in zip(*map(_parts, texts), strict=True)]),
             None if labels is None else list(map(str, labels)),
@@ -164,6 +167,31 @@ class TextDataset:
                 )
         return np.array([class_of[label] for label in labels], np.int32)
 
+    def scores(self) -> np.ndarray:
+        """Each row's label as a number, `(rows,)` float32.
+
+        Raises:
+            InputError: a label is not a finite number.
+        """
+        scores = []
+        for row, label in enumerate(self._given_labels()):
+            try:
+                scores.append(float(label))
+            except ValueError:
+                scores.append(math.nan)
+            if not math.isfinite(scores[-1]):
+                raise InputError(f"{self.place(row)}: label {label!r}; a number is accepted")
+        return np.array(scores, np.float32)
+
+    def targets(self, task: str, label_names: Sequence[str] | None = None) -> np.ndarray:
+        """What a model of `task` is trained on: `scores()` for `regression`, else `label_ids(label_names)`.
+
+        `label_names` are this data set's own by default.
+        """
+        if task == "regression":
+            return self.scores()
+        return self.label_ids(self.label_names() if label_names is None else label_names)
+
     def place(self, row: int) -> str:
         """Where a row is from, for messages: `train.tsv:7`, or `texts[7]` for what was never a file."""
         return self.place_format.format(source=self.source, row=self.row_numbers[row])
@@ -176,18 +204,18 @@ class TextDataset:
         max_length: int = 128,
         label_names: Sequence[str] | None = None,
         group_by_length: bool | None = None,
+        task: str = "sequence_classification",
     ) -> Batches:
         """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for `seed` and `group_by_length`.
 
         `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
-        `label_names` are the model's classes, by default this data set's own.
+        `label_names` are the model's classes, by default this data set's own; with `task="regression"` labels are
+        scores.
         """
         from tinybert_tf.data.batches import Batches
 
         tokenizer = as_tokenizer(tokenizer)
-        labels = (
-            None if self.labels is None else self.label_ids(self.label_names() if label_names is None else label_names)
-        )
+        labels = None if self.labels is None else self.targets(task, label_names)
         tokens = tokenizer.encode(self.texts, max_length)
         return Batches(tokens, labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
 

@@ -35,7 +35,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> Table:
     """The named columns of every row of a UTF-8 file, by its suffix.
 
     `.tsv`: a header line, tabs, no quoting. `.csv`: a header line, commas, double quotes as RFC 4180 has them.
-    `.jsonl`: one JSON object a line; strings, and integers as their digits.
+    `.jsonl`: one JSON object a line; strings, and numbers as their digits.
 
     Raises:
         InputError: the file, its suffix, a column, or a row cannot be used; an empty value counts as such a row.
@@ -159,14 +159,14 @@ def _check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None
 
 
 def _text(path: Path, line: int, column: str, row: dict[str, Any]) -> str:
-    """One value as text: a string that is not blank, or an integer's digits."""
+    """One value as text: a string that is not blank, or a number's digits."""
     if column not in row:
         raise InputError(f"{path}:{line}: no key {column!r}; it has {', '.join(map(_quote, row))}")
     value = row[column]
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InputError(f"{path}:{line}: {column!r} is {_quote(value)}; a string or an integer is accepted")
+        raise InputError(f"{path}:{line}: {column!r} is {_quote(value)}; a string or a number is accepted")
     if not value.strip():
         raise InputError(f"{path}:{line}: {column!r} is empty; a text is accepted")
     return value

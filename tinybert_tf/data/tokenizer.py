@@ -1,77 +1,34 @@
-"""Text to token ids: a thin wrapper over the `tokenizers` library, and the flat arrays the ids live in."""
+"""Text to token ids: a thin wrapper over the `tokenizers` library."""
 
 from __future__ import annotations
 
+import array
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import models, normalizers
 
 from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.data.tokenized_texts import TokenizedTexts, flatten
+from tinybert_tf.data.wordpiece import (
+    SPECIAL_TOKENS,
+    bert_normalizer,
+    learn_vocabulary,
+    normalizer_settings,
+    wordpiece_backend,
+)
 from tinybert_tf.errors import InputError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-SPECIAL_TOKENS = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
-# What tokenizer_config.json calls a setting, and what BertNormalizer calls it.
-NORMALIZER_SETTINGS = {
-    "do_lower_case": "lowercase",
-    "strip_accents": "strip_accents",
-    "tokenize_chinese_chars": "handle_chinese_chars",
-}
 DEFAULT_MODEL_MAX_LENGTH = 512
 # Rows tokenized at a time: the library's `Encoding` objects are large, the flat arrays they become are not.
 ROWS_PER_CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class TokenizedTexts:
-    """Token ids of many texts in flat arrays, so that they can be memory-mapped.
-
-    `input_ids` (int32) and `token_type_ids` (int8) hold all rows one after the other; row `i` is
-    `offsets[i]:offsets[i + 1]` (`offsets`: int64, `(rows + 1,)`). `num_truncated` counts the rows that were longer
-    than the `max_length` they were cut at.
-    """
-
-    input_ids: np.ndarray
-    token_type_ids: np.ndarray
-    offsets: np.ndarray
-    num_truncated: int = 0
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens in each row, `(rows,)` int64, special tokens included."""
-        return np.diff(self.offsets)
-
-    def padded(self, rows: Sequence[int] | np.ndarray, pad_token_id: int) -> dict[str, np.ndarray]:
-        """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), longest)` int32."""
-        starts = self.offsets[rows]
-        lengths = self.offsets[np.asarray(rows) + 1] - starts
-        columns = np.arange(lengths.max(initial=0))
-        is_token = columns < lengths[:, None]
-        positions = (starts[:, None] + columns)[is_token]
-        input_ids = np.full(is_token.shape, pad_token_id, np.int32)
-        token_type_ids = np.zeros(is_token.shape, np.int32)
-        input_ids[is_token] = self.input_ids[positions]
-        token_type_ids[is_token] = self.token_type_ids[positions]
-        return {
-            "input_ids": input_ids,
-            "attention_mask": is_token.astype(np.int32),
-            "token_type_ids": token_type_ids,
-        }
 
 
 class Tokenizer:
@@ -104,16 +61,55 @@ class Tokenizer:
                     f"the tokenizer has no {role}: {special_tokens[role]!r} is not among its {len(self._vocabulary)} "
                     "tokens; a BERT vocabulary with [PAD], [UNK], [CLS], [SEP] and [MASK] is accepted"
                 )
-        self.pad_token_id: int = self._vocabulary[special_tokens["pad_token"]]
+        self.pad_token_id, self.cls_token_id, self.sep_token_id = (
+            self._vocabulary[special_tokens[role]] for role in ("pad_token", "cls_token", "sep_token")
+        )
 
     @property
     def vocab_size(self) -> int:
         """Rows an embedding table needs: the highest id, plus one."""
         return max(self._vocabulary.values()) + 1
 
+    @property
+    def mask_token_id(self) -> int:
+        """The id of `[MASK]`.
+
+        Raises:
+            InputError: the vocabulary has none.
+        """
+        token = self._special_tokens["mask_token"]
+        if token not in self._vocabulary:
+            raise InputError(f"the tokenizer has no mask_token: {token!r} is not in its vocabulary; masking needs one")
+        return self._vocabulary[token]
+
     def vocabulary(self) -> dict[str, int]:
         """Token to id, special tokens included."""
         return dict(self._vocabulary)
+
+    def special_token_ids(self) -> list[int]:
+        """Ids that are no piece of a text: `[PAD]`, `[UNK]`, `[CLS]`, ..., and what was added as special."""
+        added = [token_id for token_id, token in self._backend.get_added_tokens_decoder().items() if token.special]
+        roles = [self._vocabulary[token] for token in self._special_tokens.values() if token in self._vocabulary]
+        return sorted({*added, *roles})
+
+    def continuation_ids(self) -> list[int]:
+        """Ids of the pieces that go on with a word, such as `##s`.
+
+        Raises:
+            InputError: the tokenizer is not a WordPiece one.
+        """
+        if not isinstance(self._backend.model, models.WordPiece):
+            kind = type(self._backend.model).__name__
+            raise InputError(f"a {kind} tokenizer does not say which pieces are one word; a WordPiece one is accepted")
+        prefix = self._backend.model.continuing_subword_prefix
+        return sorted(token_id for token, token_id in self._vocabulary.items() if token.startswith(prefix))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which ids a text becomes: equal for a tokenizer that was saved and loaded."""
+        parts = json.loads(self._serialized)
+        decisive = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def encode(self, texts: Sequence[str | tuple[str, str]], max_length: int = 128) -> TokenizedTexts:
         """Ids of `texts`, cut at `max_length` tokens (special tokens included), the longer text of a pair first.
@@ -128,10 +124,36 @@ class Tokenizer:
             raise InputError(f"max_length={max_length} leaves no room for text; at least {smallest} is accepted")
         self._backend.enable_truncation(max_length, strategy="longest_first")
         chunks = [rows[start : start + ROWS_PER_CHUNK] for start in range(0, len(rows), ROWS_PER_CHUNK)] or [[]]
-        parts = [_flatten(self._backend.encode_batch(chunk)) for chunk in chunks]
+        parts = [flatten(self._backend.encode_batch(chunk)) for chunk in chunks]
         input_ids, token_type_ids, lengths, is_truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return TokenizedTexts(input_ids, token_type_ids, offsets, int(is_truncated.sum()))
+
+    @property
+    def piece_dtype(self) -> np.dtype:
+        """The smallest of uint16 and int32 that every id fits."""
+        return np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.int32)
+
+    def pieces(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all `texts`, one after the other, without special tokens, and the number of tokens of each (int64).
+
+        Nothing is cut. `[SEP]` and its like in a text are text here: pieces such as `[`, `sep`, `]`. Python's lock is
+        free while the library works, so threads can take turns with it.
+        """
+        ids, lengths = array.array(self.piece_dtype.char), array.array("q")
+        for encoding in self._verbatim_backend.encode_batch_fast(texts, add_special_tokens=False):
+            row = encoding.ids
+            ids.fromlist(row)
+            lengths.append(len(row))
+        return np.frombuffer(ids, self.piece_dtype), np.frombuffer(lengths, np.int64)
+
+    @cached_property
+    def _verbatim_backend(self) -> tokenizers.Tokenizer:
+        backend = tokenizers.Tokenizer.from_str(self._serialized)
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = True
+        return backend
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write the files that `load_tokenizer` and `transformers.AutoTokenizer.from_pretrained` read.
@@ -145,7 +167,7 @@ class Tokenizer:
             "tokenizer_class": "BertTokenizer",
             "model_max_length": DEFAULT_MODEL_MAX_LENGTH,
             **self._settings,
-            **_normalizer_settings(self._backend),
+            **normalizer_settings(self._backend),
         }
         token_of = {token_id: token for token, token_id in self._vocabulary.items()}
         # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
@@ -180,10 +202,10 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
         except Exception as error:  # the library raises bare `Exception`
             raise InputError(f"{json_path}: not a tokenizer.json of the tokenizers library ({error})") from error
         if isinstance(backend.normalizer, normalizers.BertNormalizer):
-            backend.normalizer = _normalizer({**_normalizer_settings(backend), **settings})
+            backend.normalizer = bert_normalizer({**normalizer_settings(backend), **settings})
         return Tokenizer(backend, settings)
     if vocab_path.is_file():
-        return Tokenizer(_wordpiece(_read_vocabulary(vocab_path), settings), settings)
+        return Tokenizer(wordpiece_backend(_read_vocabulary(vocab_path), settings), settings)
     raise InputError(f"{directory}: no tokenizer here; tokenizer.json or vocab.txt is accepted")
 
 
@@ -220,59 +242,8 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, lowercase: bool = Tru
     Raises:
         InputError: `vocab_size` is too small for the special tokens and the characters of `texts`, or there is no text.
     """
-    texts = list(texts)
-    special_tokens = list(SPECIAL_TOKENS.values())
-    backend = _wordpiece({}, {"do_lower_case": lowercase})
-    words = {
-        word
-        for text in texts
-        for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))
-    }
-    if not words:
-        raise InputError("a vocabulary cannot be learned from texts without a single word")
-    # The trainer numbers the "##x" pieces in the order of a randomly seeded hash table; naming them first fixes it.
-    continuations = sorted({f"##{character}" for word in words for character in word[1:]})
-    smallest = len(special_tokens) + len(continuations) + len({character for word in words for character in word})
-    if vocab_size < smallest:
-        raise InputError(
-            f"vocab_size={vocab_size} is too small for the characters of these texts; at least {smallest} is accepted"
-        )
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=special_tokens + continuations,
-        show_progress=False,
-    )
-    learner = _wordpiece({}, {"do_lower_case": lowercase})
-    learner.train_from_iterator(texts, trainer)
-    return Tokenizer(_wordpiece(learner.get_vocab(), {"do_lower_case": lowercase}))
-
-
-def _wordpiece(vocabulary: dict[str, int], settings: dict[str, Any]) -> tokenizers.Tokenizer:
-    """The tokenizer of `google-research/bert` over `vocabulary`."""
-    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
-    backend.normalizer = _normalizer(settings)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece(prefix="##")
-    if vocabulary:
-        backend.add_special_tokens([token for token in SPECIAL_TOKENS.values() if token in vocabulary])
-        backend.post_processor = processors.TemplateProcessing(
-            single="[CLS]:0 $A:0 [SEP]:0",
-            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-            special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-        )
-    return backend
-
-
-def _normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
-    given = {theirs: settings[ours] for ours, theirs in NORMALIZER_SETTINGS.items() if ours in settings}
-    return normalizers.BertNormalizer(**given)
-
-
-def _normalizer_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
-    if not isinstance(backend.normalizer, normalizers.BertNormalizer):
-        return {}
-    return {ours: getattr(backend.normalizer, theirs) for ours, theirs in NORMALIZER_SETTINGS.items()}
+    settings = {"do_lower_case": lowercase}
+    return Tokenizer(wordpiece_backend(learn_vocabulary(texts, vocab_size, lowercase, min_frequency), settings))
 
 
 def _token_text(token: Any) -> str:
@@ -301,14 +272,3 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
     if missing:
         raise InputError(f"{path}: a BERT vocabulary has one token a line and holds {', '.join(missing)}; not found")
     return vocabulary
-
-
-def _flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Ids and token types of all rows one after the other; each row's length, and whether it was cut."""
-    return (
-        np.array([token_id for encoding in encodings for token_id in encoding.ids], np.int32),
-        np.array([type_id for encoding in encodings for type_id in encoding.type_ids], np.int8),
-        np.array([len(encoding) for encoding in encodings], np.int64),
-        # `overflowing` is what was cut off: not empty means that the whole row is longer than max_length.
-        np.array([bool(encoding.overflowing) for encoding in encodings], np.bool_),
-    )

@@ -27,7 +27,7 @@ class RunDirectory:
         self._config = dump_config(config)
         self._rows: list[dict[str, Any]] = []
         written = self.path / "config.yaml"
-        _check_can_be_made(self.path)
+        check_can_be_made(self.path)
         if written.is_file():
             difference = _first_difference(written.read_text(encoding="utf-8", errors="replace"), self._config)
             if difference:
@@ -58,7 +58,8 @@ class RunDirectory:
         (self.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
-def _check_can_be_made(path: Path) -> None:
+def check_can_be_made(path: Path) -> None:
+    """Refuse a path for output that is a file, is inside one, or may not be written."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
         inside = "" if there == path else f", {there}"

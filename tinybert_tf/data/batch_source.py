@@ -1,0 +1,128 @@
+"""What Keras's trainers ask of batches that are a pure function of (epoch, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+# Keras has no public name for the class its `fit` accepts as "a custom data adapter".
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+from tinybert_tf.errors import InputError
+
+
+class BatchSource(keras.utils.PyDataset, DataAdapter):
+    """Batches for `fit`, `evaluate` and `predict`, as many in every epoch; a subclass makes batch `step` of `epoch`.
+
+    Nothing but (`epoch`, step) decides what a batch holds, so a resumed run says where it is and needs no other state.
+    Keras passes one of these to its trainers as it is: the `shuffle` argument of `fit` (which would permute the steps
+    with Python's global generator) and `class_weight` do nothing. `fit` serves epoch 0, 1, ... unless told otherwise;
+    every complete pass that Keras makes, an `evaluate` too, advances `epoch` by one.
+
+    Raises:
+        InputError: `batch_size` is not positive, or `seed` is negative.
+    """
+
+    def __init__(self, batch_size: int, seed: int | None) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: a positive number of rows is accepted")
+        if seed is not None and seed < 0:
+            raise InputError(f"seed={seed}: None, zero or a positive integer is accepted")
+        self.seed = seed
+        self.epoch = 0
+        self._batch_size = batch_size
+        self._epoch_has_begun = False
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of an epoch."""
+        raise NotImplementedError
+
+    def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
+        """The batch: `(inputs, labels)`, or `(inputs,)`."""
+        raise NotImplementedError
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of every batch but the partial one."""
+        return self._batch_size
+
+    @property
+    def num_batches(self) -> int:
+        """Steps an epoch."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return -(-self.num_rows // self.batch_size)
+
+    def __getitem__(self, step: int) -> Any:
+        return self._batch(self.epoch, range(len(self))[step])  # an IndexError ends `for batch in batches`
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras where a pass begins."""
+        self._epoch_has_begun = True
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras where a pass ends, and once before the first one, which must not count."""
+        self.epoch += self._epoch_has_begun
+        self._epoch_has_begun = False
+
+    # === What Keras asks of a data adapter ===
+
+    def get_tf_dataset(self) -> Any:
+        """One pass as a `tf.data.Dataset` with free batch and length axes.
+
+        Keras would fix an axis on which the first two batches happen to agree, and fail on the third.
+        """
+        import tensorflow as tf
+
+        def free_axes(array: Any) -> tf.TensorSpec:
+            return tf.TensorSpec([None] * min(array.ndim, 2) + list(array.shape[2:]), array.dtype)
+
+        signature = tf.nest.map_structure(free_axes, self[0])
+        one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
+        return one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(tf.data.AUTOTUNE)
+
+    def get_numpy_iterator(self) -> Iterator[Any]:
+        """One pass."""
+        return self._one_pass()
+
+    def get_jax_iterator(self) -> Iterator[Any]:
+        """One pass."""
+        return self._one_pass()
+
+    def get_torch_dataloader(self) -> Any:
+        """One pass as Keras wraps it for torch."""
+        return PyDatasetAdapter(self).get_torch_dataloader()
+
+    def _one_pass(self) -> Iterator[Any]:
+        epoch = self.epoch  # tf.data reads ahead: a pass keeps the epoch it began in
+        return (self._batch(epoch, step) for step in range(len(self)))
+
+
+class BatchStream(BatchSource):
+    """Another source's batches in passes of `steps` each, across its epochs: as many steps a pass, whatever it holds.
+
+    For a run that saves itself after every pass. Pass `epoch` begins with the source's batch `epoch * steps`, counted
+    from its first epoch.
+
+    Raises:
+        InputError: `steps` is not positive.
+    """
+
+    def __init__(self, source: BatchSource, steps: int) -> None:
+        super().__init__(source.batch_size, source.seed)
+        if steps < 1:
+            raise InputError(f"steps={steps}: a positive number of batches is accepted")
+        self.source = source
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
+        return self.source._batch(*divmod(epoch * self.steps + step, len(self.source)))

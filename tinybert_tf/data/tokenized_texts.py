@@ -1,0 +1,60 @@
+"""The flat arrays that token ids live in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tokenizers
+
+
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """Token ids of many texts in flat arrays, so that they can be memory-mapped.
+
+    `input_ids` (int32) and `token_type_ids` (int8) hold all rows one after the other; row `i` is
+    `offsets[i]:offsets[i + 1]` (`offsets`: int64, `(rows + 1,)`). `num_truncated` counts the rows that were longer
+    than the `max_length` they were cut at.
+    """
+
+    input_ids: np.ndarray
+    token_type_ids: np.ndarray
+    offsets: np.ndarray
+    num_truncated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each row, `(rows,)` int64, special tokens included."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: Sequence[int] | np.ndarray, pad_token_id: int) -> dict[str, np.ndarray]:
+        """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), longest)` int32."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[np.asarray(rows) + 1] - starts
+        columns = np.arange(lengths.max(initial=0))
+        is_token = columns < lengths[:, None]
+        positions = (starts[:, None] + columns)[is_token]
+        input_ids = np.full(is_token.shape, pad_token_id, np.int32)
+        token_type_ids = np.zeros(is_token.shape, np.int32)
+        input_ids[is_token] = self.input_ids[positions]
+        token_type_ids[is_token] = self.token_type_ids[positions]
+        return {
+            "input_ids": input_ids,
+            "attention_mask": is_token.astype(np.int32),
+            "token_type_ids": token_type_ids,
+        }
+
+
+def flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ids and token types of all rows one after the other; each row's length, and whether it was cut."""
+    return (
+        np.array([token_id for encoding in encodings for token_id in encoding.ids], np.int32),
+        np.array([type_id for encoding in encodings for type_id in encoding.type_ids], np.int8),
+        np.array([len(encoding) for encoding in encodings], np.int64),
+        # `overflowing` is what was cut off: not empty means that the whole row is longer than max_length.
+        np.array([bool(encoding.overflowing) for encoding in encodings], np.bool_),
+    )

@@ -1,0 +1,96 @@
+"""BERT's WordPiece as the `tokenizers` library builds it, and learning its vocabulary from texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from tinybert_tf.errors import InputError
+
+SPECIAL_TOKENS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+# What tokenizer_config.json calls a setting, and what BertNormalizer calls it.
+NORMALIZER_SETTINGS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+CONTINUATION_PREFIX = "##"
+
+
+def wordpiece_backend(vocabulary: dict[str, int], settings: dict[str, Any]) -> tokenizers.Tokenizer:
+    """The tokenizer of `google-research/bert` over `vocabulary`; `settings` as in `tokenizer_config.json`."""
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    backend.normalizer = bert_normalizer(settings)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix=CONTINUATION_PREFIX)
+    if vocabulary:
+        backend.add_special_tokens([token for token in SPECIAL_TOKENS.values() if token in vocabulary])
+        backend.post_processor = processors.TemplateProcessing(
+            single="[CLS]:0 $A:0 [SEP]:0",
+            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+            special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+        )
+    return backend
+
+
+def bert_normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
+    """The normalizer that `settings` (of `tokenizer_config.json`) ask for; BERT's default where they say nothing."""
+    given = {theirs: settings[ours] for ours, theirs in NORMALIZER_SETTINGS.items() if ours in settings}
+    return normalizers.BertNormalizer(**given)
+
+
+def normalizer_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
+    """The settings of a backend's normalizer, as `tokenizer_config.json` names them; none where it is not BERT's."""
+    if not isinstance(backend.normalizer, normalizers.BertNormalizer):
+        return {}
+    return {ours: getattr(backend.normalizer, theirs) for ours, theirs in NORMALIZER_SETTINGS.items()}
+
+
+def learn_vocabulary(
+    texts: Iterable[str], vocab_size: int, lowercase: bool = True, min_frequency: int = 2
+) -> dict[str, int]:
+    """Token to id, learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
+
+    `texts` are iterated twice and never held together: what grows with them is the trainer's count of distinct words.
+    Every character of them is in the vocabulary, Chinese ones as words of their own.
+
+    Raises:
+        InputError: `vocab_size` is too small for the special tokens and the characters of `texts`, or there is no text.
+    """
+    if iter(texts) is texts:  # a generator cannot be read twice
+        texts = list(texts)
+    special_tokens = list(SPECIAL_TOKENS.values())
+    learner = wordpiece_backend({}, {"do_lower_case": lowercase})
+    initials: set[str] = set()
+    rest: set[str] = set()
+    for text in texts:
+        for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text)):
+            initials.add(word[0])
+            rest.update(word[1:])
+    if not initials:
+        raise InputError("a vocabulary cannot be learned from texts without a single word")
+    # The trainer numbers the "##x" pieces in the order of a randomly seeded hash table; naming them first fixes it.
+    continuations = sorted(f"{CONTINUATION_PREFIX}{character}" for character in rest)
+    smallest = len(special_tokens) + len(continuations) + len(initials | rest)
+    if vocab_size < smallest:
+        raise InputError(
+            f"vocab_size={vocab_size} is too small for the characters of these texts; at least {smallest} is accepted"
+        )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=special_tokens + continuations,
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts, trainer)
+    vocabulary: dict[str, int] = learner.get_vocab()
+    return vocabulary

@@ -1,0 +1,57 @@
+"""`tinybert vocab`: a WordPiece vocabulary for the language or domain of a corpus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinybert_tf.data.corpus_reader import CorpusFiles
+from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.run_directory import check_can_be_made
+
+logger = logging.getLogger(__name__)
+
+
+def run_vocab(
+    corpus: str | Path | Sequence[str | Path],
+    size: int,
+    out: str | Path,
+    lowercase: bool = True,
+    min_frequency: int = 2,
+) -> str:
+    """Learn a vocabulary from text files and write it as a tokenizer directory, as `load_tokenizer` reads it.
+
+    The files are streamed, twice: they may be larger than memory.
+
+    Args:
+        corpus: UTF-8 text files, one sentence a line, an empty line between documents.
+        size: tokens at most, special ones included; fewer where the corpus has no more.
+        out: a new or an empty directory.
+        lowercase: of letters; accents go with it.
+        min_frequency: how often two pieces stand together to become one.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        InputError: a file cannot be used, `size` is too small for its characters, or `out` holds something. Nothing is
+            written then.
+    """
+    directory = Path(out)
+    check_can_be_made(directory)
+    if directory.is_dir() and any(directory.iterdir()):
+        raise InputError(f"out: {directory} is not empty; give a new or an empty directory.")
+    if min_frequency < 1:
+        raise InputError(f"min_frequency={min_frequency}: a positive number is accepted")
+    files = CorpusFiles.of(corpus)
+    logger.info(f"vocab: reading {files.num_bytes / 1e6:,.1f} MB")
+    tokenizer = train_wordpiece(files, size, lowercase, min_frequency)
+    tokenizer.save_pretrained(directory)
+    case = "lowercase" if lowercase else "cased"
+    return f"{directory}: a {case} WordPiece tokenizer of {tokenizer.vocab_size:,} tokens, for {_names(files)}"
+
+
+def _names(files: CorpusFiles) -> str:
+    return ", ".join(path.name for path in files.paths)
