@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ class Projections(keras.layers.Layer):
     """Linear maps with bias that bring student features to the teacher's width, before a loss compares them.
 
     They are the Distiller's: trained with the student, left behind with the Distiller. Keras's default initialisation
-    (Glorot uniform, zero bias).
+    (Glorot uniform, zero bias), unless `start_from` gives another.
 
     Args:
         widths: for each `(feature, student_layer)` to project, `(student_width, teacher_width)`.
@@ -43,6 +43,22 @@ class Projections(keras.layers.Layer):
                 dense.build((None, student_width))
                 self.dense[name] = dense
         self.built = True
+
+    def start_from(self, feature: str, expansion: Callable[[Sequence[int]], tuple[Any, Any]]) -> None:
+        """Give the maps of a feature their first weights.
+
+        Args:
+            feature: a key of the output dict, such as `hidden_states`; without maps of it nothing happens.
+            expansion: kernel `(student_width, teacher_width)` and bias `(teacher_width,)` for some student layers.
+        """
+        layers: dict[str, list[int]] = {}
+        for (owner, layer), name in self._name_of.items():
+            if owner == feature:
+                layers.setdefault(name, []).append(layer)
+        for name, served in layers.items():
+            kernel, bias = expansion(served)
+            self.dense[name].kernel.assign(kernel)
+            self.dense[name].bias.assign(bias)
 
     def call(self, feature: Any, name: str, layer: int) -> Any:
         """`(..., student_width)` to `(..., teacher_width)`; a feature that needs no projection passes."""

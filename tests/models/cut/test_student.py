@@ -71,7 +71,7 @@ def test_at_full_size_it_is_the_teacher(teacher: SequenceClassifier) -> None:
 
 
 def test_a_layer_left_out_is_made_up_for(teacher: SequenceClassifier) -> None:
-    """Of the teacher's width and without its layers 1 and 3: nearer to the teacher than its layers 2 and 4 as they are."""
+    """Nearer to the teacher than its layers 2 and 4 as they are."""
     from tinybert_tf.models.layer_copy import copy_layers
 
     pairs, batches = [(1, 2), (2, 4)], texts()
@@ -159,7 +159,7 @@ def test_a_student_that_is_larger(teacher: SequenceClassifier, sizes: dict[str, 
 
 @pytest.mark.parametrize("pairs", [[(1, 2)], [(1, 4), (2, 2)], [(1, 2), (2, 5)], [(1, 2), (2, 2)]])
 def test_layers_without_their_teacher_layer(teacher: SequenceClassifier, pairs: list[tuple[int, int]]) -> None:
-    with pytest.raises(InputError, match="student's layers 1 to 2 wants a teacher layer above .* at most 4"):
+    with pytest.raises(InputError, match=r"student's layers 1 to 2 wants a teacher layer above .* at most 4"):
         cut_student(make(**NARROW), teacher, pairs, texts())
 
 

@@ -41,8 +41,8 @@ class LayerActivations:
     """The values inside one layer for each batch, float32, `(batch, seq_len, ...)`.
 
     `queries`, `keys`, `values`: `(..., heads, head_size)`; `context`: the heads' weighted values side by side;
-    `attended`, `normalised`: before and after the attention's LayerNorm; `expanded`, `activated`: the feed-forward
-    units before and after the activation; `summed`, `output`: before and after the layer's last LayerNorm.
+    `attended`, `normalised`: before and after the attention's LayerNorm; `expanded`: the feed-forward units before
+    their activation; `summed`, `output`: before and after the layer's last LayerNorm.
     """
 
     queries: list[np.ndarray]
@@ -52,7 +52,6 @@ class LayerActivations:
     attended: list[np.ndarray]
     normalised: list[np.ndarray]
     expanded: list[np.ndarray]
-    activated: list[np.ndarray]
     summed: list[np.ndarray]
     output: list[np.ndarray]
 
@@ -86,8 +85,8 @@ def layer_activations(layer: EncoderLayer, hidden: Sequence[np.ndarray], texts: 
         inside["attended"] = inputs + as_array(layer.attention.output_projection(inside["context"]))
         inside["normalised"] = as_array(layer.attention_layer_norm(inside["attended"]))
         inside["expanded"] = as_array(layer.intermediate(inside["normalised"]))
-        inside["activated"] = as_array(layer.activation(inside["expanded"]))
-        inside["summed"] = inside["normalised"] + as_array(layer.output_projection(inside["activated"]))
+        activated = layer.activation(inside["expanded"])
+        inside["summed"] = inside["normalised"] + as_array(layer.output_projection(activated))
         inside["output"] = as_array(layer.output_layer_norm(inside["summed"]))
         found.append(inside)
     return LayerActivations(**{name: [inside[name] for inside in found] for name in found[0]})

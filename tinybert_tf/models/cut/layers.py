@@ -48,6 +48,12 @@ class Fit:
         """Over the tokens of `values`."""
         return Moments.of(*self.texts.tokens(values))
 
+    def standard_deviation(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        """Of each column over the tokens of `values`, `(width,)`."""
+        mean = sum(rows.sum(axis=0, dtype=np.float64) for rows in self.texts.tokens(values)) / self.texts.num_tokens
+        squares = sum(((rows - mean) ** 2).sum(axis=0) for rows in self.texts.tokens(values))
+        return np.sqrt(squares / self.texts.num_tokens)
+
     def dense(
         self, dense: keras.layers.Dense, prior: np.ndarray, inputs: Sequence[np.ndarray], targets: Sequence[np.ndarray]
     ) -> None:
@@ -174,8 +180,8 @@ def _cut_feed_forward(
     A unit's importance is the standard deviation of its activation times the norm of its row in the output map.
     """
     output_kernel = kernel_of(teacher.output_projection) @ fit.basis
-    spread = np.sqrt(np.clip(np.diag(fit.moments(activations.activated).covariance), 0, None))
-    importance = spread * np.linalg.norm(output_kernel, axis=1)
+    activated = [as_array(teacher.activation(values)) for values in activations.expanded]
+    importance = fit.standard_deviation(activated) * np.linalg.norm(output_kernel, axis=1)
     units = np.sort(np.argsort(-importance, kind="stable")[: student.intermediate_size])
     expand = expansion(fit.moments(activations.normalised), fit.basis)
     prior = expand.kernel @ kernel_of(teacher.intermediate)[:, units]

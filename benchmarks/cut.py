@@ -1,0 +1,84 @@
+"""What a student cut from its teacher knows before any training, by what it keeps and how it is fitted.
+
+    python benchmarks/cut.py --teacher RUN --train train.tsv --test test.tsv --text sentence --label label
+
+For each student size, one line for each way to cut: test accuracy, the variance of the last layer's output that the
+student misses, seconds. `no fit` is the selection alone, as pruning does it: the ridge is so large that every kernel
+stays the teacher's own, seen through the basis; only biases and LayerNorms are fitted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from typing import Any
+
+import keras
+
+from tinybert_tf.data.dataset import TextDataset
+from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.models.cut.student import cut_student
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.pipeline.measure import measure
+from tinybert_tf.pipeline.splits import tokenize
+from tinybert_tf.pipeline.table import format_table
+
+NO_FIT = 1e9
+WAYS: dict[str, dict[str, Any]] = {
+    "channels, no fit": {"basis": "channels", "ridge": NO_FIT},
+    "components, no fit": {"basis": "components", "ridge": NO_FIT},
+    "channels": {"basis": "channels"},
+    "components": {"basis": "components"},
+    "components, ridge 1e-2": {"ridge": 1e-2},
+    "components, ridge 1e-4": {"ridge": 1e-4},
+    "components, 128 texts": {"num_texts": 128},
+    "components, 2048 texts": {"num_texts": 2048},
+}
+
+
+def main() -> None:
+    """Cut every size in every way, and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for flag in ("--teacher", "--train", "--test", "--text", "--label"):
+        parser.add_argument(flag, required=True)
+    parser.add_argument(
+        "--sizes",
+        nargs="*",
+        default=["4x312x12x1200", "2x132x12x528"],
+        metavar="LAYERSxWIDTHxHEADSxUNITS",
+        help="students to cut",
+    )
+    arguments = parser.parse_args()
+    keras.utils.set_random_seed(1)
+    teacher = SequenceClassifier.from_pretrained(arguments.teacher, dtype="float32")
+    files = {"train": arguments.train, "test": arguments.test}
+    datasets = {name: TextDataset.from_file(path, arguments.text, arguments.label) for name, path in files.items()}
+    splits = tokenize(datasets, load_tokenizer(arguments.teacher), list(teacher.id2label.values()), 64)
+    test = splits["test"].evaluation_batches()
+
+    def accuracy(model: SequenceClassifier) -> str:
+        return f"{measure(model, test, 'sequence_classification')['accuracy']:.1%}"
+
+    rows: list[list[object]] = [["teacher", "", accuracy(teacher), "", ""]]
+    for size in arguments.sizes:
+        names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+        sizes: dict[str, Any] = dict(zip(names, map(int, size.split("x")), strict=True))
+        pairs = LayerMap.uniform(sizes["num_hidden_layers"], teacher.num_hidden_layers).layer_pairs()
+        for way, options in WAYS.items():
+            given = {"num_texts": 512, **options}
+            texts = splits["train"].sample(given.pop("num_texts"), seed=1)
+            student = SequenceClassifier(
+                dataclasses.replace(teacher.config, **sizes), id2label=teacher.id2label, dtype="float32"
+            )
+            begin = time.monotonic()
+            cut = cut_student(student, teacher, pairs, texts, **given)
+            seconds = time.monotonic() - begin
+            missed = cut.unexplained[sizes["num_hidden_layers"]]
+            rows.append([size, way, accuracy(student), f"{missed:.1%}", f"{seconds:.0f} s"])
+    print(format_table(["model", "cut by", "test accuracy", "variance missed", "time"], rows))
+
+
+if __name__ == "__main__":
+    main()
