@@ -121,9 +121,44 @@ def test_a_directory_and_an_unknown_suffix(scene: Scene) -> None:
     assert "unknown suffix '.txt'; .tsv, .csv, .jsonl are accepted" in scene.refused(dev=scene.file("", "dev.txt"))
 
 
-def test_a_pair_of_columns(scene: Scene) -> None:
-    path = scene.file("text\tpair\tlabel\na\tb\tpositive\n")
-    assert "text='text,pair' names two columns" in scene.refused(train=path, text="text,pair")
+@pytest.mark.parametrize("verb", ["distill", "explain"])
+def test_a_file_of_a_stage(scene: Scene, verb: str) -> None:
+    path = scene.file(f"{HEADER}{GOOD_ROWS}a film\tneutral\n")
+    stages = f"stages: [{{name: one, losses: [{{name: prediction, hard_label_weight: 1.0}}], train: {path}}}]"
+    config = scene.yaml(stages)
+    label = "label 'neutral'; 'negative', 'positive', or 0 to 1, are accepted"
+    assert scene.refused(config, verb=verb) == f"{path}:4: {label}"
+    scene.file("text\na film\n")
+    assert scene.refused(config, verb=verb) == f"{path}: no column 'label'; it has 'text'"
+
+
+@pytest.mark.parametrize("score", ["high", "nan", "4,5", "inf"])
+def test_a_score_that_is_no_number(scene: Scene, score: str) -> None:
+    path = scene.file(f"text\tlabel\na good film\t4.5\na film\t{score}\n")
+    scene.flags["--model"] = scene.flags.pop("--teacher")
+    refused = scene.refused(verb="finetune", task="regression", train=path, dev=path)
+    assert refused == f"{path}:3: label '{score}'; a number is accepted"
+
+
+def test_a_teacher_of_classes_where_scores_are_wanted(scene: Scene) -> None:
+    message = scene.refused(task="regression")
+    assert message.startswith(f"{scene.teacher} has 2 classes; a model for task regression gives one score. Fine-tune")
+
+
+@pytest.mark.parametrize("verb", ["distill", "finetune", "explain"])
+def test_a_metric_of_another_task(scene: Scene, verb: str) -> None:
+    if verb == "finetune":
+        scene.flags["--model"] = scene.flags.pop("--teacher")
+    assert scene.refused(verb=verb, metric="pearson").startswith(
+        "metric: 'pearson' is not measured in sequence_classification with 2 classes; one of accuracy, f1, f1_macro, "
+    )
+
+
+def test_three_columns(scene: Scene) -> None:
+    path = scene.file("text\tpair\tmore\tlabel\na\tb\tc\tpositive\n")
+    assert "data.text: ('text', 'pair', 'more') is not one column name or two" in scene.refused(
+        train=path, text="text,pair,more"
+    )
 
 
 # === Teachers ===
@@ -203,10 +238,9 @@ def test_a_teacher_that_knows_nothing(scene: Scene) -> None:
     tensors = load_file(path)
     tensors["classifier.bias"] = np.array([99.0, -99.0], "float32")
     save_file(tensors, path)
-    # The device, three files... what was read and the evaluation may be said before.
-    message = scene.refused(said_before=5)
+    message = scene.refused(said_before=4)  # the device, two files, the teacher's accuracy
     assert message.startswith(
-        f"teacher {scene.teacher}: dev accuracy 50.0% is no better than the majority class, 50.0%"
+        f"teacher {scene.teacher}: dev accuracy 50.0% is no better than a guess (always answering one class: 50.0%);"
     )
     assert "--allow-weak-teacher" in message
 
@@ -286,6 +320,10 @@ def test_sizes_that_do_not_go_together(scene: Scene) -> None:
         ("losses: [cosine]", "stage 'one': loss 'cosine' is not known; one of embedding, attention, hidden_state, "),
         ("losses: [{name: attention, heads: 2}]", "loss 'attention' has no option 'heads'; it has weight, "),
         ("losses: [attention], learning_rat: 1e-4", "unknown key, did you mean stages.0.learning_rate?"),
+        ("losses: [attention], schedule: step", "stages.0.schedule: 'step' is not one of linear, constant, cosine"),
+        ("losses: [attention], patience: 0", "stages.0.patience: 0 is not a whole number of at least 1"),
+        ("losses: [attention], train: nothing.tsv", "nothing.tsv: no such file"),
+        ("losses: [attention], train: ''", "stages.0.train: is empty, some text is wanted"),
     ],
 )
 def test_stages_that_cannot_be(scene: Scene, stage: str, message: str) -> None:
@@ -333,7 +371,12 @@ def test_yaml_that_is_not_there(scene: Scene) -> None:
         ("max_length", "4", "data.max_length: 4 is not a whole number of at least 8"),
         ("seed", "-1", "train.seed: -1 is not a whole number from 0 to 4294967295"),
         ("precision", "float64", "train.precision: 'float64' is not one of auto, float32, bfloat16, float16"),
-        ("task", "regression", "task: 'regression' is not a task of this release: sequence_classification"),
+        ("task", "chess", "task: 'chess' is not one of sequence_classification, regression"),
+        (
+            "metric",
+            "bleu",
+            "metric: 'bleu' is not one of accuracy, f1, f1_macro, matthews_correlation, pearson, spearman",
+        ),
     ],
 )
 @pytest.mark.parametrize("verb", ["distill", "finetune"])
@@ -413,7 +456,7 @@ def test_an_out_directory_that_is_no_run(scene: Scene) -> None:
         (["evaluate", "{teacher}", "--data", "{dev}", "--text", "txt", "--label", "label"], "no column 'txt'"),
         (["predict", "{encoder}", "good"], "has no sequence_classification head"),
         (["predict", "--max-length", "25", "{teacher}", "good"], "max_length=25: "),
-        (["predict", "{teacher}", "good", " "], "text 2 is ' '; a text that is not empty is wanted"),
+        (["predict", "{teacher}", "good", " "], "text 2 is ' '; a text that is not empty, or a pair"),
         (["explain", "--teacher", "{encoder}"], "explain needs --train, --dev, --text, --label, --out"),
     ],
 )

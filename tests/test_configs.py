@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tinybert_tf import cli
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import Teacher
-from tinybert_tf.pipeline.stages import Stage, build_distiller
+from tinybert_tf.pipeline.stages import Stage, build_distiller, own_files
 from tinybert_tf.pipeline.student import resolved_init, student_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-STUDENTS = {
-    "sst2.yaml": ("layers", 6, 768, 6),
-    "sst2-tinybert-4l-312d.yaml": ("random", 4, 312, 23),
-    "sst2-tinybert-6l-768d.yaml": ("layers", 6, 768, 23),
+STUDENTS = {"tinybert-4l-312d": (4, 312), "tinybert-6l-768d": (6, 768)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the paper (section 4.2), its authors' code (`copies`) and GLUE (`rows` of train.tsv) say of a task.
+
+    WNLI is not among them: the paper leaves it out.
+    """
+
+    rows: int
+    copies: int
+    epochs: int
+    max_length: int
+    text: tuple[str, ...]
+    label: str
+    metric: str = "accuracy"
+    task: str = "sequence_classification"
+
+
+PAIR = ("sentence1", "sentence2")
+GLUE = {
+    "cola": Task(8_551, 30, 50, 64, ("sentence",), "label", "matthews_correlation"),
+    "sst2": Task(67_349, 20, 20, 64, ("sentence",), "label"),
+    "mrpc": Task(3_668, 30, 20, 128, ("#1 String", "#2 String"), "Quality", "f1"),
+    "stsb": Task(5_749, 30, 20, 128, PAIR, "score", "pearson", "regression"),
+    "qqp": Task(363_846, 10, 10, 128, ("question1", "question2"), "is_duplicate", "f1"),
+    "mnli": Task(392_702, 10, 10, 128, PAIR, "gold_label"),
+    "qnli": Task(104_743, 20, 10, 128, ("question", "sentence"), "label"),
+    "rte": Task(2_490, 30, 20, 128, PAIR, "label"),
 }
+GLUE_CONFIGS = [f"{task}-{student}.yaml" for task in GLUE for student in STUDENTS]
 
 
 @pytest.fixture(scope="module")
@@ -28,28 +60,147 @@ def bert_base() -> Teacher:
     return Teacher(SequenceClassifier(EncoderConfig.from_preset("bert-base", vocab_size=20)), precision="float32")
 
 
+def read(name: str) -> str:
+    return (CONFIGS / name).read_text(encoding="utf-8")
+
+
+def commands(name: str) -> list[list[str]]:
+    """The `tinybert` commands in a config's comment."""
+    comment = "\n".join(line[1:] for line in read(name).splitlines() if line.startswith("#"))
+    found = re.findall(r"^ *(tinybert .*)$", comment.replace("\\\n", " "), re.M)
+    return [shlex.split(command)[1:] for command in found]
+
+
 def test_every_config_is_listed_here() -> None:
-    assert sorted(path.name for path in CONFIGS.glob("*.yaml")) == sorted(STUDENTS)
-
-
-@pytest.mark.parametrize("name", STUDENTS)
-def test_config_builds(name: str, bert_base: Teacher) -> None:
-    config = load_config(DistillConfig, CONFIGS / name)
-    sizes = student_config(config.student, bert_base.config)
-    init, layers, width, epochs = STUDENTS[name]
-
-    assert (sizes.num_hidden_layers, sizes.hidden_size, sizes.num_attention_heads) == (layers, width, 12)
-    assert resolved_init(config.student, sizes, bert_base.config) == init
-
-    student = SequenceClassifier(sizes)
-    stages = [Stage.from_config(section, config.train) for section in config.stages]
-    distillers = [build_distiller(bert_base, student, stage) for stage in stages]
-    assert [stage.name for stage in stages] == ["intermediate", "prediction"]
-    assert sum(stage.epochs for stage in stages) == epochs
-    assert distillers[0].layer_map.layer_pairs()[-1] == (layers, 12)
-    assert bool(distillers[0].projections.weights) == (width != 768)
+    assert sorted(path.name for path in CONFIGS.glob("*.yaml")) == sorted([*GLUE_CONFIGS, "sst2.yaml"])
 
 
 def test_the_comment_names_the_config_itself() -> None:
     for path in CONFIGS.glob("*.yaml"):
         assert f"tinybert distill configs/{path.name}" in path.read_text(encoding="utf-8")
+
+
+# === The configs of the paper ===
+
+
+@pytest.mark.parametrize("name", GLUE_CONFIGS)
+def test_the_papers_schedule(name: str) -> None:
+    task, _, student = name.removesuffix(".yaml").partition("-")
+    wanted = GLUE[task]
+    config = load_config(DistillConfig, CONFIGS / name)
+    assert (config.data.text, config.data.label, config.data.max_length) == (
+        wanted.text, wanted.label, wanted.max_length
+    )  # fmt: skip
+    assert config.task == wanted.task
+    assert choose_metric(config.task, config.metric) == wanted.metric
+    assert config.out == f"runs/{task}-{student}"
+    assert config.teacher.dir == f"runs/{task}-teacher"
+    assert (config.student.dir, config.student.preset) == (f"runs/general-{student}", None)
+
+    intermediate, prediction = (Stage.from_config(section, config.train) for section in config.stages)
+    assert [section.resolved(config.train).batch_size for section in config.stages] == [32, 32]
+    assert [loss.name for loss in intermediate.losses] == ["embedding_loss", "attention_loss", "hidden_state_loss"]
+    assert [loss.name for loss in prediction.losses] == ["prediction_loss"]
+    assert (intermediate.epochs, intermediate.learning_rate) == (wanted.epochs, 5e-5)
+    assert (intermediate.schedule, intermediate.warmup_fraction) == ("constant", 0.0)
+    assert (prediction.epochs, prediction.learning_rate) == (3, 3e-5)
+    assert (prediction.schedule, prediction.warmup_fraction) == ("linear", 0.1)
+    assert {stage.layer_map for stage in (intermediate, prediction)} == {"uniform"}
+    assert {stage.max_steps for stage in (intermediate, prediction)} == {None}
+
+    augmented = f"data/augmented/{task}.tsv"
+    is_score = task == "stsb"  # trained on its own labels, without augmentation, in the second stage
+    assert [section.train for section in config.stages] == [augmented, None if is_score else augmented]
+    assert own_files(config, [intermediate, prediction]) == {augmented: False}
+    assert prediction.needs_labels is is_score
+
+
+def cost(task: str) -> tuple[int, int]:
+    """Rows that pass through teacher and student in both stages, and steps of 32."""
+    wanted = GLUE[task]
+    augmented = wanted.rows * (wanted.copies + 1)
+    last = wanted.rows if task == "stsb" else augmented
+    steps = -(-augmented // 32) * wanted.epochs + -(-last // 32) * 3
+    return augmented * wanted.epochs + last * 3, steps
+
+
+@pytest.mark.parametrize("name", GLUE_CONFIGS)
+def test_what_it_costs(name: str) -> None:
+    task, _, _ = name.partition("-")
+    wanted = GLUE[task]
+    passes, steps = cost(task)
+    comment = " ".join(read(name).replace("\n# ", " ").split())
+    unit = "texts" if len(wanted.text) == 1 else "pairs"
+    augmented = f"{wanted.rows * (wanted.copies + 1):,} {unit} ({wanted.rows:,} x ({wanted.copies} + 1))"
+    assert f"up to {augmented}, {steps:,} steps" in comment
+    millions = float(re.search(rf"pass over ([\d.]+) million {unit}", comment)[1])  # type: ignore[index]
+    assert millions == pytest.approx(passes / 1e6, rel=0.005)
+
+
+def test_the_table_of_all() -> None:
+    rows = [line for line in read("README.md").splitlines() if line.startswith("| `")]
+    assert len(rows) == len(GLUE)
+    for row, (name, wanted) in zip(rows, GLUE.items(), strict=True):
+        passes, steps = cost(name)
+        key, _, metric, count, copies, epochs, texts, taken = (cell.strip() for cell in row.strip("|").split("|"))
+        assert (key, metric, count) == (f"`{name}`", wanted.metric, f"{wanted.rows:,}")
+        assert (int(copies), epochs) == (wanted.copies, f"{wanted.epochs} + 3")
+        assert (texts, taken) == (f"{passes / 1e6:.1f} M", f"{steps / 1e6:.2f} M")
+
+
+@pytest.mark.parametrize("name", GLUE_CONFIGS)
+def test_the_commands_before_it(name: str) -> None:
+    """Its teacher and its augmented file are made from the files and columns that it names itself."""
+    task, _, student = name.removesuffix(".yaml").partition("-")
+    config = load_config(DistillConfig, CONFIGS / name)
+    finetune, augment, distill = (cli._parser().parse_args(command) for command in commands(name))
+    assert (finetune.verb, augment.verb, distill.verb) == ("finetune", "augment", "distill")
+    assert (finetune.train, finetune.dev, finetune.out) == (config.data.train, config.data.dev, config.teacher.dir)
+    for text in (finetune.text, augment.text):
+        assert tuple(text.split(",")) == config.data.text
+    assert finetune.label == config.data.label
+    assert (finetune.task or "sequence_classification", finetune.metric) == (config.task, config.metric)
+    assert int(finetune.max_length) == config.data.max_length
+    assert (augment.input, augment.output) == (config.data.train, config.stages[0].train)
+    assert augment.copies == GLUE[task].copies
+    assert f"`--student {student}`" in read(name)
+
+
+def test_mnli_keeps_its_dev_sets_apart() -> None:
+    for student in STUDENTS:
+        data = load_config(DistillConfig, CONFIGS / f"mnli-{student}.yaml").data
+        assert (data.dev, data.test) == ("data/MNLI/dev_matched.tsv", "data/MNLI/dev_mismatched.tsv")
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_the_students_start(student: str, bert_base: Teacher, tmp_path: Path) -> None:
+    """A general student's directory, or the preset that the comment names: the same sizes, and stages that fit them."""
+    layers, width = STUDENTS[student]
+    path = CONFIGS / f"rte-{student}.yaml"
+    general = SequenceClassifier(EncoderConfig.from_preset(student, vocab_size=20))
+    general.save_pretrained(tmp_path)
+    config = load_config(DistillConfig, path, {"student.dir": str(tmp_path)})
+    sizes = student_config(config.student, bert_base.config)
+    assert (sizes.num_hidden_layers, sizes.hidden_size, sizes.num_attention_heads) == (layers, width, 12)
+    assert resolved_init(config.student, sizes, bert_base.config) == "dir"
+
+    from_teacher = load_config(DistillConfig, path, cli._student_keys(student)).student
+    assert student_config(from_teacher, bert_base.config) == sizes
+    assert resolved_init(from_teacher, sizes, bert_base.config) == "cut"
+
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
+    inside, _ = (build_distiller(bert_base, general, stage) for stage in stages)
+    assert inside.layer_map.layer_pairs()[-1] == (layers, 12)
+    assert bool(inside.projections.weights) == (width != 768)
+
+
+# === The config of this library ===
+
+
+def test_half_the_teachers_layers(bert_base: Teacher) -> None:
+    config = load_config(DistillConfig, CONFIGS / "sst2.yaml")
+    sizes = student_config(config.student, bert_base.config)
+    assert (sizes.num_hidden_layers, sizes.hidden_size, sizes.num_attention_heads) == (6, 768, 12)
+    assert resolved_init(config.student, sizes, bert_base.config) == "cut"
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
+    assert [(stage.name, stage.epochs) for stage in stages] == [("intermediate", 3), ("prediction", 3)]

@@ -5,11 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinybert_tf.metrics import MAIN_METRIC, TASK_METRICS, classification_metrics, majority_accuracy
+from tinybert_tf.errors import InputError
+from tinybert_tf.metrics import (
+    CONSTANT_ANSWER,
+    MAIN_METRIC,
+    TASK_METRICS,
+    choose_metric,
+    classification_metrics,
+    constant_score,
+    format_metric,
+    regression_metrics,
+)
 
 
 def logits_for(classes: list[int], num_labels: int) -> np.ndarray:
     return np.eye(num_labels, dtype="float32")[classes]
+
+
+# === Classification ===
 
 
 def test_classification_by_hand() -> None:
@@ -18,7 +31,8 @@ def test_classification_by_hand() -> None:
     f1_of_0, f1_of_1 = 2 * 2 / (2 * 2 + 2 + 1), 2 * 1 / (2 * 1 + 1 + 2)
     matthews = (2 * 1 - 2 * 1) / np.sqrt(4 * 3 * 3 * 2)
     assert metrics == pytest.approx(
-        {"accuracy": 3 / 6, "f1": (f1_of_0 + f1_of_1) / 2, "matthews_correlation": matthews}, abs=1e-12
+        {"accuracy": 3 / 6, "f1": f1_of_1, "f1_macro": (f1_of_0 + f1_of_1) / 2, "matthews_correlation": matthews},
+        abs=1e-12,
     )
 
 
@@ -35,12 +49,78 @@ def test_classes_that_are_never_answered_or_never_there(answers: list[int], labe
     assert all(type(value) is float for value in metrics.values())
 
 
-def test_majority() -> None:
-    assert majority_accuracy(np.array([2, 0, 2, 1])) == 0.5
-    assert majority_accuracy(np.array([1, 1])) == 1.0
+@pytest.mark.parametrize(("answers", "labels", "f1"), [([0, 0], [0, 0], 0.0), ([0, 0], [1, 0], 0.0), ([1], [1], 1.0)])
+def test_f1_is_that_of_class_1(answers: list[int], labels: list[int], f1: float) -> None:
+    assert classification_metrics(logits_for(answers, 2), np.array(labels))["f1"] == f1
+
+
+def test_f1_of_class_1_is_for_two_classes() -> None:
+    metrics = classification_metrics(logits_for([0, 1, 2], 3), np.array([0, 1, 1]))
+    assert list(metrics) == ["accuracy", "f1_macro", "matthews_correlation"]
+    assert metrics["f1_macro"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
+# === Regression ===
+
+
+def test_regression_by_hand() -> None:
+    # Deviations from the means: (-1.5, -0.5, 0.5, 1.5) and (-2.5, -1.5, -0.5, 4.5); ranks 1 2 3 4 and 1 2 3 4.
+    answers, scores = np.array([[1.0], [2.0], [3.0], [4.0]], "float32"), np.array([0.0, 1.0, 2.0, 7.0], "float32")
+    pearson = (3.75 + 0.75 - 0.25 + 6.75) / np.sqrt(5 * 29)
+    assert regression_metrics(answers, scores) == pytest.approx({"pearson": pearson, "spearman": 1.0})
+    # Ranks of the answers 1 2 3 4, of the scores 2 1 3 4: 1 - 6 * (1 + 1) / (4 * 15).
+    assert regression_metrics(answers, scores[[1, 0, 2, 3]])["spearman"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("answers", "scores"), [([2, 2, 2], [1, 2, 3]), ([1, 2, 3], [2, 2, 2]), ([1], [4])])
+def test_answers_that_never_change_are_worth_nothing(answers: list[int], scores: list[int]) -> None:
+    metrics = regression_metrics(np.array([answers], "float32").T, np.array(scores, "float32"))
+    assert metrics == {"pearson": 0.0, "spearman": 0.0}
+
+
+# === Choosing by a metric ===
 
 
 def test_every_task_has_a_main_metric() -> None:
-    assert MAIN_METRIC.keys() == TASK_METRICS.keys()
+    assert MAIN_METRIC.keys() == TASK_METRICS.keys() == CONSTANT_ANSWER.keys()
     for task, metric in MAIN_METRIC.items():
         assert metric in TASK_METRICS[task](logits_for([0, 1], 2), np.array([0, 1]))
+        assert choose_metric(task) == metric
+
+
+def test_a_metric_of_ones_own() -> None:
+    assert choose_metric("sequence_classification", "f1", 2) == "f1"
+    assert choose_metric("sequence_classification", "f1_macro", 3) == "f1_macro"
+    assert choose_metric("regression", "spearman", 1) == "spearman"
+    with pytest.raises(
+        InputError,
+        match=r"^metric: 'f1' is not measured in sequence_classification with 3 classes; one of accuracy, f1_macro, ",
+    ):
+        choose_metric("sequence_classification", "f1", 3)
+    with pytest.raises(
+        InputError, match=r"^metric: 'accuracy' is not measured in regression; one of pearson, spearman is\.$"
+    ):
+        choose_metric("regression", "accuracy", 1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", 3 / 4),  # always class 0
+        ("f1", 2 * 1 / (2 * 1 + 3)),  # always class 1: one right, three wrong
+        ("f1_macro", (2 * 3 / (2 * 3 + 1) + 0) / 2),
+        ("matthews_correlation", 0.0),
+    ],
+)
+def test_the_best_answer_that_never_changes(metric: str, expected: float) -> None:
+    labels = np.array([0, 0, 1, 0])
+    assert constant_score("sequence_classification", metric, labels, 2) == pytest.approx(expected)
+
+
+def test_the_mean_has_no_correlation() -> None:
+    assert constant_score("regression", "pearson", np.array([1.0, 2.0]), 1) == 0.0
+
+
+def test_how_metrics_are_shown() -> None:
+    assert [format_metric(metric, 0.91234) for metric in ("accuracy", "f1", "f1_macro")] == ["91.2%"] * 3
+    assert [format_metric(metric, 0.5) for metric in ("pearson", "spearman", "matthews_correlation")] == ["0.500"] * 3

@@ -19,7 +19,7 @@ DATA_FLAGS = {
     "--train": ("data.train", "F", "training file: .tsv, .csv or .jsonl"),
     "--dev": ("data.dev", "F", "file that chooses the best epoch"),
     "--test": ("data.test", "F", "file that is only measured on, at the end"),
-    "--text": ("data.text", "COLUMN", "column of the text"),
+    "--text": ("data.text", "COLUMN[,COLUMN]", "column of the text, or the two of a pair"),
     "--label": ("data.label", "COLUMN", "column of the label"),
     "--max-length": ("data.max_length", "TOKENS", "tokens a text is cut at (default 128)"),
 }
@@ -30,7 +30,8 @@ TRAIN_FLAGS = {
     "--learning-rate": ("train.learning_rate", "X", "peak learning rate"),
     "--seed": ("train.seed", "N", "seed of weights, dropout and data order"),
     "--precision": ("train.precision", "P", "auto, float32, bfloat16 or float16"),
-    "--task": ("task", "TASK", "sequence_classification"),
+    "--task": ("task", "TASK", "sequence_classification (default) or regression"),
+    "--metric": ("metric", "NAME", "what chooses the best epoch: accuracy, f1, matthews_correlation, pearson, ..."),
     "--out": ("out", "RUN", "run directory to make"),
 }
 FINETUNE_FLAGS = {
@@ -99,13 +100,25 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("--data", "--text", "--label"):
         evaluate.add_argument(flag, required=True, metavar="F" if flag == "--data" else "COLUMN")
     evaluate.add_argument("--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default 128)")
-    evaluate.add_argument("--task", default="sequence_classification", metavar="TASK")
+    evaluate.add_argument("--task", default="sequence_classification", metavar="TASK", help="or regression")
 
     predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
     predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
     predict.add_argument("texts", nargs="*", metavar="TEXT", help="texts; without any, one a line from stdin")
     predict.add_argument(
         "--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: as many as the model takes)"
+    )
+    predict.add_argument("--pairs", action="store_true", help="every text is a pair, with a tab between the two")
+
+    vocab = verb("vocab", _vocab, "a WordPiece vocabulary for the language or domain of a corpus")
+    vocab.add_argument(
+        "--corpus", required=True, nargs="+", metavar="F", help="text: a sentence a line, empty lines between documents"
+    )
+    vocab.add_argument("--size", required=True, type=int, metavar="N", help="tokens at most, special ones included")
+    vocab.add_argument("--out", required=True, metavar="DIR", help="tokenizer directory to make")
+    vocab.add_argument("--cased", action="store_true", help="keep case and accents (default: lowercase, without)")
+    vocab.add_argument(
+        "--min-frequency", type=int, default=2, metavar="N", help="how often pieces occur to be joined (default 2)"
     )
     return parser
 
@@ -169,11 +182,11 @@ def _finetune(arguments: argparse.Namespace) -> None:
 
     config = _load(FinetuneConfig, arguments, FINETUNE_FLAGS)
     _import_tensorflow()
-    from tinybert_tf.metrics import MAIN_METRIC
+    from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.finetune import run_finetune
     from tinybert_tf.pipeline.results import results_table
 
-    print(results_table(run_finetune(config), MAIN_METRIC[config.task], reference="model"))
+    print(results_table(run_finetune(config), config.metric or choose_metric(config.task), reference="model"))
 
 
 def _distill(arguments: argparse.Namespace) -> None:
@@ -181,11 +194,11 @@ def _distill(arguments: argparse.Namespace) -> None:
 
     config = _load(DistillConfig, arguments, DISTILL_FLAGS)
     _import_tensorflow()
-    from tinybert_tf.metrics import MAIN_METRIC
+    from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.distill import run_distill
     from tinybert_tf.pipeline.results import results_table
 
-    print(results_table(run_distill(config), MAIN_METRIC[config.task], reference="teacher"))
+    print(results_table(run_distill(config), config.metric or choose_metric(config.task), reference="teacher"))
 
 
 def _explain(arguments: argparse.Namespace) -> None:
@@ -214,8 +227,15 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     with held_back():
         predictor = Predictor(arguments.model, max_length=arguments.max_length)
-    for answer in predictor(arguments.texts or _lines_of_stdin()):
+    texts = arguments.texts or _lines_of_stdin()
+    for answer in predictor([tuple(text.split("\t")) for text in texts] if arguments.pairs else texts):
         print(json.dumps(answer, ensure_ascii=False))
+
+
+def _vocab(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.vocab import run_vocab
+
+    print(run_vocab(arguments.corpus, arguments.size, arguments.out, not arguments.cased, arguments.min_frequency))
 
 
 def _lines_of_stdin() -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tinybert_tf.config.schema import (
@@ -18,6 +19,8 @@ from tinybert_tf.config.schema import (
     Train,
 )
 from tinybert_tf.errors import InputError
+from tinybert_tf.metrics import TASK_METRICS
+from tinybert_tf.training.optimizer import SCHEDULES
 
 DATA = Data(train="train.tsv", dev="dev.tsv", text=("sentence",), label="label")
 LOSSES = (LossSection("attention"),)
@@ -30,6 +33,8 @@ LOSSES = (LossSection("attention"),)
         (Train, "epochs", 1.5, "a whole number of at least 1"),
         (Train, "epochs", True, "a whole number of at least 1"),
         (Train, "max_steps", 0, "a whole number of at least 1"),
+        (Train, "patience", 0, "a whole number of at least 1"),
+        (Train, "schedule", "step", "one of linear, constant, cosine"),
         (Train, "batch_size", 0, "a whole number of at least 1"),
         (Train, "learning_rate", 0.0, "a finite number above 0"),
         (Train, "learning_rate", -1.0, "a finite number above 0"),
@@ -42,7 +47,7 @@ LOSSES = (LossSection("attention"),)
         (Train, "seed", -1, "a whole number from 0 to 4294967295"),
         (Train, "seed", 2**32, "a whole number from 0 to 4294967295"),
         (Train, "precision", "fp16", "one of auto, float32, bfloat16, float16"),
-        (StudentSection, "init", "copy", "one of auto, random, layers"),
+        (StudentSection, "init", "copy", "one of auto, cut, layers, random"),
         (StudentSection, "num_hidden_layers", 0, "a whole number of at least 1"),
         (StudentSection, "hidden_size", -8, "a whole number of at least 1"),
     ],
@@ -120,17 +125,33 @@ def test_losses() -> None:
         LossSection("")
 
 
-def test_the_task_of_this_release() -> None:
-    with pytest.raises(
-        InputError, match=r"^task: 'regression' is not a task of this release: sequence_classification$"
-    ):
-        FinetuneConfig(model=ModelSection("m"), data=DATA, out="run", task="regression")
+def test_tasks_and_metrics_of_this_release() -> None:
+    sections = {"model": ModelSection("m"), "data": DATA, "out": "run"}
+    FinetuneConfig(task="regression", metric="spearman", **sections)
+    with pytest.raises(InputError, match=r"^task: 'masked_lm' is not one of sequence_classification, regression$"):
+        FinetuneConfig(task="masked_lm", **sections)
+    with pytest.raises(InputError, match=r"^metric: 'bleu' is not one of accuracy, f1, "):
+        FinetuneConfig(metric="bleu", **sections)
+
+
+def test_every_metric_that_is_measured_may_choose() -> None:
+    sections = {"model": ModelSection("m"), "data": DATA, "out": "run"}
+    for task, measured in TASK_METRICS.items():
+        for metric in measured(np.eye(2), np.arange(2)):
+            assert FinetuneConfig(task=task, metric=metric, **sections).metric == metric
+
+
+def test_every_schedule_that_there_is_may_be_named() -> None:
+    for name in SCHEDULES:
+        assert Train(schedule=name).schedule == name
 
 
 def test_a_stage_overrides_train() -> None:
     train = Train(epochs=5, learning_rate=1e-4, seed=7, precision="float32")
-    stage = Stage("one", LOSSES, epochs=2, weight_decay=0.0)
-    assert stage.resolved(train) == Train(epochs=2, learning_rate=1e-4, weight_decay=0.0, seed=7, precision="float32")
+    stage = Stage("one", LOSSES, epochs=2, weight_decay=0.0, train="more.tsv", schedule="constant", patience=3)
+    assert stage.resolved(train) == Train(
+        epochs=2, learning_rate=1e-4, weight_decay=0.0, seed=7, precision="float32", schedule="constant", patience=3
+    )
     assert Stage("two", LOSSES).resolved(train) == train
 
 

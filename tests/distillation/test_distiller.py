@@ -426,6 +426,27 @@ def test_no_projections_for_equal_widths(make_model: MakeModel, student: Any, sh
     assert distiller.count_params() == student.count_params()
 
 
+@pytest.mark.parametrize(("sharing", "served"), [("shared", [[0, 1]]), ("per_layer", [[0], [1]])])
+def test_projections_start_from_given_maps(
+    teacher: Teacher, student: Any, sharing: str, served: list[list[int]]
+) -> None:
+    distiller = Distiller(teacher, student, losses=intermediate_losses(), projections=sharing)
+    asked: list[list[int]] = []
+
+    def expansion(layers: Any) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(list(layers))
+        return np.full((16, 32), len(asked)), np.full(32, -len(asked))
+
+    distiller.projections.start_from("hidden_states", expansion)
+    assert asked == served
+    for number, dense in enumerate(distiller.projections.dense.values(), start=1):
+        kernel, bias = dense.get_weights()
+        assert (kernel == number).all()
+        assert (bias == -number).all()
+    distiller.projections.start_from("queries", expansion)
+    assert asked == served
+
+
 def test_projections_are_trained(teacher: Teacher, student: Any, inputs: Inputs) -> None:
     distiller = compiled(Distiller(teacher, student, losses=[HiddenStateLoss()]))
     before = copied(distiller.projections.weights)

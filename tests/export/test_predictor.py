@@ -63,10 +63,30 @@ def test_long_texts_are_cut(predictor: Predictor, teacher_run: Path) -> None:
     assert short("good bad bad")["scores"] == pytest.approx(predictor("good")["scores"], rel=1e-5)
 
 
-@pytest.mark.parametrize("texts", ["", "  ", ["good", ""], ["good", None], [7]])
+def test_pairs_are_read_as_pairs(predictor: Predictor, teacher_run: Path) -> None:
+    pairs = [("the film is good", "bad"), ("bad", "the film is good"), ["fine plot", "this story"]]
+    model, tokenizer = SequenceClassifier.from_pretrained(teacher_run, dtype="float32"), load_tokenizer(teacher_run)
+    for pair, answer in zip(pairs, predictor([*pairs, "bad"]), strict=False):
+        inputs = tokenizer.encode([tuple(pair)]).padded([0], 0)
+        assert inputs["token_type_ids"].max() == 1
+        logits = np.asarray(model(inputs)["logits"])[0].astype("float64")
+        np.testing.assert_allclose(list(answer["scores"].values()), np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
+
+
+def test_a_score(predictor: Predictor, tmp_path: Path) -> None:
+    model = SequenceClassifier(predictor.model.encoder, num_labels=1, dtype="float32")
+    model.classifier.bias.assign([3.0])
+    model.save_pretrained(tmp_path, tokenizer=predictor.tokenizer)
+    inputs = predictor.tokenizer.encode(["good"]).padded([0], 0)
+    answers = Predictor(tmp_path)(["bad plot", "good"])
+    assert [list(answer) for answer in answers] == [["score"], ["score"]]
+    assert answers[1]["score"] == pytest.approx(float(np.asarray(model(inputs)["logits"])[0, 0]), rel=1e-5)
+
+
+@pytest.mark.parametrize("texts", ["", "  ", ["good", ""], ["good", None], [7], [("a",)], [("a", " ")], [("a",) * 3]])
 def test_what_is_no_text(predictor: Predictor, texts: Any) -> None:
     number = 2 if isinstance(texts, list) and len(texts) == 2 else 1
-    with pytest.raises(InputError, match=rf"text {number} is .*; a text that is not empty is wanted"):
+    with pytest.raises(InputError, match=rf"text {number} is .*; a text that is not empty, or a pair of them, is w"):
         predictor(texts)
 
 

@@ -109,6 +109,19 @@ def test_training_without_a_loss_is_cross_entropy(make_config: MakeConfig, make_
 # === Labels ===
 
 
+def test_one_label_is_a_score(make_config: MakeConfig, make_inputs: MakeInputs, tmp_path: Path) -> None:
+    model = SequenceClassifier(make_config(), num_labels=1, dropout=0.0, dtype="float32")
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    inputs, scores = make_inputs([5, 3, 2]), np.array([4.5, 0.0, -1.0], "float32")
+    expected = np.mean((np.asarray(model(inputs)["logits"])[:, 0] - scores) ** 2)  # and not 3 x 3 differences
+    assert model.evaluate(inputs, scores, verbose=0) == pytest.approx(expected, rel=1e-5)
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["problem_type"] == "regression"
+    assert SequenceClassifier.from_pretrained(tmp_path).num_labels == 1
+    SequenceClassifier(make_config(), num_labels=2).save_pretrained(tmp_path)
+    assert "problem_type" not in json.loads((tmp_path / "config.json").read_text())
+
+
 def test_label_names(make_config: MakeConfig) -> None:
     assert SequenceClassifier(make_config(), num_labels=3).id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
     assert SequenceClassifier(make_config(), id2label=["no", "yes"]).id2label == {0: "no", 1: "yes"}

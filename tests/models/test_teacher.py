@@ -136,10 +136,20 @@ def test_a_bare_encoder_directory_cannot_teach(task: str, tensor: str, make_conf
         Teacher.from_pretrained(tmp_path, task=task)
 
 
+def test_a_teacher_of_scores(make_config: MakeConfig, tmp_path: Path) -> None:
+    SequenceClassifier(make_config(), num_labels=1).save_pretrained(tmp_path)
+    assert Teacher.from_pretrained(tmp_path, task="regression").model.num_labels == 1
+    SequenceClassifier(make_config(), num_labels=3).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=rf"^{tmp_path} has 3 classes; a model for task regression gives one score"):
+        Teacher.from_pretrained(tmp_path, task="regression")
+
+
 def test_refusals(make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="teacher precision 'int8' is not known; one of auto, float32, bfloat16, float16"
     ):
         Teacher(SequenceClassifier(make_config()), precision="int8")
-    with pytest.raises(InputError, match="task 'chess' is not known; one of sequence_classification, masked_lm"):
+    with pytest.raises(
+        InputError, match="task 'chess' is not known; one of sequence_classification, regression, masked_lm"
+    ):
         Teacher.from_pretrained(tmp_path, task="chess")

@@ -17,7 +17,14 @@ from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import in_precision
 from tinybert_tf.pipeline import callbacks
-from tinybert_tf.pipeline.callbacks import BestEpoch, FiniteTraining, Progress, StopAfterSteps, stage_callbacks
+from tinybert_tf.pipeline.callbacks import (
+    BestEpoch,
+    FiniteTraining,
+    MeasureDev,
+    Progress,
+    StopAfterSteps,
+    stage_callbacks,
+)
 from tinybert_tf.pipeline.run_directory import RunDirectory
 
 INPUTS = {"input_ids": np.array([[1, 2, 3]], "int32"), "attention_mask": np.ones((1, 3), "int32")}
@@ -104,6 +111,14 @@ def test_the_first_best_epoch_is_saved_and_restored(tmp_path: Path) -> None:
     saved = SequenceClassifier.from_pretrained(tmp_path / "s", dtype="float32")
     np.testing.assert_array_equal(saved(INPUTS)["logits"], student(INPUTS)["logits"])
     assert (tmp_path / "s" / "tokenizer.json").exists()
+
+
+def test_measured_without_being_saved() -> None:
+    logs: dict[str, Any] = {"loss": 1.0}
+    measured = MeasureDev("student", lambda model: {"accuracy": 0.5, "model": model})
+    measured.on_epoch_end(0, logs)
+    assert logs == {"loss": 1.0, "dev_accuracy": 0.5, "dev_model": "student"}
+    measured.on_epoch_end(1)  # without logs
 
 
 def test_saved_logits_are_those_of_a_float32_copy(tmp_path: Path) -> None:

@@ -8,19 +8,21 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tinybert_tf.config.load import load_config
-from tinybert_tf.config.schema import Data, DistillConfig, Stage, StudentSection, TeacherSection, Train
+from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Stage, StudentSection, TeacherSection, Train
+from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.pipeline import distill
-from tinybert_tf.pipeline.callbacks import BestEpoch
+from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev
 
-METRICS = {"accuracy", "f1", "matthews_correlation"}
+METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
 COST = {"parameters", "size_bytes", "latency_ms"}
 LOSSES = {"intermediate": {"embedding_loss", "attention_loss", "hidden_state_loss"}, "prediction": {"prediction_loss"}}
 
@@ -106,7 +108,7 @@ def test_what_is_said(distilled: tuple[Path, Any]) -> None:
     said = command.err
     assert said.index("teacher: dev accuracy") < said.index("[intermediate] learns\nstudent  teacher\n")
     assert said.index("[intermediate] learns") < said.index("  epoch 1  step 10/20  ")
-    assert "student: starts from the teacher's layers [2]\n" in said
+    assert "student: cut from the teacher's layers [2] on 80 texts; " in said
     assert "[prediction] learns" in said
     assert "WARNING" not in said
     names = [line.split("|")[1].strip() for line in command.out.splitlines()]
@@ -120,28 +122,56 @@ def test_what_is_said(distilled: tuple[Path, Any]) -> None:
 class Training:
     """What one call of `train_stage` was given."""
 
-    stage: str
+    stage: Any
     weights: list[np.ndarray]
     first_epoch: int
     order: list[list[int]]
+    tokens: Any
+    labels: list[int] | None
     steps: int
-    learning_rate: float
+    last_step: int | None
+    watched: str
+    measures: bool
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    @property
+    def learning_rate(self) -> float:
+        return self.stage.learning_rate
 
 
 @pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
+def ends_after() -> dict[str, int]:
+    """Epochs after which the student's stages of these names have no patience any more."""
+    return {}
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch, ends_after: dict[str, int]) -> list[Training]:
     """The calls of `train_stage`, which trains nothing here; nor is anything measured at the end."""
     calls: list[Training] = []
 
-    def record(model: Any, stage: Any, train: Any, validation_data: Any, callbacks: list[Any], **_: Any) -> None:
+    def record(
+        model: Any, stage: Any, train: Any, callbacks: list[Any], watched: str, last_step: int | None, **_: Any
+    ) -> SimpleNamespace:
         student = getattr(model, "student", model)
         weights = [variable.numpy().copy() for variable in student.weights]
         order = [train.rows(step).tolist() for step in range(len(train))]
         steps = stage.total_steps(train)
-        calls.append(Training(stage.name, weights, train.epoch, order, steps, stage.learning_rate))
+        labels = None if train.labels is None else train.labels.tolist()
+        measures = any(isinstance(callback, MeasureDev) for callback in callbacks)
+        calls.append(
+            Training(stage, weights, train.epoch, order, train.tokens, labels, steps, last_step, watched, measures)
+        )
         for callback in callbacks:
             if isinstance(callback, BestEpoch):
                 callback.on_epoch_end(0)
+        planned = -(-(last_step or steps) // len(train))
+        epochs = planned if last_step else min(planned, ends_after.get(stage.name, planned))
+        train.epoch += epochs
+        return SimpleNamespace(epoch=list(range(epochs)))
 
     monkeypatch.setattr(distill, "train_stage", record)
     monkeypatch.setattr(distill, "measure_models", lambda models, *_: {name: {} for name in models})
@@ -152,10 +182,11 @@ def test_the_baseline_differs_in_the_teacher_only(config: DistillConfig, trainin
     random = dataclasses.replace(config, student=StudentSection(init="random", hidden_size=8), baseline=True)
     distill.run_distill(random)
     student, baseline = trainings[:2], trainings[2:]
-    assert [call.stage for call in student] == ["intermediate", "prediction"]
+    assert [call.name for call in student] == ["intermediate", "prediction"]
     for ours, theirs in zip(student, baseline, strict=True):
         assert (ours.order, ours.first_epoch, ours.steps) == (theirs.order, theirs.first_epoch, theirs.steps)
-        assert ours.learning_rate == theirs.learning_rate
+        assert (ours.stage, ours.labels) == (theirs.stage, theirs.labels)
+        assert (ours.last_step, theirs.last_step) == (None, ours.steps)
         for weight, its_weight in zip(ours.weights, theirs.weights, strict=True):
             np.testing.assert_array_equal(weight, its_weight)
     assert [call.first_epoch for call in student] == [0, 2]  # the second stage goes on where the first one ended
@@ -174,12 +205,144 @@ def test_stages_from_a_config(config: DistillConfig, trainings: list[Training]) 
             config, stages=stages, train=Train(epochs=1, batch_size=20, max_steps=9, precision="float32")
         )
     )
-    assert [(call.stage, call.steps, call.first_epoch) for call in trainings] == [
+    assert [(call.name, call.steps, call.first_epoch) for call in trainings] == [
         ("one", 9, 0),
         ("two", 2, 3),
         ("three", 4, 4),
     ]
     assert [call.learning_rate for call in trainings] == [1e-3, 5e-5, 5e-5]
+
+
+def more_rows(directory: Path, header: str = "text\tlabel") -> str:
+    """A training file of 12 rows, as augmentation makes one: other texts, and the labels of what they come from."""
+    path = directory / "more.tsv"
+    rows = [f"her acting is {word}\t{label}" for word, label in [("good", "positive"), ("bad", "negative")] * 6]
+    lines = [header, *(row if "label" in header else row.split("\t")[0] for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_the_baseline_takes_the_students_files_and_steps(
+    config: DistillConfig, trainings: list[Training], ends_after: dict[str, int], tmp_path: Path
+) -> None:
+    """Also the steps of a stage that ends early, and the labels of an augmented file."""
+    more = more_rows(tmp_path)
+    ends_after["second"] = 2
+    stages = (
+        Stage("first", (LossSection("prediction"),), train=more, batch_size=5, epochs=3, max_steps=7),
+        Stage("second", (LossSection("hidden_state"),), train=more, epochs=6, patience=1),
+        Stage("third", (LossSection("prediction"),), epochs=1),
+    )
+    distill.run_distill(dataclasses.replace(config, stages=stages, baseline=True))
+    student, baseline = trainings[:3], trainings[3:]
+    # 12 rows: 3 steps of 5 an epoch, or 2 of 8; 80 rows: 10 steps of 8.
+    assert [(call.first_epoch, call.steps) for call in student] == [(0, 7), (3, 12), (5, 10)]
+    assert [call.last_step for call in baseline] == [7, 4, 10]
+    for ours, theirs in zip(student, baseline, strict=True):
+        assert ours.tokens is theirs.tokens
+        assert (ours.first_epoch, ours.order) == (theirs.first_epoch, theirs.order)
+    assert [len(call.tokens) for call in student] == [12, 12, 80]
+    assert student[0].tokens is student[1].tokens  # read and tokenized once
+    assert baseline[0].labels == [1, 0] * 6
+    assert [call.watched for call in student] == ["dev_accuracy", "val_loss", "dev_accuracy"]
+    assert [call.measures for call in student] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("loss", "baseline", "wanted"),
+    [
+        (LossSection("prediction"), False, False),
+        (LossSection("prediction", options={"hard_label_weight": 0.5}), False, True),
+        (LossSection("hidden_state"), True, True),
+    ],
+)
+def test_labels_of_an_own_file_are_read_where_they_are_wanted(
+    config: DistillConfig, tmp_path: Path, loss: LossSection, baseline: bool, wanted: bool
+) -> None:
+    stages = (Stage("one", (loss,), train=more_rows(tmp_path, header="text")),)
+    given = dataclasses.replace(config, stages=stages, baseline=baseline)
+    if wanted:
+        with pytest.raises(InputError, match=r"more\.tsv: no column 'label'; it has 'text'"):
+            distill.prepare(given)
+    else:
+        assert distill.prepare(given).splits[str(tmp_path / "more.tsv")].labels is None
+
+
+def test_three_stages_in_an_odd_order(
+    config: DistillConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Predictions first, on a file without labels; then what is inside, until nothing gets better; then both."""
+    stages = (
+        Stage("outside", (LossSection("prediction"),), train=more_rows(tmp_path, header="text"), epochs=2),
+        # Nothing is learned at this rate: the first epoch's loss is never beaten.
+        Stage("inside", (LossSection("hidden_state"),), epochs=7, patience=1, learning_rate=1e-12, schedule="constant"),
+        Stage("both", (LossSection("attention"), LossSection("prediction")), max_steps=13, schedule="cosine"),
+    )
+    results = distill.run_distill(dataclasses.replace(config, stages=stages))
+    rows = log_rows(tmp_path / "run")
+    assert [(row["stage"], int(row["epoch"]), int(row["step"])) for row in rows] == [
+        ("outside", 1, 2), ("outside", 2, 4), ("inside", 1, 10), ("inside", 2, 20), ("both", 1, 10), ("both", 2, 13),
+    ]  # fmt: skip
+    assert [bool(row["dev_accuracy"]) for row in rows] == [True, True, False, False, True, True]
+    assert "[inside] ends early: 1 epoch without a lower dev loss\n" in capsys.readouterr().err
+    assert results["data"] == {
+        "train": {"rows": 80, "truncated": 0},
+        "dev": {"rows": 40, "truncated": 0},
+        str(tmp_path / "more.tsv"): {"rows": 12, "truncated": 0},
+    }
+    assert results["student"]["accuracy"] == max(float(row["dev_accuracy"]) for row in rows[4:])
+    assert load_config(DistillConfig, tmp_path / "run" / "config.yaml").stages == stages
+
+
+def test_a_baseline_stops_where_its_student_did(config: DistillConfig, tmp_path: Path) -> None:
+    stages = (Stage("one", (LossSection("prediction"),), epochs=3, patience=1, learning_rate=1e-12),)
+    distill.run_distill(dataclasses.replace(config, stages=stages, baseline=True))
+    steps = [(row["stage"], row["step"]) for row in log_rows(tmp_path / "run")]
+    assert steps == [("one", "10"), ("one", "20"), ("baseline-one", "10"), ("baseline-one", "20")]
+
+
+# === Scores ===
+
+
+def test_scores_are_distilled(
+    tinybert: Callable[..., Any], score_teacher: tuple[Path, Any], score_flags: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(
+        "stages:\n"
+        "  - {name: inside, losses: [embedding, attention, hidden_state], epochs: 4}\n"
+        "  - {name: outside, losses: [{name: prediction, hard_label_weight: 0.5}], epochs: 4}\n"
+        "train: {batch_size: 8, learning_rate: 1e-2, precision: float32}\n"
+    )
+    run = tmp_path / "run"
+    command = tinybert(
+        "distill", tmp_path / "run.yaml", "--teacher", score_teacher[0], *score_flags, "--out", run, "--baseline"
+    )
+    assert command.status == 0, command.err
+    assert "(always answering the mean: 0.000)" in command.err
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["student"].keys() == metrics["baseline"].keys() == {"pearson", "spearman", "seconds"} | COST
+    assert metrics["student"]["pearson"] > 0.6
+    model = SequenceClassifier.from_pretrained(run, dtype="float32")
+    assert (model.num_labels, model.num_hidden_layers) == (1, 1)
+    assert f"| student  |       {metrics['student']['pearson']:.3f} |" in command.out
+
+
+def test_a_teacher_of_scores_that_knows_nothing(
+    config: DistillConfig, score_teacher: tuple[Path, Any], scored_pairs: Path, tmp_path: Path
+) -> None:
+    model = SequenceClassifier.from_pretrained(score_teacher[0], dtype="float32")
+    model.classifier.kernel.assign(-model.classifier.kernel)
+    model.save_pretrained(tmp_path / "weak", tokenizer=load_tokenizer(score_teacher[0]))
+    data = Data(
+        train=str(scored_pairs / "train.tsv"), dev=str(scored_pairs / "dev.tsv"), text=("first", "second"),
+        label="score", max_length=24,
+    )  # fmt: skip
+    weak = TeacherSection(str(tmp_path / "weak"))
+    with pytest.raises(
+        InputError, match=r"dev pearson -0\.\d+ is no better than a guess \(always answering the mean: 0\.000\); fine-"
+    ):
+        distill.run_distill(dataclasses.replace(config, teacher=weak, data=data, task="regression"))
+    assert not (tmp_path / "run").exists()
 
 
 # === Determinism and caps ===
@@ -223,11 +386,11 @@ def test_flags_win_over_a_file_and_a_weak_teacher_may_be_allowed(
         "out": str(tmp_path / "run"),
     }
     given = load_config(DistillConfig, tmp_path / "run.yaml", flags, ["student.hidden_size=8"])
-    with pytest.raises(InputError, match="no better than the majority class"):
+    with pytest.raises(InputError, match=r"is no better than a guess \(always answering one class: 50.0%\)"):
         distill.run_distill(given)
     assert not (tmp_path / "run").exists()
     distill.run_distill(dataclasses.replace(given, allow_weak_teacher=True))
-    assert [(call.stage, call.steps, call.learning_rate) for call in trainings] == [
+    assert [(call.name, call.steps, call.learning_rate) for call in trainings] == [
         ("inside", 7, 5e-5),
         ("outside", 7, 1e-3),
     ]

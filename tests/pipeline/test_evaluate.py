@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tinybert_tf.data.dataset import TextDataset
@@ -39,7 +40,8 @@ def by_hand(directory: Path, file: Path, max_length: int = 24) -> dict[str, floa
     answers = np.asarray(model(tokens.padded(range(len(tokens)), 0))["logits"]).argmax(axis=-1)
     return {
         "accuracy": accuracy_score(labels, answers),
-        "f1": f1_score(labels, answers, average="macro"),
+        "f1": f1_score(labels, answers),
+        "f1_macro": f1_score(labels, answers, average="macro"),
         "matthews_correlation": matthews_corrcoef(labels, answers),
     }
 
@@ -66,8 +68,9 @@ def test_a_length_of_ones_own(teacher_run: Path, half_right: Path) -> None:
     [
         ({"max_length": 25}, "max_length=25: .* has max_position_embeddings=24"),
         ({"max_length": 2}, "max_length=2 leaves no room for text; at least 3 is accepted"),
-        ({"task": "masked_lm"}, "task 'masked_lm' is not known; one of sequence_classification is"),
-        ({"text": "text,class"}, "names two columns; this release classifies single texts"),
+        ({"task": "masked_lm"}, "task 'masked_lm' is not known; one of sequence_classification, regression is"),
+        ({"text": "text,class,more"}, "names 3 columns; one column, or two for pairs, are accepted"),
+        ({"task": "regression"}, "has 2 classes; a model for task regression gives one score"),
         ({"label": "text"}, r"half_right\.tsv:2: label 'the film looks good to me'; 'negative', 'positive', or 0 to 1"),
     ],
 )
@@ -75,3 +78,38 @@ def test_refusals(teacher_run: Path, half_right: Path, changes: dict[str, Any], 
     arguments = {"data": str(half_right), "text": "text", "label": "class", **changes}
     with pytest.raises(InputError, match=message):
         run_evaluate(teacher_run, **arguments)
+
+
+def test_scores_of_pairs_against_scipy(
+    tinybert: Callable[..., Any], score_teacher: tuple[Path, Any], scored_pairs: Path
+) -> None:
+    run = score_teacher[0]
+    flags = ["--data", scored_pairs / "dev.tsv", "--text", "first,second", "--label", "score"]
+    command = tinybert("evaluate", run, *flags, "--task", "regression")
+    assert command.status == 0, command.err
+    dataset = TextDataset.from_file(scored_pairs / "dev.tsv", text="first,second", label="score")
+    tokens = load_tokenizer(run).encode(dataset.texts, 24)
+    model = SequenceClassifier.from_pretrained(run, dtype="float32")
+    answers = np.asarray(model(tokens.padded(range(len(tokens)), 0))["logits"])[:, 0]
+    scores = [float(label) for label in dataset.labels or []]
+    assert json.loads(command.out) == pytest.approx(
+        {"pearson": pearsonr(answers, scores).statistic, "spearman": spearmanr(answers, scores).statistic}, abs=1e-5
+    )
+    refused = tinybert("evaluate", run, *flags)
+    assert refused.status == 2
+    assert refused.err == (
+        "tinybert: the model gives one score, and no classes; task regression (--task regression) is wanted.\n"
+    )
+
+
+def test_pairs_on_the_command_line(
+    tinybert: Callable[..., Any], score_teacher: tuple[Path, Any], scored_pairs: Path
+) -> None:
+    pairs = ["the film is good\tthe plot was lovely", "the film is bad\tthe plot was awful"]
+    command = tinybert("predict", "--pairs", score_teacher[0], *pairs)
+    assert command.status == 0, command.err
+    praised, blamed = (json.loads(line)["score"] for line in command.out.splitlines())
+    assert praised > blamed
+    refused = tinybert("predict", "--pairs", score_teacher[0], pairs[0], "no tab")
+    assert (refused.status, refused.out) == (2, "")
+    assert "text 2 is ('no tab',); a text that is not empty, or a pair of them, is wanted" in refused.err

@@ -27,15 +27,17 @@ def cells(text: str, name: str) -> list[str]:
     return [cell.strip() for cell in row.split("|")[2:-1]]
 
 
-def test_everything_is_said(explain: Explain, tmp_path: Path) -> None:
+def test_everything_is_said(explain: Explain, opinions: Path, tmp_path: Path) -> None:
     command = explain("--batch-size", 32, "--max-steps", 4, "--learning-rate", "2e-5")
     assert (command.status, command.err) == (0, "")
     assert cells(command.out, "num_hidden_layers") == ["2", "1"]
     assert cells(command.out, "hidden_size") == ["16", "16"]
-    assert "student starts from: layers" in command.out
-    assert (
-        "stage intermediate: 4 steps of 32, learning rate 2e-05" in command.out
-    )  # 80 rows: 3 steps an epoch, 9 in all
+    assert "student starts from: cut" in command.out
+    # 80 rows: 3 steps an epoch, 9 in all.
+    assert "stage intermediate: 4 steps of 32, learning rate 2e-05, linear after 0 steps of warm-up\n" in command.out
+    assert f"data = 80 rows of {opinions / 'train.tsv'}, 3 times, at most 4 steps\n" in command.out
+    assert "best epoch: by dev accuracy\n" in command.out
+    assert "ends early" not in command.out
     assert "loss = 1 x embedding_loss + 1 x attention_loss + 1 x hidden_state_loss" in command.out
     assert command.out.count(str(LayerMap.uniform(1, 2))) == 2
     config, _, _ = command.out.partition("\n\n")
@@ -55,6 +57,45 @@ def test_flags_win_over_stages(explain: Explain, tmp_path: Path) -> None:
     assert steps("--epochs", 1) == ["10", "7"]
     assert steps("--max-steps", 9) == ["9", "9"]
     assert steps("--epochs", 1, "--set", "stages.1.max_steps=3") == ["10", "3"]
+
+
+def test_stages_with_files_schedules_and_early_ends_of_their_own(explain: Explain, tmp_path: Path) -> None:
+    more = tmp_path / "more.tsv"
+    more.write_text("text\n" + "her acting is good\n" * 11)
+    (tmp_path / "run.yaml").write_text(
+        "metric: f1\n"
+        "stages:\n"
+        f"  - {{name: one, losses: [attention], train: {more}, epochs: 5, patience: 2, schedule: constant,"
+        " warmup_fraction: 0.0}\n"
+        "  - {name: two, losses: [prediction], epochs: 4, patience: 1, schedule: cosine}\n"
+        "train: {batch_size: 8}\n"
+    )
+    out = explain(tmp_path / "run.yaml").out
+    _, one, two = out.split("\nstage ")
+    assert one.splitlines()[:4] == [
+        "one: 10 steps of 8, learning rate 5e-05, constant after 0 steps of warm-up",
+        f"data = 11 rows of {more}, 5 times",
+        "ends early after 2 epochs without a lower dev loss",
+        "loss = 1 x attention_loss",
+    ]
+    lines = two.splitlines()
+    assert lines[0] == "two: 40 steps of 8, learning rate 5e-05, cosine after 4 steps of warm-up"
+    assert lines[1].startswith("data = 80 rows of ")
+    assert lines[2] == "ends early after 1 epoch without a higher dev f1"
+    refused = explain(tmp_path / "run.yaml", "--baseline")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == f"tinybert: {more}: no column 'label'; it has 'text'\n"
+
+
+def test_scores(tinybert: Callable[..., Any], score_teacher: tuple[Path, Any], score_flags: list[str]) -> None:
+    command = tinybert("explain", "--teacher", score_teacher[0], *score_flags, "--out", "run")
+    assert command.status == 0, command.err
+    model = SequenceClassifier.from_pretrained(score_teacher[0])
+    assert cells(command.out, "parameters")[0] == f"{model.count_params():,}"
+    assert "best epoch: by dev pearson" in command.out
+    refused = tinybert("explain", "--teacher", score_teacher[0], *score_flags, "--out", "run", "--label", "first")
+    assert refused.status == 2
+    assert "train.tsv:2: label 'the film is good'; a number is accepted" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -86,5 +127,6 @@ def test_what_cannot_be_is_refused(explain: Explain, tmp_path: Path) -> None:
     assert "pair (1, 9) names teacher layer 9; the teacher has layers 0 to 3" in command.err
     empty = tmp_path / "empty"
     empty.mkdir()
+    assert "metric: 'pearson' is not measured in sequence_classification" in explain("--metric", "pearson").err
     assert f"{empty}: no config.json here" in explain("--teacher", empty).err
     assert explain("--student", "tiny").err.startswith("tinybert: --student 'tiny' is neither a directory nor a preset")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from sklearn.metrics import accuracy_score
 
 from tinybert_tf.config.load import load_config
@@ -17,9 +18,9 @@ from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.pipeline.finetune import load_for_labels
+from tinybert_tf.pipeline.finetune import SCORE, load_for_labels
 
-METRICS = {"accuracy", "f1", "matthews_correlation"}
+METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
 COST = {"parameters", "size_bytes", "latency_ms"}
 
 
@@ -89,6 +90,60 @@ def test_what_is_said(finetuned: tuple[Path, Any]) -> None:
     assert sum("  epoch " in line for line in lines[5:]) == 6
     assert len(command.out.splitlines()) == 3
     assert command.out.splitlines()[-1].startswith("| model | ")
+
+
+# === Other metrics, pairs and scores ===
+
+
+def test_another_metric_chooses_the_best_epoch(
+    tinybert: Callable[..., Any], encoder_dir: Path, data_flags: list[str], training_flags: list[str], tmp_path: Path
+) -> None:
+    command = tinybert(
+        "finetune", "--model", encoder_dir, *data_flags, *training_flags, "--epochs", 3, "--out", tmp_path / "run",
+        "--metric", "matthews_correlation",
+    )  # fmt: skip
+    assert command.status == 0, command.err
+    rows = log_rows(tmp_path / "run")
+    best = max(float(row["dev_matthews_correlation"]) for row in rows)
+    measured = json.loads((tmp_path / "run" / "metrics.json").read_text())["model"]["matthews_correlation"]
+    assert measured == pytest.approx(best, abs=1e-12)
+    assert f" {best:.3f} |" in command.out
+    assert "dev matthews_correlation" in command.out
+
+
+def test_patience_ends_it(
+    tinybert: Callable[..., Any], encoder_dir: Path, data_flags: list[str], tmp_path: Path
+) -> None:
+    """Nothing is learned at this rate: the first epoch is never beaten."""
+    command = tinybert(
+        "finetune", "--model", encoder_dir, *data_flags, "--precision", "float32", "--learning-rate", "1e-12",
+        "--set", "train.patience=2", "--set", "train.schedule=constant", "--epochs", 9, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert command.status == 0, command.err
+    assert [row["epoch"] for row in log_rows(tmp_path / "run")] == ["1", "2", "3"]
+
+
+def test_scores_of_pairs(score_teacher: tuple[Path, Any]) -> None:
+    run, command = score_teacher
+    rows = log_rows(run)
+    assert rows[0].keys() == {"stage", "epoch", "step", "loss", "dev_pearson", "dev_spearman"}
+    best = max(float(row["dev_pearson"]) for row in rows)
+    assert best > 0.7
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["model"].keys() == {"pearson", "spearman", "seconds"} | COST
+    assert metrics["model"]["pearson"] == pytest.approx(best, abs=1e-6)
+    assert metrics["data"]["train"]["rows"] == 144
+    written = json.loads((run / "model" / "config.json").read_text())
+    assert (written["problem_type"], written["id2label"]) == ("regression", {"0": "LABEL_0"})
+    assert f"| model |       {best:.3f} |" in command.out
+
+
+def test_a_head_of_one_output_is_kept(score_teacher: tuple[Path, Any], teacher_run: Path) -> None:
+    saved = SequenceClassifier.from_pretrained(score_teacher[0])
+    np.testing.assert_array_equal(
+        load_for_labels(str(score_teacher[0]), SCORE).classifier.kernel, saved.classifier.kernel
+    )
+    assert load_for_labels(str(teacher_run), SCORE).num_labels == 1  # two classes: a new head
 
 
 # === Labels and heads ===

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from tinybert_tf.data.batches import Batches
@@ -24,6 +25,20 @@ class SaysTheFirstWord(keras.Model):
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         is_yes = ops.cast(inputs["input_ids"][:, 1] == self.yes, "float32")
         return {"logits": ops.stack([1.0 - is_yes, is_yes], axis=-1)}
+
+
+class CountsTheTokens(keras.Model):
+    """Answers with the number of tokens, as a score."""
+
+    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
+        return {"logits": ops.cast(ops.sum(inputs["attention_mask"], axis=-1, keepdims=True), "float32")}
+
+
+def test_scores_meet_their_own_labels() -> None:
+    lengths = np.random.default_rng(1).integers(1, 6, 90)
+    texts = ["yes " * length for length in lengths]
+    batches = Batches(train_wordpiece(texts, 20).encode(texts), lengths * 2.5, 32, None, 0, group_by_length=True)
+    assert measure(CountsTheTokens(), batches, "regression") == pytest.approx({"pearson": 1.0, "spearman": 1.0})
 
 
 def test_answers_meet_their_own_labels() -> None:

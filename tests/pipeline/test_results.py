@@ -39,6 +39,13 @@ def test_the_table_compares_with_the_reference() -> None:
     ]
 
 
+def test_correlations_are_numbers_and_other_metrics_percentages() -> None:
+    cost = {"parameters": 1, "size_bytes": 4, "latency_ms": 2.5}
+    results = {"model": {"pearson": 0.8765, "f1": 0.5, **cost}}
+    assert " 0.876 |" in results_table(results, "pearson", "model")
+    assert " 50.0% |" in results_table(results, "f1", "model")
+
+
 def test_without_a_test_set() -> None:
     assert "test" not in results_table({"model": result(0.5, 1)}, "accuracy", "model")
 

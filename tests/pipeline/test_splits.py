@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tinybert_tf.config.schema import Data
+from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import Tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.splits import read_dataset, read_datasets, tokenize
+from tinybert_tf.pipeline.splits import read_datasets, tokenize
 
 Write = Callable[[str, list[str]], str]
 
@@ -41,8 +42,8 @@ def test_train_dev_and_a_test_only_where_there_is_one(write: Write) -> None:
 
 
 def test_cut_texts_are_counted_and_said(write: Write, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture) -> None:
-    train = read_dataset(write("train", ["a b c d e", "a b", "a b c", "e d c b a"]), "text", "label")
-    dev = read_dataset(write("dev", ["a", "b"]), "text", "label")
+    train = TextDataset.from_file(write("train", ["a b c d e", "a b", "a b c", "e d c b a"]), "text", "label")
+    dev = TextDataset.from_file(write("dev", ["a", "b"]), "text", "label")
     with caplog.at_level(logging.INFO, "tinybert_tf"):
         splits = tokenize({"train": train, "dev": dev}, tokenizer, ["no", "yes"], max_length=5)
     assert splits["train"].summary() == {"rows": 4, "truncated": 2}
@@ -55,7 +56,7 @@ def test_cut_texts_are_counted_and_said(write: Write, tokenizer: Tokenizer, capl
 
 
 def test_batches(write: Write, tokenizer: Tokenizer) -> None:
-    dataset = read_dataset(write("train", ["a", "a b c", "a b", "b"]), "text", "label")
+    dataset = TextDataset.from_file(write("train", ["a", "a b c", "a b", "b"]), "text", "label")
     split = tokenize({"train": dataset}, tokenizer, ["no", "yes"], max_length=8)["train"]
     training = split.training_batches(batch_size=3, seed=1)
     assert (training.batch_size, training.seed, len(training)) == (3, 1, 2)
@@ -65,13 +66,49 @@ def test_batches(write: Write, tokenizer: Tokenizer) -> None:
     assert labels.tolist() == [1, 0, 0, 1]
 
 
-@pytest.mark.parametrize("columns", ["text,pair", ["text", "pair"]])
-def test_pairs_are_refused(write: Write, columns: str | list[str]) -> None:
-    with pytest.raises(InputError, match="text='text,pair' names two columns; this release classifies single texts"):
-        read_dataset(write("train", ["a"]), columns, "label")
+def test_pairs_are_tokenized_as_pairs(write: Write, tokenizer: Tokenizer) -> None:
+    data = Data(train=write("train", ["a b"]), dev=write("dev", ["c"]), text=("text", "pair"), label="label")
+    datasets = read_datasets(data)
+    assert datasets["train"].texts == [("a b", "other")]
+    split = tokenize(datasets, tokenizer, ["no", "yes"], max_length=8)["dev"]
+    assert split.tokens.token_type_ids.tolist() == [0, 0, 0, 1, 1]  # [CLS] c [SEP] [UNK] [SEP]
+
+
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_files_of_the_stages(write: Write, tokenizer: Tokenizer, has_labels: bool) -> None:
+    path = write("more", ["a", "b", "c"])
+    data = Data(train=write("train", ["a"]), dev=write("dev", ["c"]), text=("text",), label="label")
+    datasets = read_datasets(data, {path: has_labels})
+    assert list(datasets) == ["train", "dev", path]
+    split = tokenize(datasets, tokenizer, ["no", "yes"], max_length=8)[path]
+    batch = split.training_batches(batch_size=4, seed=1)[0]
+    assert len(batch) == (2 if has_labels else 1)
+    assert split.labels is None or split.labels.tolist() == [0, 1, 0]
+
+
+def test_a_file_without_labels_is_read_where_none_are_wanted(tmp_path: Path, write: Write) -> None:
+    (tmp_path / "bare.tsv").write_text("text\na\n")
+    data = Data(train=write("train", ["a"]), dev=write("dev", ["c"]), text=("text",), label="label")
+    assert read_datasets(data, {str(tmp_path / "bare.tsv"): False})[str(tmp_path / "bare.tsv")].texts == ["a"]
+    with pytest.raises(InputError, match=r"bare\.tsv: no column 'label'; it has 'text'"):
+        read_datasets(data, {str(tmp_path / "bare.tsv"): True})
+
+
+def test_scores(tokenizer: Tokenizer) -> None:
+    dataset = TextDataset.from_lists(["a", "b"], ["3.5", "-1"])
+    labels = tokenize({"train": dataset}, tokenizer, ["LABEL_0"], max_length=8, task="regression")["train"].labels
+    assert labels is not None
+    assert (labels.tolist(), labels.dtype) == ([3.5, -1.0], "float32")
+    with pytest.raises(InputError, match=r"^texts\[1\]: label 'high'; a number is accepted"):
+        tokenize({"train": TextDataset.from_lists(["a", "b"], ["1", "high"])}, tokenizer, ["LABEL_0"], 8, "regression")
+
+
+def test_a_model_of_scores_has_no_classes(tokenizer: Tokenizer) -> None:
+    with pytest.raises(InputError, match=r"^the model gives one score, and no classes; task regression"):
+        tokenize({"train": TextDataset.from_lists(["a"], ["0"])}, tokenizer, ["LABEL_0"], max_length=8)
 
 
 def test_an_unknown_label_names_its_row(write: Write, tokenizer: Tokenizer) -> None:
-    dataset = read_dataset(write("train", ["a", "b"]), "text", "pair")
+    dataset = TextDataset.from_file(write("train", ["a", "b"]), "text", "pair")
     with pytest.raises(InputError, match=r"train\.tsv:2: label 'other'; 'no', 'yes', or 0 to 1, are accepted"):
         tokenize({"train": dataset}, tokenizer, ["no", "yes"], max_length=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,21 @@ import numpy as np
 import pytest
 
 import tinybert_tf as tb
-from tinybert_tf.config.schema import LossSection, Train
+from tinybert_tf.config.schema import Data, DistillConfig, LossSection, TeacherSection, Train
 from tinybert_tf.config.schema import Stage as StageSection
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.tokenizer import train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline import stages as pipeline_stages
-from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages, train_stage
+from tinybert_tf.pipeline.stages import (
+    Stage,
+    distill,
+    own_files,
+    steps_taken,
+    tinybert_stages,
+    train_split,
+    train_stage,
+)
 
 TEXTS = ["good film", "bad film", "a good good film", "a bad bad film", "good", "bad", "film good", "film bad"]
 LABELS = np.array([1, 0] * 4, "int32")
@@ -50,10 +59,13 @@ def test_a_stages_own_values_win() -> None:
         projections="per_layer",
         epochs=7,
         learning_rate=1e-4,
+        schedule="constant",
     )
-    stage = Stage.from_config(section, Train(epochs=2, max_steps=9, learning_rate=1e-3, warmup_fraction=0.5))
+    train = Train(epochs=2, max_steps=9, learning_rate=1e-3, warmup_fraction=0.5, schedule="cosine", patience=4)
+    stage = Stage.from_config(section, train)
     assert (stage.name, stage.layer_map, stage.projections) == ("one", "top", "per_layer")
     assert (stage.epochs, stage.max_steps, stage.learning_rate, stage.warmup_fraction) == (7, 9, 1e-4, 0.5)
+    assert (stage.schedule, stage.patience) == ("constant", 4)
     assert [loss.get_config() for loss in stage.losses] == [
         {"weight": 0.5, "name": "attention_loss", "reduction": "paper"},
         {**tb.PredictionLoss().get_config(), "temperature": 2.0},
@@ -82,6 +94,41 @@ def test_losses_that_cannot_be(loss: LossSection, message: str) -> None:
 def test_total_steps(make_batches: Callable[[int], Batches], max_steps: int | None, steps: int) -> None:
     stage = Stage("one", [tb.PredictionLoss()], epochs=3, max_steps=max_steps)
     assert stage.total_steps(make_batches(3)) == steps  # 8 rows: the partial batch counts
+
+
+@pytest.mark.parametrize(
+    ("losses", "watched", "in_words"),
+    [
+        ([], "dev_f1", "1 epoch without a higher dev f1"),
+        ([tb.PredictionLoss()], "dev_f1", "1 epoch without a higher dev f1"),
+        ([tb.AttentionLoss(), tb.PredictionLoss()], "dev_f1", "1 epoch without a higher dev f1"),
+        ([tb.AttentionLoss(), tb.HiddenStateLoss()], "val_loss", "1 epoch without a lower dev loss"),
+    ],
+)
+def test_what_patience_waits_for(losses: list[tb.DistillationLoss], watched: str, in_words: str) -> None:
+    stage = Stage("one", losses, patience=1)
+    assert (stage.watched("f1"), stage.early_end("f1")) == (watched, in_words)
+    assert Stage("one", losses).early_end("f1") == ""
+
+
+def test_labels_are_needed_where_a_loss_uses_them() -> None:
+    assert not Stage("one", [tb.PredictionLoss(), tb.HiddenStateLoss()]).needs_labels
+    assert Stage("one", [tb.HiddenStateLoss(), tb.PredictionLoss(hard_label_weight=0.5)]).needs_labels
+
+
+def test_files_of_the_stages() -> None:
+    def section(name: str, train: str | None, hard_label_weight: float = 0.0) -> StageSection:
+        options = {"hard_label_weight": hard_label_weight}
+        return StageSection(name, (LossSection("prediction", options=options),), train=train)
+
+    data = Data(train="train.tsv", dev="dev.tsv", text=("a",), label="b")
+    sections = (section("a", None), section("b", "more.tsv"), section("c", "more.tsv", 0.5), section("d", "train.tsv"))
+    config = DistillConfig(teacher=TeacherSection("t"), data=data, stages=sections, out="run")
+    assert [train_split(section, data) for section in sections] == ["train", "more.tsv", "more.tsv", "train"]
+    stages = [Stage.from_config(section, config.train) for section in sections]
+    assert own_files(config, stages) == {"more.tsv": True}
+    assert own_files(config, stages[:2] + stages[3:] * 2) == {"more.tsv": False}
+    assert own_files(dataclasses.replace(config, baseline=True), stages[:2] + stages[3:] * 2) == {"more.tsv": True}
 
 
 # === From Python ===
@@ -133,6 +180,76 @@ def test_what_fit_takes_goes_to_every_stage(
         assert model.student is student
         assert data == [train, dev]
         assert named == given
+
+
+class FirstEpochs(keras.callbacks.Callback):
+    """The epoch of the batches that each epoch of training begins with."""
+
+    def __init__(self, *batches: Batches) -> None:
+        super().__init__()
+        self.batches = batches
+        self.seen: list[list[int]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.seen.append([batches.epoch for batches in self.batches])
+
+
+@pytest.mark.parametrize("max_steps", [None, 3])
+def test_no_epoch_is_served_twice(make_batches: Callable[[int], Batches], max_steps: int | None) -> None:
+    """Also where `max_steps` ends a stage inside an epoch: as `tinybert distill`, the next stage begins another one."""
+    teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
+    train = make_batches(4)  # two steps an epoch
+    first_epochs = FirstEpochs(train)
+    stages = [Stage(name, [tb.PredictionLoss()], epochs=2, max_steps=max_steps) for name in ("one", "two")]
+    tb.distill(teacher, student, train, stages, callbacks=[first_epochs], verbose=0)
+    assert first_epochs.seen == [[0], [1], [2], [3]]
+    assert train.epoch == 4
+
+
+def test_a_stage_with_batches_of_its_own(make_batches: Callable[[int], Batches]) -> None:
+    teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
+    train, own = make_batches(4), make_batches(2)
+    first_epochs = FirstEpochs(train, own)
+    losses = [tb.PredictionLoss()]
+    stages = [
+        Stage("one", losses, epochs=1),
+        Stage("two", losses, train=own, epochs=2),
+        Stage("three", losses, epochs=1),
+    ]
+    histories = tb.distill(teacher, student, train, stages, callbacks=[first_epochs], verbose=0)
+    assert first_epochs.seen == [[0, 0], [1, 1], [1, 2], [3, 3]]
+    taken = [
+        steps_taken(stage, stage.train or train, history)
+        for stage, history in zip(stages, histories.values(), strict=True)
+    ]
+    assert taken == [2, 8, 2]
+
+
+def test_patience_ends_a_stage(make_batches: Callable[[int], Batches]) -> None:
+    """Nothing is learned at this rate: the first epoch's dev loss is never beaten."""
+    teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
+    train, dev = make_batches(4), make_batches(8)
+    stages = [Stage("one", [tb.HiddenStateLoss()], epochs=9, patience=2, learning_rate=1e-12)]
+    (history,) = tb.distill(teacher, student, train, stages, dev, verbose=0).values()
+    assert steps_taken(stages[0], train, history) == 6
+    with pytest.raises(InputError, match=r"^stage 'one': patience=2 wants validation_data to watch\.$"):
+        tb.distill(teacher, student, train, stages, verbose=0)
+
+
+def test_the_last_step_leaves_the_schedule_alone(make_batches: Callable[[int], Batches]) -> None:
+    model, train = make_model(1, seed=1), make_batches(4)
+    stage = Stage("one", [], epochs=4, patience=1, learning_rate=1e-12, warmup_fraction=0.0)
+    history = train_stage(model, stage, train, make_batches(8), last_step=7, verbose=0)
+    assert int(model.optimizer.iterations) == 7
+    assert len(history.epoch) == 4  # and no patience
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-12 * 1 / 8)
+    assert train.epoch == 4
+
+
+def test_the_schedule_of_a_stage(make_batches: Callable[[int], Batches]) -> None:
+    model = make_model(1, seed=1)
+    train_stage(model, Stage("one", [], epochs=2, learning_rate=1e-3, schedule="constant"), make_batches(4), verbose=0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
 
 
 def test_everything_is_checked_before_anything_is_trained(make_batches: Callable[[int], Batches]) -> None:

@@ -16,7 +16,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.pipeline.student import build_student, resolved_init, student_config
+from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init, student_config
 
 TEACHER = EncoderConfig(
     vocab_size=60,
@@ -91,14 +91,19 @@ def test_sizes_that_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "init"),
     [
-        (StudentSection(), "layers"),
-        (StudentSection(num_hidden_layers=5), "layers"),
+        (StudentSection(), "cut"),
+        (StudentSection(num_hidden_layers=5), "cut"),
+        (StudentSection(hidden_size=8), "cut"),
+        (StudentSection(intermediate_size=8), "cut"),
+        (StudentSection(hidden_size=8, num_attention_heads=1), "cut"),
+        (StudentSection(init="cut", hidden_size=8), "cut"),
         (StudentSection(init="random"), "random"),
-        (StudentSection(hidden_size=8), "random"),
-        (StudentSection(intermediate_size=8), "random"),
-        (StudentSection(num_attention_heads=4), "random"),
-        (StudentSection(num_hidden_layers=6), "random"),
         (StudentSection(init="layers"), "layers"),
+        # larger than the teacher in one way
+        (StudentSection(num_attention_heads=4), "random"),
+        (StudentSection(num_attention_heads=1), "random"),
+        (StudentSection(intermediate_size=33), "random"),
+        (StudentSection(num_hidden_layers=6), "random"),
     ],
 )
 def test_where_weights_come_from(section: StudentSection, init: str) -> None:
@@ -107,7 +112,12 @@ def test_where_weights_come_from(section: StudentSection, init: str) -> None:
 
 def test_inits_that_cannot_be() -> None:
     section = StudentSection(init="layers", hidden_size=8)
-    with pytest.raises(InputError, match="hidden_size differs: student 8, teacher 16; use init 'random'"):
+    with pytest.raises(InputError, match="hidden_size differs: student 8, teacher 16; use init 'cut' or 'random'"):
+        resolved_init(section, student_config(section, TEACHER), TEACHER)
+    section = StudentSection(init="cut", num_hidden_layers=6)
+    with pytest.raises(
+        InputError, match="num_hidden_layers=6: a student cut from its teacher has at most the teacher's 5"
+    ):
         resolved_init(section, student_config(section, TEACHER), TEACHER)
     with pytest.raises(InputError, match=r"student.init='random' is given beside student\.dir"):
         resolved_init(StudentSection(dir="somewhere", init="random"), TEACHER, TEACHER)
@@ -137,6 +147,41 @@ def test_exactly_the_mapped_layers_are_copied(
         expected = theirs[f"layer_{source}/{rest}"] if isinstance(source, int) else theirs[name]
         np.testing.assert_array_equal(variable.numpy(), expected, err_msg=name)
     assert list(student.id2label.values()) == LABELS
+
+
+def texts() -> list[dict[str, np.ndarray]]:
+    ids = np.random.default_rng(0).integers(5, 60, size=(40, 12)).astype(np.int32)
+    return [{"input_ids": ids, "attention_mask": np.ones_like(ids)}]
+
+
+@pytest.mark.parametrize(("layer_map", "layers"), [("uniform", [2, 4]), ("top", [3, 4]), (((2, 1),), [2, 4])])
+def test_a_cut_student_comes_from_the_mapped_layers(
+    teacher: SequenceClassifier, tokenizer: Tokenizer, layer_map: Any, layers: list[int], caplog: Any
+) -> None:
+    """A map without one of the layers is of no use here: the uniform one is taken, and the log names its layers."""
+    section = StudentSection(hidden_size=8, intermediate_size=16)
+    student = build_student(section, teacher, tokenizer, layer_map)
+    with caplog.at_level("INFO"):
+        cut = cut_from_teacher(student, teacher, layer_map, texts(), section.cut)
+    assert f"student: cut from the teacher's layers {layers} on 40 texts; before training it holds" in caplog.text
+    assert sorted(cut.unexplained) == [0, 1, 2]
+    hidden = student(texts()[0], output_hidden_states=True)["hidden_states"]
+    theirs = teacher(texts()[0], output_hidden_states=True)["hidden_states"]
+    for ours, layer in ((1, layers[0]), (2, layers[1])):
+        wanted = theirs[layer].numpy() @ cut.basis
+        missed = ((hidden[ours].numpy() - wanted) ** 2).sum() / ((wanted - wanted.mean(axis=(0, 1))) ** 2).sum()
+        np.testing.assert_allclose(missed, cut.unexplained[ours], rtol=0.01)
+
+
+def test_a_student_of_another_precision_is_cut_in_float32(teacher: SequenceClassifier, tokenizer: Tokenizer) -> None:
+    section = StudentSection(hidden_size=8)
+    exact = build_student(section, teacher, tokenizer, "uniform")
+    mixed = SequenceClassifier(exact.config, id2label=LABELS, dtype="mixed_bfloat16")
+    for student in (exact, mixed):
+        cut_from_teacher(student, teacher, "uniform", texts(), section.cut)
+    theirs = exact.variables_by_name()
+    for name, variable in mixed.variables_by_name().items():
+        np.testing.assert_array_equal(variable.numpy(), theirs[name].numpy(), err_msg=name)
 
 
 def test_a_preset_starts_at_random(teacher: SequenceClassifier, tokenizer: Tokenizer) -> None:

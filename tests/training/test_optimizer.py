@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,27 +12,47 @@ import pytest
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
-from tinybert_tf.training.optimizer import LinearWarmupDecay, bert_optimizer
+from tinybert_tf.training.optimizer import (
+    SCHEDULES,
+    ConstantAfterWarmup,
+    CosineWarmupDecay,
+    LinearWarmupDecay,
+    WarmupSchedule,
+    bert_optimizer,
+)
 
 CONFIG = EncoderConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
 
 
-def hugging_face_rate(step: int, peak: float, warmup_steps: int, total_steps: int) -> float:
-    """`transformers.get_linear_schedule_with_warmup`, copied."""
+def hugging_face_rate(name: str, step: int, peak: float, warmup_steps: int, total_steps: int) -> float:
+    """`transformers.get_{linear,constant,cosine}_schedule_with_warmup`, copied."""
     if step < warmup_steps:
         return peak * float(step) / float(max(1, warmup_steps))
-    return peak * max(0.0, float(total_steps - step) / float(max(1, total_steps - warmup_steps)))
+    if name == "constant":
+        return peak
+    if name == "linear":
+        return peak * max(0.0, float(total_steps - step) / float(max(1, total_steps - warmup_steps)))
+    progress = float(step - warmup_steps) / float(max(1, total_steps - warmup_steps))
+    return peak * max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize(("warmup_steps", "total_steps"), [(0, 1), (0, 7), (1, 2), (3, 10), (9, 10)])
-def test_schedule_is_hugging_faces(warmup_steps: int, total_steps: int) -> None:
-    schedule = LinearWarmupDecay(5e-5, warmup_steps, total_steps)
-    for step in range(total_steps + 3):
+def test_schedules_are_hugging_faces(name: str, warmup_steps: int, total_steps: int) -> None:
+    schedule = SCHEDULES[name](5e-5, warmup_steps, total_steps)
+    for step in range(total_steps + 1):
         rate = schedule(keras.ops.convert_to_tensor(step, dtype="int64"))
         assert keras.backend.standardize_dtype(rate.dtype) == "float32"
         assert float(rate) == pytest.approx(
-            hugging_face_rate(step, 5e-5, warmup_steps, total_steps), rel=1e-6, abs=1e-12
+            hugging_face_rate(name, step, 5e-5, warmup_steps, total_steps), rel=2e-6, abs=1e-12
         )
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end"), [(LinearWarmupDecay, 0.0), (CosineWarmupDecay, 0.0), (ConstantAfterWarmup, 2.0)]
+)
+def test_after_the_last_step_nothing_rises_again(schedule: type[WarmupSchedule], end: float) -> None:
+    assert [float(schedule(2.0, 1, 4)(step)) for step in (4, 5, 7, 100)] == [end] * 4
 
 
 @pytest.mark.parametrize(
@@ -47,6 +68,17 @@ def test_defaults_are_berts() -> None:
     assert config["learning_rate"]["config"] == {"peak": 5e-5, "warmup_steps": 10, "total_steps": 100}
     assert (config["beta_1"], config["beta_2"], config["epsilon"]) == (0.9, 0.999, 1e-6)
     assert (config["weight_decay"], config["global_clipnorm"]) == (0.01, 1.0)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_by_name(name: str) -> None:
+    optimizer = bert_optimizer(1e-3, total_steps=8, schedule=name, warmup_fraction=0.25)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    for made in (optimizer, again):
+        made.build([keras.Variable(np.zeros(1, "float32"))])
+        made.iterations.assign(4)  # two of the six steps after the warm-up
+        expected = {"linear": 4 / 6, "constant": 1.0, "cosine": 0.75}[name]  # (1 + cos(pi / 3)) / 2
+        assert float(made.learning_rate) == pytest.approx(1e-3 * expected, rel=1e-6)
 
 
 def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
@@ -107,6 +139,7 @@ def test_survives_serialization() -> None:
         ({"learning_rate": math.inf}, "learning_rate=inf"),
         ({"total_steps": 0}, "total_steps=0: at least one"),
         ({"total_steps": -5}, "total_steps=-5"),
+        ({"schedule": "step"}, "schedule='step': one of linear, constant, cosine is wanted"),
         ({"warmup_fraction": 1.0}, r"warmup_fraction=1.0: a fraction in \[0, 1\)"),
         ({"warmup_fraction": -0.1}, "warmup_fraction=-0.1"),
         ({"warmup_fraction": math.nan}, "warmup_fraction=nan"),
@@ -115,7 +148,7 @@ def test_survives_serialization() -> None:
         ({"global_clipnorm": 0.0}, "global_clipnorm=0.0: a number above 0"),
     ],
 )
-def test_refusals(arguments: dict[str, float], message: str) -> None:
+def test_refusals(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}"):
         bert_optimizer(**{"total_steps": 10, **arguments})
 

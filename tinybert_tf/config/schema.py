@@ -49,15 +49,29 @@ class TeacherSection(CheckedSection):
 
 
 @dataclass(frozen=True)
+class CutSection(CheckedSection):
+    """How a student is cut from its teacher: on how many training texts, in which basis, with which ridge.
+
+    As in `tinybert_tf.cut_student`.
+    """
+
+    num_texts: int = 512
+    basis: str = "components"
+    ridge: float = 1e-3
+
+
+@dataclass(frozen=True)
 class StudentSection(CheckedSection):
     """The student: a preset's sizes or a directory's weights (not both), how it starts, and sizes that replace theirs.
 
-    `init`: `layers` copies layers of the teacher, `random` does not, `auto` decides by the widths.
+    `init`: `cut` fits each of its maps to the teacher's activations, `layers` copies layers of the teacher, `random`
+    does neither; `auto` is `cut` where the student is nowhere larger than the teacher.
     """
 
     preset: str | None = None
     dir: str | None = None
     init: str = "auto"
+    cut: CutSection = field(default_factory=CutSection)
     num_hidden_layers: int | None = None
     hidden_size: int | None = None
     num_attention_heads: int | None = None
@@ -75,14 +89,17 @@ class StudentSection(CheckedSection):
 class Train(CheckedSection):
     """How to train.
 
-    `max_steps`: optimizer steps after which a stage ends early. `learning_rate`: at its peak. `warmup_fraction`:
+    `max_steps`: optimizer steps after which a stage ends early. `patience`: epochs without a better dev set after which
+    it ends early. `learning_rate`: at its peak. `schedule`: how it goes on after the warm-up. `warmup_fraction`:
     fraction of the steps in which it rises, in [0, 1). `weight_decay`: per step, times the learning rate.
     """
 
     epochs: int = 3
     max_steps: int | None = None
+    patience: int | None = None
     batch_size: int = 32
     learning_rate: float = 5e-5
+    schedule: str = "linear"
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     seed: int = 1
@@ -117,20 +134,24 @@ class LossSection(CheckedSection):
 
 @dataclass(frozen=True)
 class Stage(CheckedSection):
-    """One stage of a distillation: its losses, its layer map, and what it overrides in `train`.
+    """One stage of a distillation: its losses, its layer map, and what it overrides in `data.train` and `train`.
 
     `layer_map`: `uniform`, `top`, `bottom` or pairs (student layer, teacher layer). `projections`: between unequal
-    widths, one `shared` by all pairs of layers or one `per_layer`. `name` becomes part of file names.
+    widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training file of its own, with the same
+    columns. `name` becomes part of file names.
     """
 
     name: str
     losses: tuple[LossSection, ...]
     layer_map: str | tuple[tuple[int, int], ...] = "uniform"
     projections: str = "shared"
+    train: str | None = None
     epochs: int | None = None
     max_steps: int | None = None
+    patience: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    schedule: str | None = None
     warmup_fraction: float | None = None
     weight_decay: float | None = None
 
@@ -147,11 +168,15 @@ class Stage(CheckedSection):
         return dataclasses.replace(train, **{key: value for key, value in own.items() if value is not None})
 
 
+def _inside_losses() -> tuple[LossSection, ...]:
+    """Return TinyBERT's losses inside the network: all that general distillation has (Jiao et al. 2020)."""
+    return tuple(LossSection(name) for name in ("embedding", "attention", "hidden_state"))
+
+
 def _tinybert_stages() -> tuple[Stage, ...]:
     """Return TinyBERT's two stages (Jiao et al. 2020): first what is inside the network, then its output."""
-    inside = ("embedding", "attention", "hidden_state")
     return (
-        Stage("intermediate", tuple(LossSection(name) for name in inside)),
+        Stage("intermediate", _inside_losses()),
         Stage("prediction", (LossSection("prediction"),)),
     )
 
@@ -160,8 +185,9 @@ def _tinybert_stages() -> tuple[Stage, ...]:
 class DistillConfig(CheckedSection):
     """A distillation: from a teacher to a student, in stages.
 
-    `out`: the run directory. `baseline`: also train the same student on hard labels only. `allow_weak_teacher`: go on
-    with a teacher that is no better than guessing.
+    `out`: the run directory. `metric`: the one that chooses the best epoch; by default the task's own. `baseline`: also
+    train the same student on hard labels only. `allow_weak_teacher`: go on with a teacher that is no better than
+    guessing.
     """
 
     teacher: TeacherSection
@@ -171,6 +197,7 @@ class DistillConfig(CheckedSection):
     stages: tuple[Stage, ...] = field(default_factory=_tinybert_stages)
     out: str
     task: str = "sequence_classification"
+    metric: str | None = None
     baseline: bool = False
     allow_weak_teacher: bool = False
 
@@ -188,10 +215,68 @@ class DistillConfig(CheckedSection):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(CheckedSection):
-    """A fine-tuning: a model, the examples, how to train, and the run directory `out`."""
+    """A fine-tuning: a model, the examples, how to train, and the run directory `out`.
+
+    `metric`: the one that chooses the best epoch; by default the task's own.
+    """
 
     model: ModelSection
     data: Data
     train: Train = field(default_factory=Train)
     out: str
     task: str = "sequence_classification"
+    metric: str | None = None
+
+
+@dataclass(frozen=True)
+class CorpusSection(CheckedSection):
+    """The raw text: UTF-8, one sentence a line, an empty line between documents.
+
+    `files`: what is trained on. `dev`: a file that is only measured on. `max_length`: tokens of a row, [CLS] and [SEP]
+    included. `mask_probability`: fraction of a row's tokens to predict, in (0, 1). `whole_word`: all pieces of a word
+    are masked together.
+    """
+
+    files: tuple[str, ...]
+    dev: str | None = None
+    max_length: int = 128
+    mask_probability: float = 0.15
+    whole_word: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(CheckedSection):
+    """A pretraining on raw text: masked-LM, and with a `teacher` general distillation.
+
+    `model`: a directory to go on from, or a new model's sizes; with a teacher, as `student` of a distillation.
+    `tokenizer`: a new model's; by default the directory's or the teacher's own. `next_sentence`: rows of two segments,
+    and without a teacher also the prediction whether the second follows; by default for new models and with a teacher.
+    `head_only`: the encoder stays as it is. `losses`, `layer_map`, `projections`: with a teacher, as in a stage.
+    `checkpoint_every`: steps after which the dev file is measured and everything saved that a restart wants.
+    """
+
+    model: StudentSection = field(default_factory=StudentSection)
+    teacher: TeacherSection | None = None
+    tokenizer: str | None = None
+    corpus: CorpusSection
+    next_sentence: bool | None = None
+    head_only: bool = False
+    train: Train = field(default_factory=lambda: Train(epochs=1, learning_rate=1e-4))
+    losses: tuple[LossSection, ...] = field(default_factory=_inside_losses)
+    layer_map: str | tuple[tuple[int, int], ...] = "uniform"
+    projections: str = "shared"
+    checkpoint_every: int = 1000
+    out: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.train.patience is not None:
+            raise SettingError("train.patience", f"{self.train.patience!r}: pretraining runs to its last step")
+        if self.head_only and (self.teacher is not None or self.model.dir is None):
+            raise SettingError("head_only", "true wants a model.dir whose encoder is kept, and no teacher")
+        if self.teacher is not None and self.tokenizer is not None:
+            raise SettingError("tokenizer", f"{self.tokenizer!r} is given beside a teacher, whose tokenizer is used")
+        if self.teacher is None and self.model.dir is None and self.model.preset is None:
+            raise SettingError("model", "wants a preset or a dir, or a teacher to be made from")
+        if self.teacher is None and self.model.init not in ("auto", "random"):
+            raise SettingError("model.init", f"{self.model.init!r} wants a teacher")

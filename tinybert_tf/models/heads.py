@@ -109,11 +109,12 @@ class TaskModel(PretrainedModel):
 class SequenceClassifier(TaskModel):
     """One label for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
 
-    `logits` is `(batch, num_labels)`.
+    `logits` is `(batch, num_labels)`. With one label it is a score, and `compile` without a `loss` trains it with the
+    mean squared error (Hugging Face's `problem_type` "regression").
 
     Args:
         encoder: an encoder with a pooler, or the config of a new one.
-        num_labels: number of classes.
+        num_labels: number of classes; 1 for a score.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
         dropout: fraction in [0, 1) dropped from the pooled output; `hidden_dropout_prob` by default.
 
@@ -158,6 +159,12 @@ class SequenceClassifier(TaskModel):
         self.classifier.build((None, self.config.hidden_size))
         self.built = True
 
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.compile`; without a `loss`, the mean squared error of a score, else as every task model."""
+        if loss is None and self.num_labels == 1:
+            loss = keras.losses.MeanSquaredError()
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
     def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
         """`(batch, num_labels)` from the pooled output."""
         return self.classifier(self.dropout(outputs[features.POOLED_OUTPUT], training=training))
@@ -175,6 +182,7 @@ class SequenceClassifier(TaskModel):
         """The encoder's fields and the labels."""
         return {
             **super().directory_config(),
+            **({"problem_type": "regression"} if self.num_labels == 1 else {}),
             "id2label": {str(number): name for number, name in self.id2label.items()},
             "label2id": {name: number for number, name in self.id2label.items()},
             "classifier_dropout": self.dropout.rate,

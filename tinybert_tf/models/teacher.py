@@ -17,6 +17,7 @@ from tinybert_tf.models.pretrained import PretrainedModel
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 TASK_MODELS: dict[str, type[TaskModel]] = {
     "sequence_classification": SequenceClassifier,
+    "regression": SequenceClassifier,
     "masked_lm": MaskedLM,
 }
 
@@ -60,8 +61,8 @@ class Teacher(keras.Model):
         """Load a fine-tuned model.
 
         Raises:
-            InputError: an unknown task; a directory without that task's head (run `tinybert finetune` first); and as
-                `from_pretrained` of the models.
+            InputError: an unknown task; a directory without that task's head (run `tinybert finetune` first), or with
+                classes where a score is wanted; and as `from_pretrained` of the models.
         """
         if task not in TASK_MODELS:
             raise InputError(f"task {task!r} is not known; one of {', '.join(TASK_MODELS)} is.")
@@ -71,6 +72,11 @@ class Teacher(keras.Model):
             raise InputError(
                 f"{dir_or_hub_id} has no {task} head ({missing[0]} is missing): it cannot teach. "
                 f"Fine-tune it first: tinybert finetune --model {dir_or_hub_id} ..."
+            )
+        if task == "regression" and model.num_labels != 1:
+            raise InputError(
+                f"{dir_or_hub_id} has {model.num_labels} classes; a model for task regression gives one score. "
+                f"Fine-tune one: tinybert finetune --task regression ..."
             )
         return cls(model, precision=precision)
 

@@ -116,12 +116,33 @@ class FiniteTraining(keras.callbacks.Callback):
         )
 
 
-class BestEpoch(keras.callbacks.Callback):
+class MeasureDev(keras.callbacks.Callback):
+    """Measures a model after every epoch.
+
+    Args:
+        student: the model that is measured; the one in `fit` may be a Distiller around it.
+        measure: its metrics on the dev set; they are added to the epoch's logs as `dev_*`.
+    """
+
+    def __init__(self, student: Any, measure: Callable[[Any], Metrics]) -> None:
+        super().__init__()
+        self.student = student
+        self.measure = measure
+        self.metrics: Metrics = {}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measure."""
+        self.metrics = self.measure(self.student)
+        if logs is not None:
+            logs.update({f"dev_{name}": value for name, value in self.metrics.items()})
+
+
+class BestEpoch(MeasureDev):
     """Measures a model after every epoch, saves it whenever it is better than before, and ends with the best weights.
 
     Args:
-        student: the model that is measured and saved; the one in `fit` may be a Distiller around it.
-        measure: its metrics on the dev set; they are added to the epoch's logs as `dev_*`.
+        student: the model that is measured and saved, as in `MeasureDev`.
+        measure: its metrics on the dev set, as in `MeasureDev`.
         metric: the one that decides, higher is better. Of equal epochs the first is kept.
         directory: where `student.save_pretrained` writes.
         tokenizer: saved with it.
@@ -130,9 +151,7 @@ class BestEpoch(keras.callbacks.Callback):
     def __init__(
         self, student: Any, measure: Callable[[Any], Metrics], metric: str, directory: Path, tokenizer: Any
     ) -> None:
-        super().__init__()
-        self.student = student
-        self.measure = measure
+        super().__init__(student, measure)
         self.metric = metric
         self.directory = directory
         self.tokenizer = tokenizer
@@ -141,11 +160,9 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measure, and keep what is better."""
-        metrics = self.measure(self.student)
-        if logs is not None:
-            logs.update({f"dev_{name}": value for name, value in metrics.items()})
-        if self.best is None or metrics[self.metric] > self.best:
-            self.best = metrics[self.metric]
+        super().on_epoch_end(epoch, logs)
+        if self.best is None or self.metrics[self.metric] > self.best:
+            self.best = self.metrics[self.metric]
             self._weights = [variable.numpy() for variable in self.student.weights]
             self.student.save_pretrained(self.directory, tokenizer=self.tokenizer)
 

@@ -5,29 +5,32 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
+from tinybert_tf import features
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
-from tinybert_tf.metrics import MAIN_METRIC, Metrics, majority_accuracy
+from tinybert_tf.metrics import CONSTANT_ANSWER, Metrics, choose_metric, constant_score, format_metric
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.pretrained import MODEL_FILES
 from tinybert_tf.models.teacher import Teacher
-from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
+from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.splits import Split, read_datasets, tokenize
-from tinybert_tf.pipeline.stages import Stage, build_distiller, train_stage
-from tinybert_tf.pipeline.student import build_student
+from tinybert_tf.pipeline.stages import Stage, build_distiller, own_files, steps_taken, train_split, train_stage
+from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices, setup_devices
 
 logger = logging.getLogger(__name__)
@@ -35,7 +38,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Distillation:
-    """A checked distillation, ready to train: every object a stage needs."""
+    """A checked distillation, ready to train: every object a stage needs.
+
+    `metric` chooses the best epoch. `splits` are `train`, `dev`, `test`, and the stages' own files by their paths.
+    """
 
     config: DistillConfig
     run: RunDirectory
@@ -46,11 +52,7 @@ class Distillation:
     stages: list[Stage]
     distillers: list[Distiller]
     splits: dict[str, Split]
-
-    @property
-    def metric(self) -> str:
-        """The metric that chooses the best epoch."""
-        return MAIN_METRIC[self.config.task]
+    metric: str
 
     def measure_dev(self, model: Any) -> Metrics:
         """The task's metrics on the dev set."""
@@ -61,7 +63,8 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     """Distil a student through the config's stages; the last stage's best dev epoch is saved under `student/`.
 
     With `baseline`, the same student from the same first weights is then trained on the labels alone, through the same
-    stages: same data, same order, same steps, same learning rates; its best epoch is saved under `baseline/`.
+    stages: same files, same order, the steps that the student took, same learning rates; its best epoch is saved under
+    `baseline/`.
 
     Returns:
         What `metrics.json` holds: `{"teacher": {...}, "student": {...}, "baseline": {...}, "data": {...}}`.
@@ -72,10 +75,12 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     with held_back():
         work = prepare(config)
     check_teacher(work)
+    if resolved_init(config.student, work.student.config, work.teacher.config) == "cut":
+        start_from_cut(work)
     initial = [variable.numpy() for variable in work.student.weights]
     work.run.create()
     begin = time.monotonic()
-    _train(work, work.distillers, "student", keep_from=len(work.stages) - 1)
+    steps = _train(work, work.distillers, "student", keep_from=len(work.stages) - 1)
     seconds = {"student": time.monotonic() - begin}
     models = {"teacher": work.teacher, "student": work.student}
     directories = {
@@ -88,7 +93,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
             baseline = type(work.student).from_config({**work.student.get_config(), "name": "baseline"})
         for variable, value in zip(baseline.weights, initial, strict=True):
             variable.assign(value)
-        _train(work, [baseline] * len(work.stages), "baseline", keep_from=0)
+        _train(work, [baseline] * len(work.stages), "baseline", keep_from=0, last_steps=steps)
         models["baseline"] = baseline
         directories["baseline"] = work.run.path / "baseline"
         seconds["baseline"] = time.monotonic() - begin
@@ -103,8 +108,8 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
 def prepare(config: DistillConfig) -> Distillation:
     """Read, load and build everything, so that what is wrong is said before anything is written."""
     run = RunDirectory(config.out, config)
-    datasets = read_datasets(config.data)
     stages = [Stage.from_config(section, config.train) for section in config.stages]
+    datasets = read_datasets(config.data, own_files(config, stages))
     devices = setup_devices(config.train.precision)
     keras.utils.set_random_seed(config.train.seed)
     max_length = config.data.max_length
@@ -112,53 +117,79 @@ def prepare(config: DistillConfig) -> Distillation:
         loaded = Teacher.from_pretrained(config.teacher.dir, config.task, precision="float32").model
         tokenizer = load_tokenizer(config.teacher.dir)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
-        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length)
+        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length, config.task)
+        metric = choose_metric(config.task, config.metric, loaded.num_labels)
         teacher = Teacher(loaded, precision=config.teacher.precision)
         student = build_student(config.student, loaded, tokenizer, config.stages[0].layer_map)
         check_limits(student.config, tokenizer.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
-    return Distillation(config, run, devices, tokenizer, loaded, student, stages, distillers, splits)
+    return Distillation(config, run, devices, tokenizer, loaded, student, stages, distillers, splits, metric)
 
 
 def check_teacher(work: Distillation) -> None:
     """Measure the teacher before anybody learns from it.
 
     Raises:
-        InputError: it is no better on dev than the majority class, and `allow_weak_teacher` is not set.
+        InputError: it is no better on dev than one answer for every text, and `allow_weak_teacher` is not set.
     """
-    accuracy = work.measure_dev(work.teacher)[work.metric]
-    majority = majority_accuracy(work.splits["dev"].labels)
-    logger.info(f"teacher: dev {work.metric} {accuracy:.1%} (majority class {majority:.1%})")
-    if accuracy <= majority and not work.config.allow_weak_teacher:
+    task, metric, teacher = work.config.task, work.metric, work.config.teacher.dir
+    value = work.measure_dev(work.teacher)[metric]
+    guess = constant_score(task, metric, np.asarray(work.splits["dev"].labels), work.teacher.num_labels)
+    shown, guessed = format_metric(metric, value), f"{CONSTANT_ANSWER[task]}: {format_metric(metric, guess)}"
+    logger.info(f"teacher: dev {metric} {shown} ({guessed})")
+    if value <= guess and not work.config.allow_weak_teacher:
         raise InputError(
-            f"teacher {work.config.teacher.dir}: dev accuracy {accuracy:.1%} is no better than the majority class, "
-            f"{majority:.1%}; fine-tune it with `tinybert finetune`, or go on with --allow-weak-teacher."
+            f"teacher {teacher}: dev {metric} {shown} is no better than a guess ({guessed}); fine-tune it with "
+            f"`tinybert finetune`, or go on with --allow-weak-teacher."
         )
 
 
-def _train(work: Distillation, models: list[Any], name: str, keep_from: int) -> None:
-    """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with."""
+def start_from_cut(work: Distillation) -> None:
+    """Cut the student from its teacher on texts of the training file, and start the projections to match."""
+    section, stage = work.config.student.cut, work.config.stages[0]
+    batches = work.splits["train"].sample(section.num_texts, work.config.train.seed)
+    cut = cut_from_teacher(work.student, work.teacher, stage.layer_map, batches, section)
+    for distiller in work.distillers:
+        distiller.projections.start_from(features.HIDDEN_STATES, cut.expansion)
+
+
+def _train(
+    work: Distillation, models: list[Any], name: str, keep_from: int, last_steps: Sequence[int] | None = None
+) -> list[int]:
+    """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with.
+
+    Returns:
+        The steps that each stage took: `last_steps`, where they are given.
+    """
     student = work.student if name == "student" else models[0]
     best = BestEpoch(student, work.measure_dev, work.metric, work.run.path / name, work.tokenizer)
-    epochs_done = 0
+    epoch, taken = 0, []
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
-        train = work.splits["train"].training_batches(values.batch_size, values.seed)
-        train.epoch = epochs_done
-        epochs_done += stage.epochs
+        split = work.splits[train_split(section, work.config.data)]
+        train = split.training_batches(values.batch_size, values.seed)
+        train.epoch = epoch
         label = stage.name if name == "student" else f"{name}-{stage.name}"
         if name == "student":
             print(f"[{label}] learns\n{model.layer_map}", file=sys.stderr)
-        train_stage(
+        measured = [best] if number >= keep_from else [MeasureDev(student, work.measure_dev)]
+        history = train_stage(
             model,
             stage,
             train,
             validation_data=work.splits["dev"].evaluation_batches(),
             callbacks=[
-                *([best] if number >= keep_from else []),
+                *(measured if number >= keep_from or stage.trains_predictions else []),
                 *stage_callbacks(label, stage.total_steps(train), work.run),
             ],
             jit_compile=work.devices.choice.jit_compile,
             verbose=0,
+            watched=stage.watched(work.metric),
+            last_step=None if last_steps is None else last_steps[number],
         )
+        epoch = train.epoch
+        taken.append(steps_taken(stage, train, history))
+        if taken[-1] < stage.total_steps(train) and last_steps is None:
+            print(f"[{label}] ends early: {stage.early_end(work.metric)}", file=sys.stderr)
     best.restore()
+    return taken

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.evaluation.cost import classifier_parameters
+from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.pipeline.splits import read_datasets
-from tinybert_tf.pipeline.stages import Stage
+from tinybert_tf.pipeline.stages import Stage, own_files, train_split
 from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.table import format_table
 
 
 def explain_distill(config: DistillConfig) -> str:
-    """The resolved config, both models' sizes, and for each stage its steps, losses and layer map.
+    """The resolved config, both models' sizes, and for each stage its steps, data, losses, layer map and early end.
 
     Reads the files and the teacher's `config.json`, not its weights.
 
     Raises:
         InputError: as `run_distill`, as far as these show it.
     """
-    datasets = read_datasets(config.data)
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
+    datasets = read_datasets(config.data, own_files(config, stages))
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
     teacher_values = read_config(directory)
     teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
-    num_labels = len(teacher_values.get("id2label") or datasets["train"].label_names())
+    labels = _label_names(config.task, teacher_values, datasets)
+    metric = choose_metric(config.task, config.metric, len(labels))
     student = student_config(config.student, teacher)
     for config_of, source in ((teacher, directory), (student, "student")):
         check_limits(config_of, 0, config.data.max_length, source)
@@ -36,24 +43,41 @@ def explain_distill(config: DistillConfig) -> str:
     parts = [
         dump_config(config).rstrip(),
         "",
-        _sizes_table(teacher, student, num_labels),
+        _sizes_table(teacher, student, len(labels)),
         "",
         f"student starts from: {init}",
+        f"best epoch: by dev {metric}",
     ]
-    for section in config.stages:
-        stage = Stage.from_config(section, config.train)
-        values = section.resolved(config.train)
-        steps = -(-len(datasets["train"]) // values.batch_size) * stage.epochs
-        steps = steps if stage.max_steps is None else min(steps, stage.max_steps)
+    for section, stage in zip(config.stages, stages, strict=True):
+        dataset = datasets[train_split(section, config.data)]
         layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
-        losses = " + ".join(f"{loss.weight:g} x {loss.name}" for loss in stage.losses)
-        parts += [
-            "",
-            f"stage {stage.name}: {steps} steps of {values.batch_size}, learning rate {stage.learning_rate:g}",
-            f"loss = {losses}",
-            str(layer_map),
-        ]
+        parts += ["", *_stage_lines(stage, dataset, section.resolved(config.train).batch_size, metric), str(layer_map)]
     return "\n".join(parts)
+
+
+def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, TextDataset]) -> list[str]:
+    """The teacher's labels, or the training file's where its config names none; every file's labels are among them."""
+    given = list((teacher_values.get("id2label") or {}).values())
+    names = given or (["LABEL_0"] if task == "regression" else datasets["train"].label_names())
+    for dataset in datasets.values():
+        if dataset.labels is not None:
+            dataset.targets(task, names)
+    return names
+
+
+def _stage_lines(stage: Stage, dataset: TextDataset, batch_size: int, metric: str) -> list[str]:
+    """The stage's steps and data, what ends it early, and its loss."""
+    steps = stage.capped(-(-len(dataset) // batch_size) * stage.epochs)
+    warmup = int(stage.warmup_fraction * steps)
+    cap = "" if stage.max_steps is None else f", at most {stage.max_steps} steps"
+    early_end = stage.early_end(metric)
+    return [
+        f"stage {stage.name}: {steps} steps of {batch_size}, learning rate {stage.learning_rate:g}, "
+        f"{stage.schedule} after {warmup} steps of warm-up",
+        f"data = {len(dataset)} rows of {dataset.source}, {stage.epochs} times{cap}",
+        *([f"ends early after {early_end}"] if early_end else []),
+        "loss = " + " + ".join(f"{loss.weight:g} x {loss.name}" for loss in stage.losses),
+    ]
 
 
 def _sizes_table(teacher: EncoderConfig, student: EncoderConfig, num_labels: int) -> str:

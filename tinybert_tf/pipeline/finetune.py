@@ -10,7 +10,7 @@ import keras
 from tinybert_tf.config.schema import FinetuneConfig
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
-from tinybert_tf.metrics import MAIN_METRIC
+from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
@@ -22,11 +22,15 @@ from tinybert_tf.pipeline.splits import read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, train_stage
 from tinybert_tf.training.devices import setup_devices
 
+# The name that a score has among a model's labels, as Hugging Face calls it.
+SCORE = ["LABEL_0"]
+
 
 def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
-    """Fine-tune a model on labelled texts; the best dev epoch is saved under `model/`.
+    """Fine-tune a model on labelled texts, or pairs of texts; the best dev epoch is saved under `model/`.
 
     The labels are the ones the model already has, if the files fit them; otherwise the train file's, with a new head.
+    For `regression` they are numbers, and the head has one output.
 
     Returns:
         What `metrics.json` holds: `{"model": {...}, "data": {...}}`.
@@ -43,17 +47,22 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         devices = setup_devices(config.train.precision)
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
-            model = load_for_labels(config.model.dir, datasets["train"].label_names())
+            names = SCORE if config.task == "regression" else datasets["train"].label_names()
+            model = load_for_labels(config.model.dir, names)
         tokenizer = load_tokenizer(config.model.dir)
         check_limits(model.config, tokenizer.vocab_size, config.data.max_length, config.model.dir)
-        splits = tokenize(datasets, tokenizer, list(model.id2label.values()), config.data.max_length)
+        names = list(model.id2label.values())
+        splits = tokenize(datasets, tokenizer, names, config.data.max_length, config.task)
+        metric = choose_metric(config.task, config.metric, model.num_labels)
     values = config.train
     stage = Stage(
         "finetune",
         losses=(),
         epochs=values.epochs,
         max_steps=values.max_steps,
+        patience=values.patience,
         learning_rate=values.learning_rate,
+        schedule=values.schedule,
         warmup_fraction=values.warmup_fraction,
         weight_decay=values.weight_decay,
     )
@@ -62,9 +71,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
 
     run.create()
     begin = time.monotonic()
-    best = BestEpoch(
-        model, lambda m: measure(m, dev, config.task), MAIN_METRIC[config.task], run.path / "model", tokenizer
-    )
+    best = BestEpoch(model, lambda m: measure(m, dev, config.task), metric, run.path / "model", tokenizer)
     train_stage(
         model,
         stage,
@@ -72,6 +79,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run)],
         jit_compile=devices.choice.jit_compile,
         verbose=0,
+        watched=f"dev_{metric}",
     )
     best.restore()
     results: dict[str, Any] = measure_models({"model": model}, {"model": run.path / "model"}, splits, config.task)
@@ -82,7 +90,10 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
 
 
 def load_for_labels(path: str, label_names: list[str]) -> SequenceClassifier:
-    """The directory's classifier where it has these labels, else its encoder with a new head for them."""
+    """The directory's classifier where it has these labels, else its encoder with a new head for them.
+
+    `["LABEL_0"]` is the label of a score.
+    """
     model = SequenceClassifier.from_pretrained(path)
     has_head = model.load_report is not None and "classifier.weight" not in model.load_report.missing
     names = list(model.id2label.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf.evaluation.cost import count_parameters, measure_latency
+from tinybert_tf.metrics import format_metric
 from tinybert_tf.models.teacher import in_precision
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.splits import Split
@@ -51,7 +52,8 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
         if name not in results:
             continue
         result = results[name]
-        quality = [f"{result[metric]:.1%}", *([f"{result['test'][metric]:.1%}"] if has_test else [])]
+        measured = [result, result["test"]] if has_test else [result]
+        quality = [format_metric(metric, values[metric]) for values in measured]
         cost = [
             f"{result['parameters'] / 1e6:.2f} M{_times(base['parameters'], result['parameters'])}",
             f"{result['size_bytes'] / 1e6:.1f} MB{_times(base['size_bytes'], result['size_bytes'])}",

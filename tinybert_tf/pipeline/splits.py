@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,15 +22,22 @@ EVALUATION_BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Split:
-    """One tokenized data set with its labels, `(rows,)` class ids."""
+    """One tokenized data set with its labels, `(rows,)` class ids or scores, where they were read."""
 
     tokens: TokenizedTexts
-    labels: np.ndarray
+    labels: np.ndarray | None
     pad_token_id: int
 
     def training_batches(self, batch_size: int, seed: int) -> Batches:
         """Shuffled batches, grouped by length."""
         return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id)
+
+    def sample(self, num_texts: int, seed: int) -> list[dict[str, np.ndarray]]:
+        """Padded inputs of `num_texts` texts drawn without replacement, or of all, texts of like length together."""
+        rows = np.random.default_rng(seed).permutation(len(self.tokens))[:num_texts]
+        rows = rows[np.argsort(self.tokens.lengths[rows], kind="stable")]
+        batches = np.split(rows, range(EVALUATION_BATCH_SIZE, len(rows), EVALUATION_BATCH_SIZE))
+        return [self.tokens.padded(batch, self.pad_token_id) for batch in batches]
 
     def summary(self) -> dict[str, int]:
         """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""
@@ -40,38 +48,40 @@ class Split:
         return Batches(self.tokens, self.labels, EVALUATION_BATCH_SIZE, None, self.pad_token_id, group_by_length=True)
 
 
-def read_datasets(data: Data) -> dict[str, TextDataset]:
-    """The files of a config: `train`, `dev` and, where there is one, `test`.
+def read_datasets(data: Data, more: Mapping[str, bool] = MappingProxyType({})) -> dict[str, TextDataset]:
+    """The files of a config: `train`, `dev` and, where there is one, `test`; and `more`, by their paths.
+
+    Args:
+        data: the files and columns.
+        more: paths, and whether their labels are read.
 
     Raises:
-        InputError: as `read_dataset`.
+        InputError: as `TextDataset.from_file`.
     """
     paths = {"train": data.train, "dev": data.dev, "test": data.test}
-    return {name: read_dataset(path, list(data.text), data.label) for name, path in paths.items() if path is not None}
-
-
-def read_dataset(path: str, text: str | Sequence[str], label: str) -> TextDataset:
-    """One file of labelled texts.
-
-    Raises:
-        InputError: see `TextDataset.from_file`; a pair of text columns, which no task of this release takes.
-    """
-    dataset = TextDataset.from_file(path, text=text, label=label)
-    if isinstance(dataset.texts[0], tuple):
-        columns = text if isinstance(text, str) else ",".join(text)
-        raise InputError(f"text={columns!r} names two columns; this release classifies single texts, one column.")
-    return dataset
+    text = list(data.text)
+    datasets = {name: TextDataset.from_file(path, text, data.label) for name, path in paths.items() if path is not None}
+    for path, has_labels in more.items():
+        datasets[path] = TextDataset.from_file(path, text, data.label if has_labels else None)
+    return datasets
 
 
 def tokenize(
-    datasets: dict[str, TextDataset], tokenizer: Tokenizer, label_names: Sequence[str], max_length: int
+    datasets: Mapping[str, TextDataset],
+    tokenizer: Tokenizer,
+    label_names: Sequence[str],
+    max_length: int,
+    task: str = "sequence_classification",
 ) -> dict[str, Split]:
-    """Token ids and class ids of every data set; says how many texts were cut at `max_length`.
+    """Token ids and labels of every data set; says how many texts were cut at `max_length`.
 
     Raises:
-        InputError: a label that is not among `label_names`.
+        InputError: a label that is not among `label_names`, or for `regression` no number; a model that gives one score
+            where classes are wanted.
     """
-    labels = {name: dataset.label_ids(label_names) for name, dataset in datasets.items()}
+    if task == "sequence_classification" and len(label_names) == 1:
+        raise InputError("the model gives one score, and no classes; task regression (--task regression) is wanted.")
+    labels = {name: _labels(dataset, task, label_names) for name, dataset in datasets.items()}
     splits = {}
     for name, dataset in datasets.items():
         tokens = tokenizer.encode(dataset.texts, max_length)
@@ -81,3 +91,7 @@ def tokenize(
             f"{tokens.num_truncated} cut at {max_length} tokens"
         )
     return splits
+
+
+def _labels(dataset: TextDataset, task: str, label_names: Sequence[str]) -> np.ndarray | None:
+    return None if dataset.labels is None else dataset.targets(task, label_names)

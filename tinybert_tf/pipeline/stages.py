@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 
+from tinybert_tf import features
+from tinybert_tf.config.schema import Data, DistillConfig, Train
 from tinybert_tf.config.schema import Stage as StageSection
-from tinybert_tf.config.schema import Train
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -28,26 +29,55 @@ from tinybert_tf.training.optimizer import bert_optimizer
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a distillation: what is compared, and how long and how fast the student learns.
+    """One stage of a distillation: what is compared, on what, and how long and how fast the student learns.
 
-    `epochs` over the data, cut at `max_steps` optimizer steps; `learning_rate` at its peak; `warmup_fraction` of
-    them, in [0, 1); `weight_decay` per step, times the learning rate. `layer_map` and `projections` as in `Distiller`.
+    `layer_map` and `projections` as in `Distiller`. `train`: batches of its own, in place of the other stages'.
+    `epochs` over them, cut at `max_steps` optimizer steps, and ended after `patience` epochs without a better dev set;
+    the next stage goes on from the last epoch's weights. `learning_rate` at its peak, `schedule` and `warmup_fraction`
+    as in `bert_optimizer`; `weight_decay` per step, times the learning rate.
     """
 
     name: str
     losses: Sequence[DistillationLoss]
     layer_map: LayerMap | str | Sequence[tuple[int, int]] = "uniform"
     projections: str = "shared"
+    train: Batches | None = None
     epochs: int = 3
     max_steps: int | None = None
+    patience: int | None = None
     learning_rate: float = 5e-5
+    schedule: str = "linear"
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
 
     def total_steps(self, batches: Batches) -> int:
-        """Optimizer steps of the stage."""
-        steps = self.epochs * len(batches)
+        """Optimizer steps of the stage, unless `patience` ends it before."""
+        return self.capped(self.epochs * len(batches))
+
+    def capped(self, steps: int) -> int:
+        """`steps`, or `max_steps` where that is less."""
         return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    @property
+    def trains_predictions(self) -> bool:
+        """Whether the student's predictions mean something afterwards: it learns from logits, or from labels alone."""
+        return not self.losses or any(features.LOGITS in loss.feature_names for loss in self.losses)
+
+    def watched(self, metric: str) -> str:
+        """What `patience` waits for, as epochs log it: `dev_<metric>` of predictions, else the dev set's `val_loss`."""
+        return f"dev_{metric}" if self.trains_predictions else "val_loss"
+
+    def early_end(self, metric: str) -> str:
+        """What ends the stage early, in words; empty where only its epochs and `max_steps` do."""
+        if self.patience is None:
+            return ""
+        better = f"a higher dev {metric}" if self.trains_predictions else "a lower dev loss"
+        return f"{self.patience} {'epoch' if self.patience == 1 else 'epochs'} without {better}"
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a loss refuses batches without labels."""
+        return any(loss.needs_labels for loss in self.losses)
 
     @classmethod
     def from_config(cls, section: StageSection, train: Train) -> Stage:
@@ -66,7 +96,9 @@ class Stage:
             projections=section.projections,
             epochs=values.epochs,
             max_steps=values.max_steps,
+            patience=values.patience,
             learning_rate=values.learning_rate,
+            schedule=values.schedule,
             warmup_fraction=values.warmup_fraction,
             weight_decay=values.weight_decay,
         )
@@ -97,7 +129,8 @@ def distill(
     Args:
         teacher: the model to learn from.
         student: the model to train; it is trained in place.
-        train: batches with a `seed`; each stage goes on where the data order of the last one ended.
+        train: batches with a `seed`. A stage begins with the epoch after the last one that the stage before it has
+            begun, also where it has batches of its own: no two epochs have the same order.
         stages: TinyBERT's two by default.
         validation_data: as in `keras.Model.fit`.
         metrics: as in `keras.Model.compile`, on the student's logits.
@@ -107,21 +140,31 @@ def distill(
 
     Returns:
         Each stage's `History`, by name.
+
+    Raises:
+        InputError: a stage that does not fit the models; `patience` without `validation_data`; and as `train_stage`.
     """
     stages = tinybert_stages() if stages is None else stages
+    for stage in stages:
+        if stage.patience is not None and validation_data is None:
+            raise InputError(f"stage {stage.name!r}: patience={stage.patience} wants validation_data to watch.")
     distillers = [build_distiller(teacher, student, stage) for stage in stages]
     histories = {}
+    epoch = train.epoch
     for stage, distiller in zip(stages, distillers, strict=True):
+        batches = train if stage.train is None else stage.train
+        batches.epoch = epoch
         histories[stage.name] = train_stage(
             distiller,
             stage,
-            train,
+            batches,
             validation_data,
             metrics=metrics,
             callbacks=callbacks,
             jit_compile=jit_compile,
             verbose=verbose,
         )
+        epoch = batches.epoch
     return histories
 
 
@@ -139,31 +182,73 @@ def train_stage(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     jit_compile: bool = False,
     verbose: Any = "auto",
+    watched: str = "val_loss",
+    last_step: int | None = None,
 ) -> keras.callbacks.History:
     """Compile a model with the stage's schedule and fit it: a Distiller, or a task model on its labels.
+
+    Args:
+        model: what is trained.
+        stage: how.
+        train: its batches; their `epoch` is afterwards the first that has not been begun.
+        validation_data: as in `keras.Model.fit`.
+        metrics: as in `keras.Model.compile`.
+        callbacks: as in `keras.Model.fit`.
+        jit_compile: as in `keras.Model.compile`.
+        verbose: as in `keras.Model.fit`.
+        watched: what `patience` waits for: the epochs' `val_loss` to fall, or a `dev_*` that a callback logs to rise.
+        last_step: stops after this many steps of the same schedule, and heeds no `patience`.
 
     Raises:
         InputError: the loss or a weight is no longer a finite number.
     """
     total_steps = stage.total_steps(train)
+    end_early: list[keras.callbacks.Callback] = []
+    if stage.patience is not None and last_step is None:
+        mode = "min" if watched == "val_loss" else "max"
+        end_early = [keras.callbacks.EarlyStopping(watched, patience=stage.patience, mode=mode)]
     optimizer = bert_optimizer(
         learning_rate=stage.learning_rate,
         total_steps=total_steps,
+        schedule=stage.schedule,
         warmup_fraction=stage.warmup_fraction,
         weight_decay=stage.weight_decay,
     )
     model.compile(optimizer=optimizer, metrics=list(metrics), jit_compile=jit_compile)
-    return model.fit(
+    history = model.fit(
         train,
         epochs=stage.epochs,
         validation_data=validation_data,
         callbacks=[
             FiniteTraining(stage.name, total_steps, stage.learning_rate),
-            StopAfterSteps(total_steps),
+            StopAfterSteps(total_steps if last_step is None else last_step),
             *callbacks,
+            *end_early,  # after those that measure what it watches
         ],
         verbose=verbose,
     )
+    train.on_epoch_end()  # Keras leaves a pass open that is stopped at its last step or before
+    return history
+
+
+def steps_taken(stage: Stage, train: Batches, history: keras.callbacks.History) -> int:
+    """Optimizer steps that a stage took: only `max_steps` ends an epoch before its last step."""
+    return stage.capped(len(history.epoch) * len(train))
+
+
+def train_split(section: StageSection, data: Data) -> str:
+    """The data set that a stage trains on: `train`, or its own file's path."""
+    return "train" if section.train in (None, data.train) else str(section.train)
+
+
+def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
+    """The stages' own training files, and whether their labels are read: for a loss, or for the baseline."""
+    files: dict[str, bool] = {}
+    for section, stage in zip(config.stages, stages, strict=True):
+        path = train_split(section, config.data)
+        if path != "train":
+            files[path] = files.get(path, False) or config.baseline or stage.needs_labels
+    return files
 
 
 def _make_loss(stage: str, name: str, options: dict[str, Any]) -> DistillationLoss:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
-from tinybert_tf.config.schema import StudentSection
+from tinybert_tf.config.schema import CutSection, StudentSection
 from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.cut.student import CUT_SIZES, Cut, check_cut, cut_student
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
+from tinybert_tf.models.teacher import in_precision
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +48,11 @@ def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderCo
 
 
 def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig) -> str:
-    """Where the first weights come from: `dir`, `layers` or `random`; `auto` is `layers` wherever that is possible.
+    """Where the first weights come from: `dir`, `cut`, `layers` or `random`; `auto` is `cut` wherever that is possible.
 
     Raises:
-        InputError: `layers` asked for between different widths, or an `init` beside a directory's weights.
+        InputError: `layers` asked for between different widths, `cut` of a student that is larger than its teacher, or
+            an `init` beside a directory's weights.
     """
     if section.dir is not None:
         if section.init != "auto":
@@ -56,15 +60,17 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
                 f"student.init={section.init!r} is given beside student.dir, whose weights it starts from."
             )
         return "dir"
-    different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
-    too_deep = student.num_hidden_layers > teacher.num_hidden_layers
     if section.init == "auto":
-        return "random" if different or too_deep else "layers"
+        larger = any(getattr(student, name) > getattr(teacher, name) for name in CUT_SIZES)
+        return "random" if larger else "cut"
+    if section.init == "cut":
+        check_cut(student, teacher)
+    different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
     if section.init == "layers" and different:
         name = different[0]
         raise InputError(
             f"student.init='layers' copies the teacher's layers, and {name} differs: student {getattr(student, name)}, "
-            f"teacher {getattr(teacher, name)}; use init 'random', or the teacher's {name}."
+            f"teacher {getattr(teacher, name)}; use init 'cut' or 'random', or the teacher's {name}."
         )
     return section.init
 
@@ -90,6 +96,38 @@ def build_student(
         copy_layers(student, teacher, pairs)
         logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
     return student
+
+
+def cut_from_teacher(
+    student: SequenceClassifier,
+    teacher: SequenceClassifier,
+    layer_map: Any,
+    batches: Sequence[Mapping[str, Any]],
+    section: CutSection,
+) -> Cut:
+    """Fit the student's weights to its teacher's activations on `batches`; see `cut_student`.
+
+    Each of its layers is cut from the teacher layer that `layer_map` gives it; of a map that leaves one out, or goes
+    back, from the uniform map's.
+    """
+    depths = student.num_hidden_layers, teacher.num_hidden_layers
+    pairs = LayerMap.resolve(layer_map, *depths).layer_pairs()
+    layers = [theirs for _, theirs in pairs]
+    if [ours for ours, _ in pairs] != list(range(1, depths[0] + 1)) or layers != sorted(set(layers)):
+        pairs = LayerMap.uniform(*depths).layer_pairs()
+    exact = in_precision(student, "float32")
+    cut = cut_student(exact, teacher, pairs, batches, basis=section.basis, ridge=section.ridge)
+    if exact is not student:
+        weights = exact.variables_by_name()
+        for name, variable in student.variables_by_name().items():
+            variable.assign(weights[name])
+    held = ", ".join(f"{1 - missed:.0%}" for missed in cut.unexplained.values())
+    logger.info(
+        f"student: cut from the teacher's layers {[layer for _, layer in pairs]} on "
+        f"{sum(len(batch['input_ids']) for batch in batches)} texts; before training it holds {held} of the variance "
+        f"of their outputs, embeddings first"
+    )
+    return cut
 
 
 def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:

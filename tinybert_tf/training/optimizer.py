@@ -1,4 +1,4 @@
-"""BERT's optimizer: AdamW with linear warm-up and decay of the learning rate."""
+"""BERT's optimizer: AdamW, and how its learning rate warms up and decays."""
 
 from __future__ import annotations
 
@@ -14,24 +14,17 @@ from tinybert_tf.errors import InputError
 NOT_DECAYED = ("bias", "gamma", "beta")
 
 
-@keras.saving.register_keras_serializable("tinybert_tf")
-class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that grows linearly from 0 to `peak` and then falls linearly to 0.
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that grows linearly from 0 to `peak`, and then goes the way that a subclass's `decay` says.
 
-    `peak * step / warmup_steps` up to step `warmup_steps`, then
-    `peak * (total_steps - step) / (total_steps - warmup_steps)`, and 0 from `total_steps` on, as Hugging Face's
-    `get_linear_schedule_with_warmup`. Steps count from 0: with a warm-up the first update has the rate 0, without one
-    the full rate. Computed in float32.
+    `peak * step / warmup_steps` up to step `warmup_steps`, then `peak * decay(rest)`, where `rest` is
+    `(total_steps - step) / (total_steps - warmup_steps)`, and stays 0 from `total_steps` on. Steps count from 0: with a
+    warm-up the first update has the rate 0, without one the full rate. Computed in float32.
 
     Args:
         peak: the highest learning rate.
         warmup_steps: optimizer steps until it is reached, fewer than `total_steps`.
         total_steps: optimizer steps of the whole run.
-
-    Example:
-        >>> schedule = LinearWarmupDecay(peak=1.0, warmup_steps=2, total_steps=6)
-        >>> [float(schedule(step)) for step in range(8)]
-        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
 
     def __init__(self, peak: float, warmup_steps: int, total_steps: int) -> None:
@@ -40,16 +33,60 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
 
+    def decay(self, rest: Any) -> Any:
+        """The fraction of `peak` where the fraction `rest`, in [0, 1], of the steps after the warm-up is left."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement `decay`.")
+
     def __call__(self, step: Any) -> Any:
         """The learning rate of the update number `step`, a float32 scalar."""
         step = ops.cast(step, "float32")
         rising = step / max(self.warmup_steps, 1)
-        falling = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
-        return self.peak * ops.maximum(0.0, ops.where(step < self.warmup_steps, rising, falling))
+        rest = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
+        return self.peak * ops.where(step < self.warmup_steps, rising, self.decay(ops.maximum(0.0, rest)))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class LinearWarmupDecay(WarmupSchedule):
+    """Warm-up, then a straight line down to 0 (Hugging Face's `get_linear_schedule_with_warmup`).
+
+    Example:
+        >>> schedule = LinearWarmupDecay(peak=1.0, warmup_steps=2, total_steps=6)
+        >>> [float(schedule(step)) for step in range(8)]
+        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
+
+    def decay(self, rest: Any) -> Any:
+        """`rest` itself."""
+        return rest
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class ConstantAfterWarmup(WarmupSchedule):
+    """Warm-up, then `peak` to the end, and after it (Hugging Face's `get_constant_schedule_with_warmup`)."""
+
+    def decay(self, rest: Any) -> Any:
+        """1."""
+        return ops.ones_like(rest)
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class CosineWarmupDecay(WarmupSchedule):
+    """Warm-up, then half a cosine down to 0 (Hugging Face's `get_cosine_schedule_with_warmup`)."""
+
+    def decay(self, rest: Any) -> Any:
+        """`(1 - cos(pi * rest)) / 2`."""
+        return 0.5 * (1.0 - ops.cos(math.pi * rest))
+
+
+SCHEDULES: dict[str, type[WarmupSchedule]] = {
+    "linear": LinearWarmupDecay,
+    "constant": ConstantAfterWarmup,
+    "cosine": CosineWarmupDecay,
+}
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -69,23 +106,25 @@ def bert_optimizer(
     learning_rate: float = 5e-5,
     *,
     total_steps: int,
+    schedule: str = "linear",
     warmup_fraction: float = 0.1,
     weight_decay: float = 0.01,
     global_clipnorm: float = 1.0,
 ) -> keras.optimizers.AdamW:
-    """The optimizer that BERT is fine-tuned with: AdamW, epsilon 1e-6, linear warm-up and decay, clipping.
+    """The optimizer that BERT is fine-tuned with: AdamW, epsilon 1e-6, warm-up and decay, clipping.
 
     Biases and LayerNorm weights do not decay.
 
     Args:
         learning_rate: the highest learning rate, above 0.
-        total_steps: optimizer steps of the whole run; the learning rate is 0 after them.
-        warmup_fraction: fraction in [0, 1) of these steps, rounded down, in which the learning rate grows.
+        total_steps: optimizer steps of the whole run.
+        schedule: how the learning rate goes on after the warm-up: `linear` to 0, `constant`, or `cosine` to 0.
+        warmup_fraction: fraction in [0, 1) of the steps, rounded down, in which the learning rate grows linearly.
         weight_decay: decoupled weight decay (arXiv 1711.05101), at least 0; multiplied by the learning rate.
         global_clipnorm: the gradients' common norm is scaled down to this, above 0.
 
     Raises:
-        InputError: a value out of range.
+        InputError: a value out of range, an unknown schedule.
 
     Example:
         >>> optimizer = bert_optimizer(learning_rate=1e-4, total_steps=100, warmup_fraction=0.0)
@@ -96,6 +135,8 @@ def bert_optimizer(
         raise InputError(f"learning_rate={learning_rate}: a number above 0 is wanted.")
     if total_steps < 1:
         raise InputError(f"total_steps={total_steps}: at least one optimizer step is wanted.")
+    if schedule not in SCHEDULES:
+        raise InputError(f"schedule={schedule!r}: one of {', '.join(SCHEDULES)} is wanted.")
     if not 0 <= warmup_fraction < 1:
         raise InputError(f"warmup_fraction={warmup_fraction}: a fraction in [0, 1) is wanted.")
     if not 0 <= weight_decay < math.inf:
@@ -103,7 +144,7 @@ def bert_optimizer(
     if not global_clipnorm > 0:
         raise InputError(f"global_clipnorm={global_clipnorm}: a number above 0 is wanted.")
     return BertAdamW(
-        learning_rate=LinearWarmupDecay(learning_rate, int(warmup_fraction * total_steps), total_steps),
+        learning_rate=SCHEDULES[schedule](learning_rate, int(warmup_fraction * total_steps), total_steps),
         weight_decay=weight_decay,
         epsilon=1e-6,
         global_clipnorm=global_clipnorm,

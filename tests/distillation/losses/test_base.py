@@ -53,6 +53,7 @@ def test_a_custom_loss_with_labels() -> None:
     student, teacher = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, 9.0], [9.0, 3.0]])
     loss = LabelledMargin(weight=2.0)
     assert loss.uses_labels
+    assert loss.needs_labels
     assert loss.name == "labelled_margin"
     value = loss(student=student, teacher=teacher, labels=np.array([0, 1]))
     assert float(value) == pytest.approx((0 + 3) / 2)  # unweighted
@@ -60,6 +61,7 @@ def test_a_custom_loss_with_labels() -> None:
 
 def test_labels_only_where_named() -> None:
     assert not HiddenStateLoss().uses_labels
+    assert not HiddenStateLoss().needs_labels
     assert PredictionLoss().uses_labels
     zeros = np.zeros((1, 3, 2))
     assert float(HiddenStateLoss()(student=zeros, teacher=zeros, mask=MASK, labels=np.array([1]))) == 0.0

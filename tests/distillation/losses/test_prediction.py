@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tinybert_tf.distillation.losses import PredictionLoss
 from tinybert_tf.errors import InputError
@@ -69,6 +71,52 @@ def test_padded_tokens_change_nothing_but_for_the_paper() -> None:
         loss = PredictionLoss(reduction=reduction)
         before, after = (float(loss(student=values, teacher=teacher, mask=mask)) for values in (student, changed))
         assert (before != after) is changes
+
+
+# Scores: one column. Differences between teacher and student are 1 and -3, between labels and student 2 and -1.
+SCORES_TEACHER = np.array([[3.0], [1.0]])
+SCORES_STUDENT = np.array([[2.0], [4.0]])
+SCORES = np.array([4.0, 3.0], "float32")
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("reduction", ["tokens", "paper"])
+def test_scores_are_compared_by_their_squared_error(weight: float, reduction: str) -> None:
+    loss = PredictionLoss(hard_label_weight=weight, reduction=reduction)
+    value = loss(student=SCORES_STUDENT, teacher=SCORES_TEACHER, labels=SCORES)
+    assert float(value) == pytest.approx((1 - weight) * (1 + 9) / 2 + weight * (4 + 1) / 2)
+
+
+def test_scores_are_read_as_numbers_and_nan_is_none() -> None:
+    loss = PredictionLoss(hard_label_weight=1.0)
+    given = {"student": SCORES_STUDENT, "teacher": SCORES_TEACHER}
+    assert float(loss(**given, labels=np.array([4, 3]))) == pytest.approx(2.5)
+    assert float(loss(**given, labels=np.array([np.nan, 3.0]))) == pytest.approx(1.0)
+    negative = float(loss(**given, labels=np.array([-1.0, 3.0])))
+    assert negative == pytest.approx((9 + 1) / 2)  # -1 is a score, although it is no class
+
+
+def test_the_gradient_of_a_score_without_a_label_is_nothing() -> None:
+    student = keras.Variable(SCORES_STUDENT)
+    loss = PredictionLoss(hard_label_weight=1.0)
+    with tf.GradientTape() as tape:
+        value = loss(student=student.value, teacher=SCORES_TEACHER, labels=np.array([np.nan, 3.0]))
+    np.testing.assert_allclose(tape.gradient(value, student.value), [[0.0], [2.0]])
+
+
+def test_one_score_a_token() -> None:
+    given = {"student": SCORES_STUDENT[None], "teacher": SCORES_TEACHER[None], "mask": np.array([[0, 1]])}
+    assert float(PredictionLoss()(**given)) == pytest.approx(9.0)
+
+
+def test_scores_have_no_temperature() -> None:
+    with pytest.raises(InputError, match=r"^prediction_loss: temperature=2.0 softens classes; scores take 1\.$"):
+        PredictionLoss(temperature=2.0)(student=SCORES_STUDENT, teacher=SCORES_TEACHER)
+
+
+def test_labels_are_needed_for_a_hard_term_alone() -> None:
+    assert not PredictionLoss().needs_labels
+    assert PredictionLoss(hard_label_weight=0.1).needs_labels
 
 
 def test_large_logits_stay_finite() -> None:

@@ -88,6 +88,11 @@ class DistillationLoss:
         """Whether `call` wants the labels."""
         return "labels" in inspect.signature(self.call).parameters
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether data without labels is refused; by default, where `call` wants them."""
+        return self.uses_labels
+
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
         """The loss of one pair, a scalar."""
         raise NotImplementedError(f"{type(self).__name__} does not implement `call`.")

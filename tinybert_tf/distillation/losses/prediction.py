@@ -1,4 +1,4 @@
-"""Soft cross-entropy of the logits, with a temperature and an optional hard-label term."""
+"""The predictions: soft cross-entropy of classes, squared error of scores, and an optional hard-label term."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ class PredictionLoss(DistillationLoss):
     changes (arXiv 1503.02531, section 2). Logits are `(batch, classes)`, or `(batch, seq_len, classes)` for one
     prediction a token.
 
+    Logits of one column are scores (regression): `(1 - w) (z_T - z_S)^2 + w (y - z_S)^2`. The authors' code trains
+    STS-B on its labels alone, w = 1.
+
     Args:
-        temperature: T, above 0.
-        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. A label below 0 is none.
+        temperature: T, above 0; 1 for scores.
+        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. A class below 0, and a score
+            that is NaN, is no label.
         reduction: `tokens`: summed over classes, the mean over the batch (over real tokens, where there is a prediction
             a token). `paper`: the authors' code (task_distill.py, `soft_cross_entropy`): the mean over batch and
             classes, that is, divided by the number of classes, and no T^2.
@@ -27,7 +31,7 @@ class PredictionLoss(DistillationLoss):
         name: the name it is logged under.
 
     Raises:
-        InputError: a value out of range; a hard-label term without labels.
+        InputError: a value out of range; a hard-label term without labels; a temperature for scores.
 
     Example:
         >>> import numpy as np
@@ -57,21 +61,34 @@ class PredictionLoss(DistillationLoss):
         self.hard_label_weight = float(hard_label_weight)
         self.reduction = check_reduction(reduction, self)
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether there is a hard-label term."""
+        return self.hard_label_weight > 0
+
+    def check_shapes(self, student: Any, teacher: Any) -> None:
+        """Refuse logits of different shapes, and scores to be softened.
+
+        Raises:
+            InputError: the shapes differ; a temperature for scores.
+        """
+        super().check_shapes(student, teacher)
+        if student.shape[-1] == 1 and self.temperature != 1.0:
+            raise InputError(f"{self.name}: temperature={self.temperature} softens classes; scores take 1.")
+
     def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None) -> Any:
         """The loss, a scalar."""
-        softened = ops.log_softmax(student / self.temperature, axis=-1)
-        soft = -ops.softmax(teacher / self.temperature, axis=-1) * softened  # (..., classes)
+        soft_term, hard_term = _SCORE_TERMS if student.shape[-1] == 1 else _CLASS_TERMS
+        soft = soft_term(student / self.temperature, teacher / self.temperature)  # (..., classes)
         if self.reduction == "paper":
             soft_loss = global_mean_of(soft)
         else:
             soft_loss = self.temperature**2 * _mean_over_predictions(ops.sum(soft, axis=-1), mask)
-        if not self.hard_label_weight:
+        if not self.needs_labels:
             return soft_loss
         if labels is None:
             raise InputError(f"{self.name}: hard_label_weight={self.hard_label_weight}, and the data has no labels.")
-        one_hot = ops.one_hot(labels, student.shape[-1], dtype="float32")
-        hard = -ops.sum(one_hot * ops.log_softmax(student, axis=-1), axis=-1)
-        labelled = ops.cast(ops.greater_equal(labels, 0), "float32")
+        hard, labelled = hard_term(student, labels)
         hard_loss = _mean_over_predictions(hard, mask, labelled)
         return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
 
@@ -83,6 +100,36 @@ class PredictionLoss(DistillationLoss):
             "hard_label_weight": self.hard_label_weight,
             "reduction": self.reduction,
         }
+
+
+def _soft_cross_entropy(student: Any, teacher: Any) -> Any:
+    """Its part of each class, `(..., classes)`."""
+    return -ops.softmax(teacher, axis=-1) * ops.log_softmax(student, axis=-1)
+
+
+def _squared_error(student: Any, teacher: Any) -> Any:
+    return ops.square(teacher - student)
+
+
+def _hard_cross_entropy(student: Any, labels: Any) -> tuple[Any, Any]:
+    """The losses of the predictions, and 1 where there is a label."""
+    one_hot = ops.one_hot(labels, student.shape[-1], dtype="float32")
+    losses = -ops.sum(one_hot * ops.log_softmax(student, axis=-1), axis=-1)
+    return losses, ops.cast(ops.greater_equal(labels, 0), "float32")
+
+
+def _hard_squared_error(student: Any, labels: Any) -> tuple[Any, Any]:
+    """The losses of the predictions, and 1 where there is a label."""
+    labels = ops.cast(labels, "float32")
+    labelled = ops.isfinite(labels)
+    # 0 for what is no label: a NaN would come back through the gradient of what is masked out.
+    losses = ops.square(ops.where(labelled, labels, 0.0) - student[..., 0])
+    return losses, ops.cast(labelled, "float32")
+
+
+# The soft and the hard term of predictions that are classes, and of those that are scores.
+_CLASS_TERMS = (_soft_cross_entropy, _hard_cross_entropy)
+_SCORE_TERMS = (_squared_error, _hard_squared_error)
 
 
 def _mean_over_predictions(losses: Any, mask: Any, counted: Any = 1.0) -> Any:
