@@ -9,7 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
+    from tinybert_tf.data.masking import Masking
+    from tinybert_tf.data.pretraining_batches import PretrainingBatches
     from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
     from tinybert_tf.distillation.distiller import Distiller
     from tinybert_tf.distillation.layer_map import LayerMap
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     from tinybert_tf.errors import InputError
     from tinybert_tf.export.predictor import Predictor
     from tinybert_tf.models.config import EncoderConfig
+    from tinybert_tf.models.cut.student import cut_student
     from tinybert_tf.models.encoder import TransformerEncoder
-    from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+    from tinybert_tf.models.heads import SequenceClassifier
     from tinybert_tf.models.layer_copy import copy_layers
+    from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
     from tinybert_tf.models.teacher import Teacher
     from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
@@ -35,6 +40,8 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AttentionLoss": "distillation.losses",
+    "BertPretraining": "models.masked_lm",
+    "Corpus": "data.corpus",
     "DistillationLoss": "distillation.losses",
     "Distiller": "distillation.distiller",
     "EmbeddingLoss": "distillation.losses",
@@ -42,9 +49,11 @@ _MODULE_OF = {
     "HiddenStateLoss": "distillation.losses",
     "InputError": "errors",
     "LayerMap": "distillation.layer_map",
-    "MaskedLM": "models.heads",
+    "MaskedLM": "models.masked_lm",
+    "Masking": "data.masking",
     "PredictionLoss": "distillation.losses",
     "Predictor": "export.predictor",
+    "PretrainingBatches": "data.pretraining_batches",
     "SequenceClassifier": "models.heads",
     "Stage": "pipeline.stages",
     "Teacher": "models.teacher",
@@ -52,6 +61,7 @@ _MODULE_OF = {
     "TransformerEncoder": "models.encoder",
     "bert_optimizer": "training.optimizer",
     "copy_layers": "models.layer_copy",
+    "cut_student": "models.cut.student",
     "distill": "pipeline.stages",
     "load_tokenizer": "data.tokenizer",
     "setup_devices": "training.devices",
@@ -61,6 +71,8 @@ _MODULE_OF = {
 
 __all__ = [
     "AttentionLoss",
+    "BertPretraining",
+    "Corpus",
     "DistillationLoss",
     "Distiller",
     "EmbeddingLoss",
@@ -69,8 +81,10 @@ __all__ = [
     "InputError",
     "LayerMap",
     "MaskedLM",
+    "Masking",
     "PredictionLoss",
     "Predictor",
+    "PretrainingBatches",
     "SequenceClassifier",
     "Stage",
     "Teacher",
@@ -78,6 +92,7 @@ __all__ = [
     "TransformerEncoder",
     "bert_optimizer",
     "copy_layers",
+    "cut_student",
     "distill",
     "load_tokenizer",
     "setup_devices",

@@ -14,6 +14,10 @@ from tinybert_tf.errors import InputError
 LAST_HIDDEN_STATE = "last_hidden_state"  # (batch, seq_len, hidden_size)
 POOLED_OUTPUT = "pooled_output"  # (batch, hidden_size)
 LOGITS = "logits"  # (batch, num_labels) or (batch, seq_len, vocab_size)
+NEXT_SENTENCE_LOGITS = "next_sentence_logits"  # (batch, 2): B follows A, or does not
+
+# An input of masked language models: where to predict, (batch, predictions); logits are then of these places alone.
+MASKED_POSITIONS = "masked_positions"
 
 HIDDEN_STATES = "hidden_states"  # {layer: (batch, seq_len, hidden_size)}, layers 0..N
 ATTENTION_SCORES = "attention_scores"  # {layer: (batch, heads, seq_len, seq_len)}, layers 1..N

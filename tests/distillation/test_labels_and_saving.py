@@ -13,7 +13,8 @@ from tinybert_tf.distillation.losses import HiddenStateLoss, PredictionLoss
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.models.teacher import Teacher
 
 CONFIG = EncoderConfig(

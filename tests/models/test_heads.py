@@ -15,7 +15,8 @@ import pytest
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 
 MakeConfig = Callable[..., EncoderConfig]
 MakeInputs = Callable[..., dict[str, np.ndarray]]
@@ -66,13 +67,13 @@ def test_masked_lm_logits_are_tied_to_the_word_embeddings(make_config: MakeConfi
     assert model.count_params() == model.encoder.count_params() + 16 * 16 + 16 + 2 * 16 + 50
 
 
-@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM])
+@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM, BertPretraining])
 def test_no_logits_below_the_last_layer(model_class: Any, make_config: MakeConfig, make_inputs: MakeInputs) -> None:
     outputs = model_class(make_config())(make_inputs([3]), output_attention_scores=(1,), last_layer=1)
     assert set(outputs) == {"attention_scores"}
 
 
-@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM])
+@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM, BertPretraining])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("mixed_bfloat16", 0.1), ("mixed_float16", 0.02)])
 def test_mixed_precision_is_close(
     model_class: Any, make_config: MakeConfig, make_inputs: MakeInputs, dtype: str, tolerance: float
@@ -153,7 +154,7 @@ class FakeTokenizer:
         (Path(directory) / "vocab.txt").write_text("[PAD]\n")
 
 
-@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM])
+@pytest.mark.parametrize("model_class", [SequenceClassifier, MaskedLM, BertPretraining])
 @pytest.mark.parametrize("tokenizer", [None, FakeTokenizer()])
 def test_save_and_load(
     model_class: Any, tokenizer: Any, make_config: MakeConfig, make_inputs: MakeInputs, tmp_path: Path

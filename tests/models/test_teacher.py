@@ -14,7 +14,8 @@ import tensorflow as tf
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.models.teacher import Teacher
 
 MakeConfig = Callable[..., EncoderConfig]

@@ -11,7 +11,8 @@ import pytest
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.training.optimizer import (
     SCHEDULES,
     ConstantAfterWarmup,

@@ -82,6 +82,9 @@ MASKED_LM = _optional(
 )
 """The head of masked language models; its output weights are the word embeddings and have no row of their own."""
 
+NEXT_SENTENCE = _optional(_dense("next_sentence", "cls.seq_relationship"))
+"""The head of next-sentence prediction."""
+
 
 def encoder_names(num_hidden_layers: int) -> tuple[TensorName, ...]:
     """Return the names of the embeddings and of layers 1 to `num_hidden_layers`, all required."""

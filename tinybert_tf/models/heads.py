@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
-from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.name_tables import CLASSIFIER, MASKED_LM, TensorName, encoder_names
+from tinybert_tf.checkpoints.name_tables import CLASSIFIER, TensorName
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.encoder_layer import ACTIVATIONS
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
 
 
 class TaskModel(PretrainedModel):
     """What the task models share: an encoder below, a head above.
 
-    A subclass builds its head's layers and implements `head(outputs, training)`, which gives the logits. Trained as any
-    Keras model, `compile` and `fit`; losses and metrics see the logits, and without a `loss` it is the cross-entropy.
+    A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which gives the logits, and
+    whatever else it says in `answers`. Trained as any Keras model, `compile` and `fit`; losses and metrics see the
+    logits, and without a `loss` it is the cross-entropy. An encoder that is frozen (`encoder.trainable = False`) is run
+    without dropout.
     """
 
     encoder_prefix = "bert."
     add_pooler = True
+    answers: ClassVar[tuple[str, ...]] = (features.LOGITS,)
 
     def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,8 +39,8 @@ class TaskModel(PretrainedModel):
         self.encoder = encoder
         self.config = encoder.config
 
-    def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
-        """The logits, from the encoder's outputs."""
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+        """The `answers`, from the model's inputs and the encoder's outputs."""
         raise NotImplementedError
 
     def call(
@@ -54,14 +55,14 @@ class TaskModel(PretrainedModel):
         """The encoder's dict and `logits`; with `last_layer`, nothing above that layer. See `TransformerEncoder`."""
         outputs = self.encoder(
             inputs,
-            training=training,
+            training=training if self.encoder.trainable else False,
             output_hidden_states=output_hidden_states,
             output_attention_scores=output_attention_scores,
             output_queries_keys_values=output_queries_keys_values,
             last_layer=last_layer,
         )
         if last_layer is None:
-            outputs[features.LOGITS] = self.head(outputs, training)
+            outputs |= self.head(inputs, outputs, training)
         return outputs
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
@@ -74,15 +75,20 @@ class TaskModel(PretrainedModel):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The compiled loss, on the logits."""
-        return super().compute_loss(x, y, y_pred[features.LOGITS], sample_weight, training)
+        return super().compute_loss(x, y, self.compared(y_pred), sample_weight, training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The compiled metrics, on the logits."""
-        return super().compute_metrics(x, y, y_pred[features.LOGITS], sample_weight)
+        return super().compute_metrics(x, y, self.compared(y_pred), sample_weight)
+
+    def compared(self, outputs: Mapping[str, Any]) -> Any:
+        """What the compiled loss and metrics compare with the labels: the logits."""
+        return outputs[features.LOGITS]
 
     def predict_step(self, data: Any) -> Any:
-        """`predict` gives `{"logits": ...}` alone: the other outputs' lengths differ from batch to batch."""
-        return {features.LOGITS: super().predict_step(data)[features.LOGITS]}
+        """`predict` gives the `answers` alone: the other outputs' lengths differ from batch to batch."""
+        outputs = super().predict_step(data)
+        return {name: outputs[name] for name in self.answers}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for `from_config`."""
@@ -165,9 +171,9 @@ class SequenceClassifier(TaskModel):
             loss = keras.losses.MeanSquaredError()
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
-    def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
         """`(batch, num_labels)` from the pooled output."""
-        return self.classifier(self.dropout(outputs[features.POOLED_OUTPUT], training=training))
+        return {features.LOGITS: self.classifier(self.dropout(outputs[features.POOLED_OUTPUT], training=training))}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for `from_config`."""
@@ -211,85 +217,6 @@ class SequenceClassifier(TaskModel):
         elif names is not None and len(names) != num_labels:
             names = None
         return cls(config, num_labels=num_labels, id2label=names, dropout=values.get("classifier_dropout"), **kwargs)
-
-
-@keras.saving.register_keras_serializable("tinybert_tf")
-class MaskedLM(TaskModel):
-    """A token for each position (`BertForMaskedLM`): dense, activation, LayerNorm, then the word embeddings as decoder.
-
-    `logits` is `(batch, seq_len, vocab_size)`. The decoder's matrix is the word embedding table itself, plus a bias.
-
-    Args:
-        encoder: an encoder, or the config of a new one. A pooler is neither needed nor saved.
-
-    Example:
-        >>> import numpy as np
-        >>> model = MaskedLM(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
-        >>> ids = np.array([[5, 6, 7]], dtype="int32")
-        >>> model({"input_ids": ids, "attention_mask": np.ones_like(ids)})["logits"].shape
-        TensorShape([1, 3, 100])
-    """
-
-    architecture = "BertForMaskedLM"
-    add_pooler = False
-
-    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
-        super().__init__(encoder, **kwargs)
-        self.transform = keras.layers.Dense(
-            self.config.hidden_size,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=self.config.initializer_range),
-            dtype=self.dtype_policy,
-            name="transform",
-        )
-        self.activation = ACTIVATIONS[self.config.hidden_act]
-        self.transform_layer_norm = keras.layers.LayerNormalization(
-            epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name="transform_layer_norm"
-        )
-        self.decoder = TiedDecoder(self.config.vocab_size, dtype=self.dtype_policy, name="predictions")
-        self.build()
-
-    def build(self, input_shape: Any = None) -> None:
-        """Create the head's weights; the encoder has its own."""
-        shape = (None, None, self.config.hidden_size)
-        self.transform.build(shape)
-        self.transform_layer_norm.build(shape)
-        self.decoder.build()
-        self.built = True
-
-    def head(self, outputs: Mapping[str, Any], training: bool | None) -> Any:
-        """`(batch, seq_len, vocab_size)` from the last hidden state."""
-        hidden = self.activation(self.transform(outputs[features.LAST_HIDDEN_STATE]))
-        return self.decoder(self.transform_layer_norm(hidden), self.encoder.embeddings.word_embeddings.embeddings)
-
-    def tensor_names(self) -> tuple[TensorName, ...]:
-        """The encoder's table, without a pooler, and the masked-LM head."""
-        return encoder_names(self.num_hidden_layers) + MASKED_LM
-
-    @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
-        if values.get("tie_word_embeddings") is False:
-            raise InputError(f"{tensors.path}: tie_word_embeddings is false; a decoder of its own is not read.")
-        return cls(config, **kwargs)
-
-
-class TiedDecoder(keras.layers.Layer):
-    """Hidden states times the transposed embedding table, plus a bias of its own."""
-
-    def __init__(self, vocab_size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.vocab_size = vocab_size
-
-    def build(self, input_shape: Any = None) -> None:
-        """Create the bias."""
-        self.bias = self.add_weight(shape=(self.vocab_size,), initializer="zeros", name="bias")
-        self.built = True
-
-    def call(self, hidden: Any, embeddings: Any) -> Any:
-        """`(batch, seq_len, hidden_size)` and `(vocab_size, hidden_size)` to `(batch, seq_len, vocab_size)`."""
-        table = ops.cast(embeddings, self.compute_dtype)
-        return ops.matmul(hidden, ops.transpose(table)) + self.bias
 
 
 def _names_in_order(names: Any, source: str) -> list[str]:

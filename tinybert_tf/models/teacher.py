@@ -11,7 +11,8 @@ from keras import ops, tree
 
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier, TaskModel
+from tinybert_tf.models.heads import SequenceClassifier, TaskModel
+from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.models.pretrained import PretrainedModel
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")

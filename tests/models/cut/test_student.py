@@ -12,7 +12,8 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import MaskedLM, SequenceClassifier
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import MaskedLM
 
 TEACHER = EncoderConfig(
     vocab_size=40,

@@ -1,0 +1,160 @@
+"""The models that BERT is pretrained as: masked tokens, and whether one segment follows the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from tinybert_tf import features
+from tinybert_tf.checkpoints.name_tables import MASKED_LM, NEXT_SENTENCE, POOLER, TensorName, encoder_names
+from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder_layer import ACTIVATIONS
+from tinybert_tf.models.heads import TaskModel
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class MaskedLM(TaskModel):
+    """A token for each position (`BertForMaskedLM`): dense, activation, LayerNorm, then the word embeddings as decoder.
+
+    `logits` is `(batch, seq_len, vocab_size)`. With a third input, `masked_positions` `(batch, predictions)` int32, the
+    head computes these positions alone, and `logits` is `(batch, predictions, vocab_size)`. The decoder's matrix is the
+    word embedding table itself, plus a bias.
+
+    Args:
+        encoder: an encoder, or the config of a new one. A pooler is neither needed nor saved.
+
+    Example:
+        >>> import numpy as np
+        >>> model = MaskedLM(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
+        >>> ids = np.array([[5, 6, 7]], dtype="int32")
+        >>> inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        >>> model(inputs)["logits"].shape
+        TensorShape([1, 3, 100])
+        >>> model({**inputs, "masked_positions": np.array([[1]])})["logits"].shape
+        TensorShape([1, 1, 100])
+    """
+
+    architecture = "BertForMaskedLM"
+    add_pooler = False
+
+    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(encoder, **kwargs)
+        self.transform = self._dense(self.config.hidden_size, "transform")
+        self.activation = ACTIVATIONS[self.config.hidden_act]
+        self.transform_layer_norm = keras.layers.LayerNormalization(
+            epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name="transform_layer_norm"
+        )
+        self.decoder = TiedDecoder(self.config.vocab_size, dtype=self.dtype_policy, name="predictions")
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the head's weights; the encoder has its own."""
+        shape = (None, None, self.config.hidden_size)
+        self.transform.build(shape)
+        self.transform_layer_norm.build(shape)
+        self.decoder.build()
+        self.built = True
+
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+        """`logits` from the last hidden state, at `masked_positions` where the inputs have them."""
+        hidden = outputs[features.LAST_HIDDEN_STATE]
+        if features.MASKED_POSITIONS in inputs:
+            hidden = ops.take_along_axis(hidden, inputs[features.MASKED_POSITIONS][:, :, None], axis=1)
+        hidden = self.transform_layer_norm(self.activation(self.transform(hidden)))
+        return {features.LOGITS: self.decoder(hidden, self.encoder.embeddings.word_embeddings.embeddings)}
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The encoder's table, without a pooler, and the masked-LM head."""
+        return encoder_names(self.num_hidden_layers) + MASKED_LM
+
+    def _dense(self, units: int, name: str) -> keras.layers.Dense:
+        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
+        return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+
+    @classmethod
+    def _from_directory(
+        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
+    ) -> Self:
+        if values.get("tie_word_embeddings") is False:
+            raise InputError(f"{tensors.path}: tie_word_embeddings is false; a decoder of its own is not read.")
+        return cls(config, **kwargs)
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class BertPretraining(MaskedLM):
+    """What BERT is pretrained as (`BertForPreTraining`): a masked LM that also says whether segment B follows A.
+
+    `logits` as `MaskedLM`'s; `next_sentence_logits` `(batch, 2)`, from the pooled output: B follows A (0), or is from
+    another document (1). `compile` without a `loss` and `fit` train it on `PretrainingBatches` with the sum of both
+    cross-entropies (arXiv 1810.04805, appendix A.2): of the masked tokens the mean over those that have a label, of the
+    next sentence the mean over rows. They are logged as `masked_tokens_loss` and `next_sentence_loss`.
+
+    Args:
+        encoder: an encoder with a pooler, or the config of a new one.
+
+    Example:
+        >>> import numpy as np
+        >>> model = BertPretraining(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
+        >>> ids = np.array([[5, 6, 7]], dtype="int32")
+        >>> model({"input_ids": ids, "attention_mask": np.ones_like(ids)})["next_sentence_logits"].shape
+        TensorShape([1, 2])
+    """
+
+    architecture = "BertForPreTraining"
+    add_pooler = True
+    answers = (features.LOGITS, features.NEXT_SENTENCE_LOGITS)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the heads' weights; the encoder has its own."""
+        self.next_sentence = self._dense(2, "next_sentence")
+        self.next_sentence.build((None, self.config.hidden_size))
+        super().build(input_shape)
+
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+        """Both logits."""
+        follows = self.next_sentence(outputs[features.POOLED_OUTPUT])
+        return {**super().head(inputs, outputs, training), features.NEXT_SENTENCE_LOGITS: follows}
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.compile`; a `loss` is a dict of `masked_tokens` and `next_sentence`, as the labels are."""
+        if loss is None:
+            loss = {
+                "masked_tokens": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100),
+                "next_sentence": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            }
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compared(self, outputs: Mapping[str, Any]) -> Any:
+        """Both logits, by the names that their labels have."""
+        return {
+            "masked_tokens": outputs[features.LOGITS],
+            "next_sentence": outputs[features.NEXT_SENTENCE_LOGITS],
+        }
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The encoder's table with its pooler, and both heads."""
+        return encoder_names(self.num_hidden_layers) + POOLER + MASKED_LM + NEXT_SENTENCE
+
+
+class TiedDecoder(keras.layers.Layer):
+    """Hidden states times the transposed embedding table, plus a bias of its own."""
+
+    def __init__(self, vocab_size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vocab_size = vocab_size
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the bias."""
+        self.bias = self.add_weight(shape=(self.vocab_size,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, hidden: Any, embeddings: Any) -> Any:
+        """`(batch, seq_len, hidden_size)` and `(vocab_size, hidden_size)` to `(batch, seq_len, vocab_size)`."""
+        table = ops.cast(embeddings, self.compute_dtype)
+        return ops.matmul(hidden, ops.transpose(table)) + self.bias
