@@ -26,13 +26,15 @@ class Progress(keras.callbacks.Callback):
         stage: the stage's name, in front of every line.
         total_steps: optimizer steps of the stage.
         run: the run whose `log.csv` the epochs go into.
+        unit: what an epoch of Keras's is called.
     """
 
-    def __init__(self, stage: str, total_steps: int, run: RunDirectory) -> None:
+    def __init__(self, stage: str, total_steps: int, run: RunDirectory, unit: str = "epoch") -> None:
         super().__init__()
         self.stage = stage
         self.total_steps = total_steps
         self.run = run
+        self.unit = unit
         self.step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -51,18 +53,20 @@ class Progress(keras.callbacks.Callback):
         """Say and log the epoch's losses and metrics."""
         values = {name: float(value) for name, value in (logs or {}).items()}
         text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        self._say(f"epoch {epoch + 1}  step {self.step}/{self.total_steps}  {text}")
-        self.run.log({"stage": self.stage, "epoch": epoch + 1, "step": self.step, **values})
+        self._say(f"{self.unit} {epoch + 1}  step {self.step}/{self.total_steps}  {text}")
+        self.run.log({"stage": self.stage, self.unit: epoch + 1, "step": self.step, **values})
 
     def _say(self, text: str) -> None:
         seconds = time.monotonic() - self._begin
         print(f"[{self.stage}] {seconds:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 
-def stage_callbacks(stage: str, total_steps: int, run: RunDirectory) -> list[keras.callbacks.Callback]:
+def stage_callbacks(
+    stage: str, total_steps: int, run: RunDirectory, unit: str = "epoch"
+) -> list[keras.callbacks.Callback]:
     """What every stage of a run has: lines on stderr, `log.csv`, TensorBoard events."""
     events = keras.callbacks.TensorBoard(str(run.path / "tensorboard" / stage), write_graph=False)
-    return [Progress(stage, total_steps, run), events]
+    return [Progress(stage, total_steps, run, unit), events]
 
 
 class StopAfterSteps(keras.callbacks.Callback):

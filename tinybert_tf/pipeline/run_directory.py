@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,38 @@ class RunDirectory:
         for name in ("log.csv", "metrics.json"):
             (self.path / name).unlink(missing_ok=True)
         (self.path / "config.yaml").write_text(self._config, encoding="utf-8")
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[None]:
+        """Make the directory for the body to check its input in: where that is refused, what was not there is gone.
+
+        What an earlier run of the same config measured here stays; `keep_log` says up to where it is true.
+        """
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        is_new = not (self.path / "config.yaml").is_file()
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "config.yaml").write_text(self._config, encoding="utf-8")
+        try:
+            yield
+        except InputError:
+            if is_new:
+                for inside in self.path.iterdir():
+                    shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
+                for folder in missing:
+                    folder.rmdir()
+            raise
+
+    def keep_log(self, last_step: int) -> None:
+        """Go on with the rows of an interrupted run's `log.csv` up to this step."""
+        path = self.path / "log.csv"
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= last_step]
+
+    def read_metrics(self) -> dict[str, Any] | None:
+        """What `metrics.json` holds; None where the run has not come to its end."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def log(self, row: dict[str, Any]) -> None:
         """Add a row to `log.csv`; stages log different columns, the file has them all."""

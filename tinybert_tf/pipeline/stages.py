@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.config.schema import Data, DistillConfig, Train
+from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Train
 from tinybert_tf.config.schema import Stage as StageSection
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.distillation.distiller import Distiller
@@ -89,9 +89,7 @@ class Stage:
         values = section.resolved(train)
         return cls(
             name=section.name,
-            losses=[
-                _make_loss(section.name, loss.name, {"weight": loss.weight, **loss.options}) for loss in section.losses
-            ],
+            losses=[make_loss(section.name, loss) for loss in section.losses],
             layer_map=section.layer_map,
             projections=section.projections,
             epochs=values.epochs,
@@ -251,7 +249,13 @@ def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]
     return files
 
 
-def _make_loss(stage: str, name: str, options: dict[str, Any]) -> DistillationLoss:
+def make_loss(stage: str, section: LossSection) -> DistillationLoss:
+    """The loss of a config.
+
+    Raises:
+        InputError: an unknown loss, or an option that it does not have; `stage` is named.
+    """
+    name, options = section.name, {"weight": section.weight, **section.options}
     if name not in LOSSES:
         raise InputError(f"stage {stage!r}: loss {name!r} is not known; one of {', '.join(LOSSES)} is.")
     accepted = LOSSES[name]().get_config()

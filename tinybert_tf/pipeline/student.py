@@ -16,6 +16,7 @@ from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import CUT_SIZES, Cut, check_cut, cut_student
+from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
@@ -86,21 +87,41 @@ def build_student(
     """
     config = student_config(section, teacher.config)
     init = resolved_init(section, config, teacher.config)
-    labels = {"num_labels": teacher.num_labels, "id2label": teacher.id2label}
     if init == "dir":
-        student = _load_student(str(section.dir), teacher, tokenizer)
-    else:
-        student = SequenceClassifier(config, name="student", **labels)
+        return _load_student(str(section.dir), teacher, tokenizer)
+    student = SequenceClassifier(config, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
     if init == "layers":
-        pairs = LayerMap.resolve(layer_map, config.num_hidden_layers, teacher.num_hidden_layers).layer_pairs()
-        copy_layers(student, teacher, pairs)
-        logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
+        _start_from_layers(student, teacher, layer_map)
     return student
 
 
+def build_general_student(
+    section: StudentSection, teacher: TransformerEncoder, tokenizer: Tokenizer, layer_map: Any
+) -> TransformerEncoder:
+    """The student of a general distillation with its first weights; it has a pooler where its teacher has one.
+
+    Raises:
+        InputError: another vocabulary than the teacher's; and as `student_config` and `resolved_init`.
+    """
+    config = student_config(section, teacher.config)
+    init = resolved_init(section, config, teacher.config)
+    if init == "dir":
+        return TransformerEncoder.from_pretrained(_student_directory(str(section.dir), tokenizer), name="student")
+    student = TransformerEncoder(config, add_pooler=teacher.pooler is not None, name="student")
+    if init == "layers":
+        _start_from_layers(student, teacher, layer_map)
+    return student
+
+
+def _start_from_layers(student: PretrainedModel, teacher: PretrainedModel, layer_map: Any) -> None:
+    pairs = LayerMap.resolve(layer_map, student.num_hidden_layers, teacher.num_hidden_layers).layer_pairs()
+    copy_layers(student, teacher, pairs)
+    logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
+
+
 def cut_from_teacher(
-    student: SequenceClassifier,
-    teacher: SequenceClassifier,
+    student: TransformerEncoder | SequenceClassifier,
+    teacher: TransformerEncoder | SequenceClassifier,
     layer_map: Any,
     batches: Sequence[Mapping[str, Any]],
     section: CutSection,
@@ -131,9 +152,7 @@ def cut_from_teacher(
 
 
 def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:
-    directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
-    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt")):
-        _check_vocabulary(directory, tokenizer)
+    directory = _student_directory(path, tokenizer)
     student = SequenceClassifier.from_pretrained(directory, name="student")
     has_head = student.load_report is not None and "classifier.weight" not in student.load_report.missing
     if not has_head:
@@ -146,6 +165,14 @@ def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> 
             f"student {path}: its labels {ours} are {what} than the teacher's {theirs}; they must be equal."
         )
     return student
+
+
+def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
+    """The directory of a student that reads the teacher's tokens."""
+    directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
+    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt")):
+        _check_vocabulary(directory, tokenizer)
+    return directory
 
 
 def _check_vocabulary(directory: Path, tokenizer: Tokenizer) -> None:

@@ -11,41 +11,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from tinybert_tf.cli.flags import DISTILL_FLAGS, FINETUNE_FLAGS, PRETRAIN_FLAGS, load, with_config, with_switches
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.log_lines import held_back, on_stderr
 
-# Flags of the verbs that take a config, and the config's keys that they set.
-DATA_FLAGS = {
-    "--train": ("data.train", "F", "training file: .tsv, .csv or .jsonl"),
-    "--dev": ("data.dev", "F", "file that chooses the best epoch"),
-    "--test": ("data.test", "F", "file that is only measured on, at the end"),
-    "--text": ("data.text", "COLUMN[,COLUMN]", "column of the text, or the two of a pair"),
-    "--label": ("data.label", "COLUMN", "column of the label"),
-    "--max-length": ("data.max_length", "TOKENS", "tokens a text is cut at (default 128)"),
-}
-TRAIN_FLAGS = {
-    "--epochs": ("train.epochs", "N", "passes over the training file, in each stage"),
-    "--max-steps": ("train.max_steps", "N", "optimizer steps at most, in each stage"),
-    "--batch-size": ("train.batch_size", "N", "texts in a step"),
-    "--learning-rate": ("train.learning_rate", "X", "peak learning rate"),
-    "--seed": ("train.seed", "N", "seed of weights, dropout and data order"),
-    "--precision": ("train.precision", "P", "auto, float32, bfloat16 or float16"),
-    "--task": ("task", "TASK", "sequence_classification (default) or regression"),
-    "--metric": ("metric", "NAME", "what chooses the best epoch: accuracy, f1, matthews_correlation, pearson, ..."),
-    "--out": ("out", "RUN", "run directory to make"),
-}
-FINETUNE_FLAGS = {
-    "--model": ("model.dir", "DIR", "pretrained model: a directory or a Hub id"),
-    **DATA_FLAGS,
-    **TRAIN_FLAGS,
-}
-DISTILL_FLAGS = {
-    "--teacher": ("teacher.dir", "DIR", "fine-tuned teacher: a model or run directory, or a Hub id"),
-    "--student": ("student", "PRESET|DIR", "student: a preset's size, or a directory to start from"),
-    **DATA_FLAGS,
-    **TRAIN_FLAGS,
-}
-Flags = dict[str, tuple[str, str, str]]
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
 
 
@@ -87,13 +56,17 @@ def _parser() -> argparse.ArgumentParser:
     quickstart.add_argument("--out", default="quickstart", metavar="DIR", help="directory to make (default quickstart)")
     quickstart.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything (default 1)")
 
-    _with_config(verb("finetune", _finetune, "train a pretrained model on labelled texts"), FINETUNE_FLAGS)
+    with_config(verb("finetune", _finetune, "train a pretrained model on labelled texts"), FINETUNE_FLAGS)
     distill = verb("distill", _distill, "train a small student on a fine-tuned teacher")
-    _with_config(distill, DISTILL_FLAGS)
-    _with_switches(distill)
+    with_config(distill, DISTILL_FLAGS)
+    with_switches(distill, "baseline", "allow_weak_teacher")
     explain = verb("explain", _explain, "what `distill` would do: config, sizes, layer maps, steps")
-    _with_config(explain, DISTILL_FLAGS)
-    _with_switches(explain)
+    with_config(explain, DISTILL_FLAGS)
+    with_switches(explain, "baseline", "allow_weak_teacher")
+
+    pretrain = verb("pretrain", _pretrain, "learn from raw text: masked-LM, or from a teacher")
+    with_config(pretrain, PRETRAIN_FLAGS)
+    with_switches(pretrain, "head_only")
 
     evaluate = verb("evaluate", _evaluate, "a model's metrics on a file of labelled texts, as JSON")
     evaluate.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
@@ -123,53 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _with_config(parser: argparse.ArgumentParser, flags: Flags) -> None:
-    parser.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file; flags and --set win over it")
-    for flag, (_, metavar, help) in flags.items():
-        parser.add_argument(flag, metavar=metavar, help=help)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="any key, e.g. stages.0.epochs=5",
-    )
-
-
-def _with_switches(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--baseline", action="store_true", help="also train the same student on the labels alone")
-    parser.add_argument("--allow-weak-teacher", action="store_true", help="go on with a teacher that knows nothing")
-
-
-def _load(cls: type, arguments: argparse.Namespace, flags: Flags) -> Any:
-    """The config of the file, the flags and the `--set`s."""
-    from tinybert_tf.config.load import MissingKeysError, load_config
-
-    given: dict[str, Any] = {}
-    for flag, (key, _, _) in flags.items():
-        value = getattr(arguments, flag[2:].replace("-", "_"))
-        if value is not None:
-            given |= _student_keys(value) if key == "student" else {key: value}
-    given |= {key: True for key in ("baseline", "allow_weak_teacher") if getattr(arguments, key, False)}
-    try:
-        return load_config(cls, arguments.config, given, arguments.settings)
-    except MissingKeysError as error:
-        flag_of = {key: flag for flag, (key, _, _) in flags.items()}
-        wanted = ", ".join(flag_of.get(key, key) for key in error.keys)
-        raise InputError(f"{arguments.verb} needs {wanted} (or a config with {', '.join(error.keys)}).") from None
-
-
-def _student_keys(value: str) -> dict[str, Any]:
-    from tinybert_tf.models.config import PRESETS
-
-    if value in PRESETS:
-        return {"student.preset": value, "student.dir": None}
-    if not os.path.isdir(value) and "/" not in value:
-        raise InputError(f"--student {value!r} is neither a directory nor a preset; presets: {', '.join(PRESETS)}.")
-    return {"student.dir": value, "student.preset": None}
-
-
 def _quickstart(arguments: argparse.Namespace) -> None:
     _import_tensorflow()
     from tinybert_tf.pipeline.quickstart import run_quickstart
@@ -180,7 +106,7 @@ def _quickstart(arguments: argparse.Namespace) -> None:
 def _finetune(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.schema import FinetuneConfig
 
-    config = _load(FinetuneConfig, arguments, FINETUNE_FLAGS)
+    config = load(FinetuneConfig, arguments, FINETUNE_FLAGS)
     _import_tensorflow()
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.finetune import run_finetune
@@ -192,7 +118,7 @@ def _finetune(arguments: argparse.Namespace) -> None:
 def _distill(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.schema import DistillConfig
 
-    config = _load(DistillConfig, arguments, DISTILL_FLAGS)
+    config = load(DistillConfig, arguments, DISTILL_FLAGS)
     _import_tensorflow()
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.distill import run_distill
@@ -204,11 +130,21 @@ def _distill(arguments: argparse.Namespace) -> None:
 def _explain(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.schema import DistillConfig
 
-    config = _load(DistillConfig, arguments, DISTILL_FLAGS)
+    config = load(DistillConfig, arguments, DISTILL_FLAGS)
     _import_tensorflow()
     from tinybert_tf.pipeline.explain import explain_distill
 
     print(explain_distill(config))
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.schema import PretrainConfig
+
+    config = load(PretrainConfig, arguments, PRETRAIN_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.pipeline.pretrain import run_pretrain, summary
+
+    print(summary(config, run_pretrain(config)))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,264 @@
+"""`tinybert pretrain`: raw text, and a model that learns from it: masked-LM, or general distillation from a teacher."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tinybert_tf import features
+from tinybert_tf.config.schema import PretrainConfig
+from tinybert_tf.data.batch_source import BatchStream
+from tinybert_tf.data.corpus import Corpus
+from tinybert_tf.data.masking import Masking
+from tinybert_tf.data.pretraining_batches import PretrainingBatches
+from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.errors import InputError
+from tinybert_tf.evaluation.cost import count_parameters
+from tinybert_tf.evaluation.perplexity import masked_lm_metrics
+from tinybert_tf.metrics import Metrics
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.limits import check_limits
+from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.pipeline.callbacks import FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
+from tinybert_tf.pipeline.log_lines import held_back
+from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.stages import make_loss
+from tinybert_tf.pipeline.student import SIZES, build_general_student, cut_from_teacher, resolved_init
+from tinybert_tf.training.devices import Devices, setup_devices
+from tinybert_tf.training.optimizer import bert_optimizer
+from tinybert_tf.training.run_checkpoint import RunCheckpoint
+
+logger = logging.getLogger(__name__)
+
+STAGE = "pretrain"
+# Of the dev file: the same rows and masks in every run, whatever its seed.
+DEV_SEED = 0
+DEV_BATCH_SIZE = 32
+
+
+@dataclass
+class Pretraining:
+    """A checked pretraining, ready to train: `trained` is what `fit` sees, the `model` itself or a Distiller of it."""
+
+    config: PretrainConfig
+    run: RunDirectory
+    devices: Devices
+    tokenizer: Tokenizer
+    model: MaskedLM | TransformerEncoder
+    trained: keras.Model
+    teacher: TransformerEncoder | None
+    train: PretrainingBatches
+    dev: PretrainingBatches | None
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the run."""
+        steps = self.config.train.epochs * len(self.train)
+        return steps if self.config.train.max_steps is None else min(steps, self.config.train.max_steps)
+
+    def measure_dev(self) -> Metrics:
+        """Of the dev file: masked-LM metrics, or with a teacher the losses."""
+        if self.dev is None:
+            return {}
+        if not isinstance(self.trained, Distiller):
+            return masked_lm_metrics(self.trained, self.dev)
+        self.dev.epoch = 0  # a pass of Keras's goes on to the next one
+        return dict(self.trained.evaluate(self.dev, verbose=0, return_dict=True))
+
+
+def run_pretrain(config: PretrainConfig) -> dict[str, Any]:
+    """Train a model on raw text and save it under `model/`; a run that was interrupted goes on from its checkpoint.
+
+    Without a teacher: masked-LM, with `next_sentence` also next-sentence prediction (arXiv 1810.04805, section 3.1).
+    With one: TinyBERT's general distillation (arXiv 1909.10351, section 3.2), no labels, nothing masked.
+
+    Returns:
+        What `metrics.json` holds: `{"model": {..., "before": {...}}, "data": {...}}`, the dev file's metrics after and
+        before. Of a run that is complete, what it holds already.
+
+    Raises:
+        InputError: anything the user gave is wrong; nothing has been written then.
+    """
+    with held_back():
+        run = RunDirectory(config.out, config)
+        finished = run.read_metrics()
+        if finished is not None:
+            logger.info(f"{run.path}: this run is complete; what it measured:")
+            return finished
+        work = _prepare(config, run)
+    return _train(work)
+
+
+def summary(config: PretrainConfig, results: dict[str, Any]) -> str:
+    """A line on what `run_pretrain` has made."""
+    model = results["model"]
+    line = f"{config.out}/model: {model['parameters'] / 1e6:.2f} M parameters, {model['steps']:,} steps"
+    names = [name for name in ("perplexity", "next_sentence_accuracy", "loss") if name in model]
+    return "; ".join(
+        [line, *(f"dev {name} {model['before'][name]:.4g} before, {model[name]:.4g} after" for name in names)]
+    )
+
+
+def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
+    devices = setup_devices(config.train.precision)
+    keras.utils.set_random_seed(config.train.seed)
+    source = config.model.dir if config.teacher is None else config.teacher.dir
+    tokenizer = load_tokenizer(_tokenizer_directory(config, source))
+    with devices.scope():
+        if config.teacher is None:
+            teacher, model = None, _masked_lm(config, tokenizer)
+            trained: keras.Model = model
+        else:
+            teacher = TransformerEncoder.from_pretrained(config.teacher.dir, dtype="float32")
+            model = build_general_student(config.model, teacher, tokenizer, config.layer_map)
+            frozen = Teacher(teacher, precision=config.teacher.precision)
+            losses = [make_loss(STAGE, section) for section in config.losses]
+            trained = Distiller(frozen, model, config.layer_map, losses=losses, projections=config.projections)
+    check_limits(model.config, tokenizer.vocab_size, config.corpus.max_length, source or "the model")
+    if _has_pairs(config) and model.config.type_vocab_size < 2:
+        raise InputError(
+            f"{source or 'the model'}: type_vocab_size={model.config.type_vocab_size}; rows of two segments want 2 "
+            f"(or next_sentence=false)."
+        )
+    with run.claim():
+        train = _batches(config, tokenizer, config.corpus.files, "train", config.train.batch_size, config.train.seed)
+        dev = None
+        if config.corpus.dev is not None:
+            dev = _batches(config, tokenizer, (config.corpus.dev,), "dev", DEV_BATCH_SIZE, DEV_SEED)
+    return Pretraining(config, run, devices, tokenizer, model, trained, teacher, train, dev)
+
+
+def _has_pairs(config: PretrainConfig) -> bool:
+    """Whether rows have two segments: by default as BERT was made, and not where a masked LM goes on."""
+    if config.next_sentence is not None:
+        return config.next_sentence
+    return config.teacher is not None or config.model.dir is None
+
+
+def _tokenizer_directory(config: PretrainConfig, source: str | None) -> str:
+    directory = config.tokenizer or source
+    if directory is None:
+        raise InputError(
+            "tokenizer: a new model wants one (--tokenizer DIR); "
+            "`tinybert vocab --corpus F --size N --out DIR` makes one."
+        )
+    return directory
+
+
+def _masked_lm(config: PretrainConfig, tokenizer: Tokenizer) -> MaskedLM:
+    """The masked LM to train: a directory's, with new heads where it has none, or one of new weights."""
+    kind = BertPretraining if _has_pairs(config) else MaskedLM
+    section = config.model
+    sizes = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
+    if section.dir is None:
+        return kind(EncoderConfig.from_preset(str(section.preset), vocab_size=tokenizer.vocab_size, **sizes))
+    if sizes:
+        raise InputError(f"model.{next(iter(sizes))} is given beside model.dir, which has its own sizes.")
+    model = kind.from_pretrained(section.dir)
+    model.encoder.trainable = not config.head_only
+    return model
+
+
+def _batches(
+    config: PretrainConfig, tokenizer: Tokenizer, files: tuple[str, ...], name: str, batch_size: int, seed: int
+) -> PretrainingBatches:
+    section, has_pairs = config.corpus, _has_pairs(config)
+    corpus = Corpus.tokenize(files, tokenizer, f"{config.out}/corpus/{name}", min_documents=2 if has_pairs else 1)
+    masking = Masking(section.mask_probability, section.whole_word) if config.teacher is None else None
+    return PretrainingBatches(corpus, tokenizer, batch_size, seed, section.max_length, masking, has_pairs)
+
+
+def _train(work: Pretraining) -> dict[str, Any]:
+    values, every, run = work.config.train, work.config.checkpoint_every, work.run
+    total_steps = work.total_steps
+    optimizer = bert_optimizer(
+        learning_rate=values.learning_rate,
+        total_steps=total_steps,
+        schedule=values.schedule,
+        warmup_fraction=values.warmup_fraction,
+        weight_decay=values.weight_decay,
+    )
+    work.trained.compile(optimizer=optimizer, jit_compile=work.devices.choice.jit_compile)
+    checkpoint = RunCheckpoint(run.path / "checkpoints" / "last.safetensors", work.trained)
+    notes = checkpoint.restore()
+    if notes is None:
+        _start_from_cut(work)
+        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev()}
+    else:
+        logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
+    run.keep_log(notes["step"])
+    stream = BatchStream(work.train, every)
+    stream.epoch = notes["step"] // every
+    callbacks: list[Any] = [
+        FiniteTraining(STAGE, total_steps, values.learning_rate),
+        StopAfterSteps(total_steps),
+        *stage_callbacks(STAGE, total_steps, run, unit="checkpoint"),
+    ]
+    for callback in callbacks:
+        callback.step = notes["step"]
+    if work.dev is not None:
+        callbacks.insert(0, MeasureDev(work.trained, lambda _: work.measure_dev()))
+    begin = time.monotonic() - notes["seconds"]
+
+    def save(epoch: int, _: Any) -> None:
+        notes.update(step=min((epoch + 1) * every, total_steps), seconds=time.monotonic() - begin)
+        checkpoint.save(notes)
+
+    # The last one, so that what is saved has passed all others.
+    callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=save))
+    epochs = -(-total_steps // every)
+    work.trained.fit(stream, initial_epoch=stream.epoch, epochs=epochs, callbacks=callbacks, verbose=0)
+    work.model.save_pretrained(run.path / "model", tokenizer=work.tokenizer)
+    seconds = time.monotonic() - begin
+    results: dict[str, Any] = {
+        "model": {
+            **work.measure_dev(),
+            "before": notes["before"],
+            "parameters": count_parameters(work.model),
+            "steps": total_steps,
+            "seconds": round(seconds, 1),
+        },
+        "data": {"train": _data_summary(work.train)},
+    }
+    if work.dev is not None:
+        results["data"]["dev"] = _data_summary(work.dev)
+    run.write_metrics(results)
+    checkpoint.remove()
+    return results
+
+
+def _start_from_cut(work: Pretraining) -> None:
+    """Cut the student from its teacher on rows of the corpus, and start the projections to match."""
+    teacher, student = work.teacher, work.model
+    if teacher is None or resolved_init(work.config.model, student.config, teacher.config) != "cut":
+        return
+    section = work.config.model.cut
+    rows: list[dict[str, Any]] = []
+    for step in range(len(work.train)):
+        (inputs,) = work.train[step]
+        rows.append({name: values[: section.num_texts - _count(rows)] for name, values in inputs.items()})
+        if _count(rows) == section.num_texts:
+            break
+    cut = cut_from_teacher(student, teacher, work.config.layer_map, rows, section)
+    work.trained.projections.start_from(features.HIDDEN_STATES, cut.expansion)
+
+
+def _count(batches: list[dict[str, Any]]) -> int:
+    return sum(len(batch["input_ids"]) for batch in batches)
+
+
+def _data_summary(batches: PretrainingBatches) -> dict[str, int]:
+    corpus = batches.corpus
+    return {
+        "documents": corpus.num_documents,
+        "sentences": corpus.num_sentences,
+        "tokens": corpus.num_tokens,
+        "rows": batches.num_rows,
+    }

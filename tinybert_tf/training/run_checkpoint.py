@@ -1,0 +1,75 @@
+"""All that a training run wants to go on where it was interrupted, in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tinybert_tf.errors import InputError
+
+
+class RunCheckpoint:
+    """A compiled model's weights, its random states and its optimizer, and notes beside them.
+
+    A run that is restored and goes on with the batches that come next ends with the weights of one that was never
+    interrupted. The file is replaced in one move: at every moment it is a whole one, or not there.
+
+    Args:
+        path: the file, `.safetensors`.
+        model: compiled, on TensorFlow; what is trained, a `Distiller` with its projections.
+
+    Raises:
+        InputError: `save`: the file cannot be written. `restore`: it is damaged, or of another model.
+    """
+
+    def __init__(self, path: Path, model: keras.Model) -> None:
+        self.path = path
+        self.model = model
+
+    def save(self, notes: dict[str, Any]) -> None:
+        """Write the state; `notes` are what JSON holds, such as the steps taken."""
+        partial = self.path.with_suffix(".partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            values = {name: np.ascontiguousarray(variable) for name, variable in self._variables().items()}
+            save_file(values, partial, metadata={"notes": json.dumps(notes)})
+            os.replace(partial, self.path)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); the run needs its checkpoints."
+            ) from error
+
+    def restore(self) -> dict[str, Any] | None:
+        """Give the model the saved state, and return the notes; None, and nothing changed, where there is no file."""
+        if not self.path.exists():
+            return None
+        variables = self._variables()
+        try:
+            with safe_open(self.path, "numpy") as file:
+                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+                if shapes != {name: tuple(variable.shape) for name, variable in variables.items()}:
+                    raise InputError(f"{self.path}: a checkpoint of another model; remove it, or give another --out.")
+                for name, variable in variables.items():
+                    variable.assign(file.get_tensor(name))
+                return dict(json.loads(file.metadata()["notes"]))
+        except SafetensorError as error:
+            raise InputError(f"{self.path}: damaged ({error}); remove it, or give another --out.") from error
+
+    def remove(self) -> None:
+        """Delete the file, and its directory where nothing else is in it."""
+        self.path.unlink(missing_ok=True)
+        if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
+            self.path.parent.rmdir()
+
+    def _variables(self) -> dict[str, Any]:
+        """By number: names that Keras makes up differ from process to process, the order does not."""
+        # `variables` holds the states of the random generators too, which `weights` does not.
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        return {f"{number:05d}": variable for number, variable in enumerate(variables)}
