@@ -19,6 +19,10 @@ NEXT_SENTENCE_LOGITS = "next_sentence_logits"  # (batch, 2): B follows A, or doe
 # An input of masked language models: where to predict, (batch, predictions); logits are then of these places alone.
 MASKED_POSITIONS = "masked_positions"
 
+# The labels of BERT's pretraining.
+MASKED_TOKENS = "masked_tokens"  # (batch, predictions), -100 where there is none
+NEXT_SENTENCE = "next_sentence"  # (batch,): 0 where B follows A, else 1
+
 HIDDEN_STATES = "hidden_states"  # {layer: (batch, seq_len, hidden_size)}, layers 0..N
 ATTENTION_SCORES = "attention_scores"  # {layer: (batch, heads, seq_len, seq_len)}, layers 1..N
 QUERIES = "queries"  # {layer: (batch, heads, seq_len, head_size)}, layers 1..N

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from tinybert_tf.checkpoints.name_tables import CLASSIFIER, MASKED_LM, POOLER, TensorName, encoder_names
+from tinybert_tf.checkpoints.name_tables import (
+    CLASSIFIER,
+    MASKED_LM,
+    NEXT_SENTENCE,
+    POOLER,
+    TensorName,
+    encoder_names,
+)
 
 # The state dict of transformers' BertModel with one layer, by hand.
 ONE_LAYER = [
@@ -56,6 +63,8 @@ def test_the_heads() -> None:
         TensorName("classifier/bias", "classifier.bias", required=False),
     )
     assert head == CLASSIFIER
+    assert [name.tensor for name in NEXT_SENTENCE] == ["cls.seq_relationship.weight", "cls.seq_relationship.bias"]
+    assert [name.variable for name in NEXT_SENTENCE] == ["next_sentence/kernel", "next_sentence/bias"]
 
 
 def test_layers_count_from_one_here_and_from_zero_there() -> None:
@@ -68,11 +77,11 @@ def test_layers_count_from_one_here_and_from_zero_there() -> None:
 
 
 def test_dense_kernels_and_nothing_else_are_transposed() -> None:
-    for name in (*encoder_names(2), *POOLER, *CLASSIFIER, *MASKED_LM):
+    for name in (*encoder_names(2), *POOLER, *CLASSIFIER, *MASKED_LM, *NEXT_SENTENCE):
         assert name.transposed == name.variable.endswith("/kernel")
 
 
 def test_the_encoder_is_required_and_prefixed_and_heads_are_neither() -> None:
     assert all(name.required and name.prefixed for name in encoder_names(2))
     assert all(name.prefixed and not name.required for name in POOLER)
-    assert not any(name.required or name.prefixed for name in (*CLASSIFIER, *MASKED_LM))
+    assert not any(name.required or name.prefixed for name in (*CLASSIFIER, *MASKED_LM, *NEXT_SENTENCE))

@@ -18,8 +18,14 @@ from tinybert_tf.models.pretrained import PretrainedModel
 
 Saved = tuple[Path, dict[str, np.ndarray], type[PretrainedModel]]
 
-NAMES = ["encoder", "classifier", "masked_lm"]
-OURS = {"last_hidden_state": "last_hidden_state", "pooler_output": "pooled_output", "logits": "logits"}
+NAMES = ["encoder", "classifier", "masked_lm", "pretraining"]
+OURS = {
+    "last_hidden_state": "last_hidden_state",
+    "pooler_output": "pooled_output",
+    "logits": "logits",
+    "prediction_logits": "logits",
+    "seq_relationship_logits": "next_sentence_logits",
+}
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -14,7 +14,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.teacher import Teacher
 
 CONFIG = EncoderConfig(
@@ -56,7 +56,7 @@ def test_a_distiller_is_not_saved_whole() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize("kind", [SequenceClassifier, MaskedLM])
+@pytest.mark.parametrize("kind", [SequenceClassifier, MaskedLM, BertPretraining])
 def test_keras_loads_what_it_saved(kind: type, tmp_path: Path) -> None:
     model = kind(CONFIG)
     model.save(tmp_path / "model.keras")

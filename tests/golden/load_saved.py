@@ -20,13 +20,19 @@ from typing import Any
 import numpy as np
 import torch  # type: ignore[import-not-found]
 from safetensors.numpy import load_file
-from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+)
 
 HERE = Path(__file__).parent
 SAVED = {
     "encoder": ("encoder_gelu", AutoModel, ("last_hidden_state", "pooler_output")),
     "classifier": ("classifier", AutoModelForSequenceClassification, ("logits",)),
     "masked_lm": ("masked_lm", AutoModelForMaskedLM, ("logits",)),
+    "pretraining": ("pretraining", AutoModelForPreTraining, ("prediction_logits", "seq_relationship_logits")),
 }
 
 
@@ -77,7 +83,7 @@ def load_saved(name: str, directory: Path) -> None:
 
 
 def main() -> None:
-    """Loads the three directories."""
+    """Loads the directories."""
     parser = argparse.ArgumentParser(description="load the library's directories through transformers and torch")
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out

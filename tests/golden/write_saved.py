@@ -1,4 +1,4 @@
-"""Writes what `save_pretrained` makes of the golden models: OUT/encoder, OUT/classifier and OUT/masked_lm.
+"""Writes what `save_pretrained` makes of the golden models: OUT/encoder, OUT/classifier, ... (see SAVED).
 
 Run in the project's environment, then let torch read the directories with load_saved.py:
 
@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.pretrained import PretrainedModel
 
 HERE = Path(__file__).parent
@@ -27,6 +27,7 @@ SAVED: dict[str, tuple[str, type[PretrainedModel]]] = {
     "encoder": ("encoder_gelu", TransformerEncoder),
     "classifier": ("classifier", SequenceClassifier),
     "masked_lm": ("masked_lm", MaskedLM),
+    "pretraining": ("pretraining", BertPretraining),
 }
 
 
@@ -47,7 +48,7 @@ def write_saved(name: str, directory: Path) -> None:
 
 
 def main() -> None:
-    """Writes the three directories."""
+    """Writes the directories."""
     parser = argparse.ArgumentParser(description="write the golden models with the library's save_pretrained")
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out

@@ -20,6 +20,13 @@ MakeConfig = Callable[..., EncoderConfig]
 MakeInputs = Callable[..., dict[str, np.ndarray]]
 
 POSITIONS = np.array([[1, 3, 0], [2, 0, 0]], np.int32)
+HEAD = [
+    "transform.dense.weight",
+    "transform.dense.bias",
+    "transform.LayerNorm.weight",
+    "transform.LayerNorm.bias",
+    "bias",
+]
 TOKENS = np.array([[7, 11, -100], [13, -100, -100]], np.int32)  # of two rows of 5 and 3 tokens
 
 
@@ -108,6 +115,55 @@ def test_a_pretrained_model_loads_as_any_other(
     for name in {"last_hidden_state", "pooled_output", "logits"} - ({"logits"} if missing else set()):
         if name in actual:
             np.testing.assert_array_equal(actual[name], expected[name])
+
+
+@pytest.mark.parametrize(
+    ("saved", "missing"),
+    [
+        (MaskedLM, ["pooler.dense.weight", "pooler.dense.bias"]),
+        (TransformerEncoder, [f"cls.predictions.{name}" for name in HEAD]),
+    ],
+)
+def test_pretraining_starts_from_any_other(
+    saved: Any, missing: list[str], make_config: MakeConfig, make_inputs: MakeInputs, tmp_path: Path
+) -> None:
+    model = saved(make_config())
+    model.save_pretrained(tmp_path)
+    loaded = BertPretraining.from_pretrained(tmp_path)
+    assert loaded.load_report is not None
+    assert [*loaded.load_report.missing] == [*missing, "cls.seq_relationship.weight", "cls.seq_relationship.bias"]
+    inputs = make_inputs([5, 3])
+    expected, actual = model(inputs), loaded(inputs)
+    for name in expected:
+        np.testing.assert_array_equal(actual[name], expected[name])
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (TOKENS, "one array"),
+        ({"masked_tokens": TOKENS}, "a dict of masked_tokens"),
+        (None, "nothing"),
+    ],
+)
+def test_pretraining_wants_both_labels(
+    labels: Any, found: str, make_config: MakeConfig, make_inputs: MakeInputs
+) -> None:
+    model = BertPretraining(make_config())
+    model.compile()
+    with pytest.raises(InputError, match=f"labels: found {found}; BertPretraining learns from a dict of masked_tokens"):
+        model.fit({**make_inputs([5, 3]), "masked_positions": POSITIONS}, labels, verbose=0)
+
+
+def test_a_masked_lm_learns_from_either_labels(make_config: MakeConfig, make_inputs: MakeInputs) -> None:
+    """The labels of `PretrainingBatches` are an array, or with next-sentence prediction a dict."""
+    model = MaskedLM(make_config())
+    model.compile(metrics=["accuracy"])
+    inputs = {**make_inputs([5, 3]), "masked_positions": POSITIONS}
+    both = {"masked_tokens": TOKENS, "next_sentence": np.array([1, 0], np.int32)}
+    logs = [model.evaluate(inputs, labels, verbose=0, return_dict=True) for labels in (TOKENS, both)]
+    assert logs[0] == logs[1]
+    assert logs[0]["loss"] == pytest.approx(cross_entropy(np.asarray(model(inputs)["logits"]), TOKENS), abs=1e-5)
 
 
 def test_a_masked_lm_has_no_pooler_to_pretrain(make_config: MakeConfig, tmp_path: Path) -> None:

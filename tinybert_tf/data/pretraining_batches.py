@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinybert_tf import features
 from tinybert_tf.data.batch_source import BatchSource
 from tinybert_tf.data.corpus import Corpus
 from tinybert_tf.data.mapped_array import MappedArray
@@ -134,10 +135,11 @@ class PretrainingBatches(BatchSource):
             return (inputs,)
         generator = self._generator(epoch, step, MASKING_DRAWS)
         masked = self.masking.mask(inputs["input_ids"], self._vocabulary, self.max_predictions, generator)
-        inputs |= {"input_ids": masked.input_ids, "masked_positions": masked.positions}
+        inputs |= {"input_ids": masked.input_ids, features.MASKED_POSITIONS: masked.positions}
         if not self.next_sentence:
             return inputs, masked.labels
-        return inputs, {"masked_tokens": masked.labels, "next_sentence": rows["is_random"].astype(np.int32)}
+        follows = rows["is_random"].astype(np.int32)
+        return inputs, {features.MASKED_TOKENS: masked.labels, features.NEXT_SENTENCE: follows}
 
     def _inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The rows of `SEGMENTS` with their special tokens, padded to the longest of them."""

@@ -75,15 +75,15 @@ class TaskModel(PretrainedModel):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The compiled loss, on the logits."""
-        return super().compute_loss(x, y, self.compared(y_pred), sample_weight, training)
+        return super().compute_loss(x, *self.compared(y, y_pred), sample_weight, training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The compiled metrics, on the logits."""
-        return super().compute_metrics(x, y, self.compared(y_pred), sample_weight)
+        return super().compute_metrics(x, *self.compared(y, y_pred), sample_weight)
 
-    def compared(self, outputs: Mapping[str, Any]) -> Any:
-        """What the compiled loss and metrics compare with the labels: the logits."""
-        return outputs[features.LOGITS]
+    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What the compiled loss and metrics compare: the labels and the logits."""
+        return labels, outputs[features.LOGITS]
 
     def predict_step(self, data: Any) -> Any:
         """`predict` gives the `answers` alone: the other outputs' lengths differ from batch to batch."""
