@@ -11,7 +11,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tinybert_tf.cli.flags import DISTILL_FLAGS, FINETUNE_FLAGS, PRETRAIN_FLAGS, load, with_config, with_switches
+from tinybert_tf.cli.flags import (
+    AUGMENTATION_FLAGS,
+    DISTILL_FLAGS,
+    FINETUNE_FLAGS,
+    PRETRAIN_FLAGS,
+    load,
+    with_augmentation,
+    with_config,
+    with_switches,
+)
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.log_lines import held_back, on_stderr
 
@@ -82,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: as many as the model takes)"
     )
     predict.add_argument("--pairs", action="store_true", help="every text is a pair, with a tab between the two")
+
+    augment = verb("augment", _augment, "texts again with words replaced by a masked LM's, for the teacher to label")
+    with_augmentation(augment)
 
     vocab = verb("vocab", _vocab, "a WordPiece vocabulary for the language or domain of a corpus")
     vocab.add_argument(
@@ -166,6 +178,18 @@ def _predict(arguments: argparse.Namespace) -> None:
     texts = arguments.texts or _lines_of_stdin()
     for answer in predictor([tuple(text.split("\t")) for text in texts] if arguments.pairs else texts):
         print(json.dumps(answer, ensure_ascii=False))
+
+
+def _augment(arguments: argparse.Namespace) -> None:
+    _import_tensorflow()
+    from tinybert_tf.data.augmentation import Augmentation
+    from tinybert_tf.pipeline.augment import run_augment
+
+    settings = Augmentation(
+        **{key: value for key in AUGMENTATION_FLAGS if (value := getattr(arguments, key)) is not None}
+    )
+    files = arguments.masked_lm, arguments.input, arguments.text, arguments.output, arguments.glove
+    print(run_augment(*files, settings=settings, precision=arguments.precision))
 
 
 def _vocab(arguments: argparse.Namespace) -> None:

@@ -54,6 +54,16 @@ SWITCHES = {
     "allow_weak_teacher": "go on with a teacher that knows nothing",
     "head_only": "train the head alone, the encoder stays as it is",
 }
+# Flags of `augment` by the names of `Augmentation`'s fields.
+AUGMENTATION_FLAGS: dict[str, tuple[type, str, str]] = {
+    "variant": (str, "NAME", "what the masked LM sees: paper (default) or authors"),
+    "copies": (int, "N", "copies of each text (default 20)"),
+    "replace_probability": (float, "P", "fraction of the words that are replaced in a copy (default 0.4)"),
+    "candidates": (int, "K", "words that one can be replaced by (default 15)"),
+    "max_length": (int, "TOKENS", "tokens that the masked LM sees (default 128)"),
+    "batch_size": (int, "N", "masked words that it sees at once (default 64)"),
+    "seed": (int, "N", "seed of all choices (default 1)"),
+}
 Flags = dict[str, tuple[str, str, str]]
 
 
@@ -76,6 +86,18 @@ def with_switches(parser: argparse.ArgumentParser, *names: str) -> None:
     """Give a verb flags of `SWITCHES`."""
     for name in names:
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=SWITCHES[name])
+
+
+def with_augmentation(parser: argparse.ArgumentParser) -> None:
+    """Give `augment` its flags."""
+    parser.add_argument("--masked-lm", required=True, metavar="DIR", help="model with a masked-LM head, or a Hub id")
+    parser.add_argument("--glove", metavar="F", help="word vectors, for the words that are not one token")
+    parser.add_argument("--input", required=True, metavar="F", help="file of texts: .tsv, .csv or .jsonl")
+    parser.add_argument("--text", required=True, metavar="COLUMN[,COLUMN]", help="column of the text, or two of a pair")
+    parser.add_argument("--output", required=True, metavar="F", help="file to make")
+    parser.add_argument("--precision", default="auto", metavar="P", help="auto, float32, bfloat16 or float16")
+    for name, (kind, metavar, help) in AUGMENTATION_FLAGS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=help)
 
 
 def load(cls: type, arguments: argparse.Namespace, flags: Flags) -> Any:

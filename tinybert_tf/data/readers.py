@@ -41,7 +41,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> Table:
         InputError: the file, its suffix, a column, or a row cannot be used; an empty value counts as such a row.
     """
     path = Path(path)
-    rows = _rows(path)
+    rows = read_rows(path)
     found: dict[str, list[str]] = {column: [] for column in columns}
     row_numbers: list[int] = []
     for line, row in rows:
@@ -55,11 +55,11 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> Table:
 
 def column_names(path: str | Path) -> list[str]:
     """The columns of a file: its header, or the keys of the first object of a `.jsonl` file."""
-    _, row = next(_rows(Path(path)))
+    _, row = next(read_rows(Path(path)))
     return list(row)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and fields by name of every row; the first row is read, so that there is one."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:

@@ -147,6 +147,21 @@ class Tokenizer:
             lengths.append(len(row))
         return np.frombuffer(ids, self.piece_dtype), np.frombuffer(lengths, np.int64)
 
+    def words(self, text: str) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+        """Ids of a text without special tokens, and of each word `(start, end, token, pieces)`.
+
+        A word is `text[start:end]`; in the ids it is `pieces` of them from `token` on.
+        """
+        encoding = self._verbatim_backend.encode(text, add_special_tokens=False)
+        words: list[tuple[int, int, int, int]] = []
+        for token, ((start, end), word) in enumerate(zip(encoding.offsets, encoding.word_ids, strict=True)):
+            if token and word == encoding.word_ids[token - 1]:
+                first, _, begin, pieces = words[-1]
+                words[-1] = (first, end, begin, pieces + 1)
+            else:
+                words.append((start, end, token, 1))
+        return encoding.ids, words
+
     @cached_property
     def _verbatim_backend(self) -> tokenizers.Tokenizer:
         backend = tokenizers.Tokenizer.from_str(self._serialized)

@@ -1,0 +1,84 @@
+"""Word vectors in GloVe's text format, and the words nearest to a word."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from tinybert_tf.errors import InputError
+
+# As many as the authors of TinyBERT search; the files are sorted, the most frequent words first.
+LARGEST_VOCABULARY = 100_000
+WORDS_AT_A_TIME = 256
+
+
+class WordVectors:
+    """Vectors of alphabetic words, float32 of length 1; other entries of the file are checked and left out.
+
+    Read from a UTF-8 file of lines `word x1 x2 ...`, with one space between, as GloVe's are (Pennington et al. 2014).
+
+    Args:
+        path: the file.
+        limit: lines that are read at most.
+
+    Raises:
+        InputError: the file cannot be read or holds no alphabetic word; a line has another number of values than the
+            first one, or a value that is no finite number.
+    """
+
+    def __init__(self, path: str | Path, limit: int = LARGEST_VOCABULARY) -> None:
+        self.path = Path(path)
+        self.words: list[str] = []
+        values, size = array("f"), 0
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if number > limit:
+                        break
+                    word, vector = self._parse(number, line)
+                    size = size or len(vector)
+                    if len(vector) != size:
+                        raise self._error(number, f"{len(vector)} values; {size} are wanted, as in the first line")
+                    if word.isalpha():
+                        self.words.append(word)
+                        values.frombytes(vector.tobytes())
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror}); a GloVe file is wanted") from error
+        if not self.words:
+            raise InputError(f"{self.path}: no words; lines of a word and its vector are wanted")
+        vectors = np.frombuffer(values, np.float32).reshape(-1, size)
+        self.vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        self._place = {word: number for number, word in enumerate(self.words)}
+
+    def nearest(self, words: Iterable[str], count: int) -> dict[str, list[str]]:
+        """For each word that has a vector, the `count` others of the highest cosine, the nearest first."""
+        known = [word for word in dict.fromkeys(words) if word in self._place]
+        found = {}
+        for start in range(0, len(known), WORDS_AT_A_TIME):
+            chunk = known[start : start + WORDS_AT_A_TIME]
+            places = [self._place[word] for word in chunk]
+            cosines = self.vectors[places] @ self.vectors.T
+            cosines[np.arange(len(places)), places] = -np.inf
+            order = np.argsort(-cosines, axis=1, kind="stable")[:, : min(count, len(self.words) - 1)]
+            found.update({word: [self.words[place] for place in row] for word, row in zip(chunk, order, strict=True)})
+        return found
+
+    def _parse(self, number: int, line: bytes) -> tuple[str, np.ndarray]:
+        try:
+            word, *fields = line.decode("utf-8").rstrip("\r\n").rstrip(" ").split(" ")
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise self._error(number, f"byte 0x{byte:02x} is not UTF-8; UTF-8 text is wanted") from error
+        try:
+            vector = np.array(fields, np.float32)
+        except ValueError:
+            vector = np.array([np.nan])
+        if not word or not fields or not np.isfinite(vector).all():
+            raise self._error(number, "a word and its vector, numbers with one space between, are wanted")
+        return word, vector
+
+    def _error(self, number: int, what: str) -> InputError:
+        return InputError(f"{self.path}:{number}: {what}")

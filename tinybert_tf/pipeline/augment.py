@@ -1,0 +1,290 @@
+"""`tinybert augment`: a file of texts, and every text again with some of its words replaced."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.data.augmentation import Augmentation, Augmenter, candidate_tokens
+from tinybert_tf.data.glove import WordVectors
+from tinybert_tf.data.readers import column_names, read_columns, read_rows
+from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.limits import check_limits
+from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.pretrained import MODEL_FILES
+from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.pipeline.callbacks import SECONDS_BETWEEN_LINES
+from tinybert_tf.pipeline.log_lines import held_back
+from tinybert_tf.training.devices import setup_devices
+
+logger = logging.getLogger(__name__)
+
+# Rows between two places to go on from after an interruption.
+ROWS_PER_CHUNK = 256
+# More rows than a file has: the draws of a pair's second text begin there.
+AFTER_ALL_ROWS = 1 << 40
+
+
+def run_augment(
+    masked_lm: str | Path,
+    input: str | Path,
+    text: str,
+    output: str | Path,
+    glove: str | Path | None = None,
+    settings: Augmentation | None = None,
+    precision: str = "auto",
+) -> str:
+    """Write every row of a file and, after it, its copies with words replaced; see `Augmenter`.
+
+    A copy has its row's other columns, the label too; in a distillation it is the teacher who labels it. Of a pair,
+    each copy of one text goes with the other text as it was.
+
+    What is done so far is `OUTPUT.partial`, beside `OUTPUT.state.json`: the same call goes on there after an
+    interruption, and ends with the same file.
+
+    Args:
+        masked_lm: directory, run directory or Hub id of a model with a masked-LM head.
+        input: a `.tsv`, `.csv` or `.jsonl` file.
+        text: the column of the text, or the two of a pair, with a comma between.
+        output: the file to make, of the same suffix.
+        glove: word vectors for the words that are not one token; without them, these words stay.
+        settings: how.
+        precision: what the masked LM computes in, as in `setup_devices`.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        InputError: a file, a column, the model or a setting cannot be used, `output` is there, or another augmentation
+            has been interrupted there. Nothing is written then.
+    """
+    settings = settings or Augmentation()
+    source, target = Path(input), Path(output)
+    with held_back():
+        columns = _columns(source, text)
+        read_columns(source, columns)  # says what is wrong with a row
+        rows = [row for _, row in read_rows(source)]
+        writer = _RowWriter(source, target, list(rows[0]))
+        directory = resolve_directory(masked_lm, MODEL_FILES)
+        fingerprint = {
+            "input": _digest(source),
+            "text": text,
+            "masked_lm": "; ".join(_digest(file) for file in sorted(directory.glob("*.safetensors"))),
+            "glove": None if glove is None else _digest(Path(glove)),
+            "precision": precision,
+            **asdict(settings),
+        }
+        progress = _Progress(target, fingerprint)
+        vectors = None if glove is None else WordVectors(glove)
+        setup_devices(precision)
+        tokenizer = load_tokenizer(masked_lm)
+        model = load_masked_lm(masked_lm, tokenizer, settings.max_length)
+        predict = PredictMasked(model, tokenizer, settings.candidates)
+        if vectors is None:
+            logger.info("augment: without --glove, words of several pieces stay as they are")
+    nearest = None if vectors is None else lambda words: vectors.nearest(words, settings.candidates)
+    augmenter = Augmenter(tokenizer, predict, nearest, settings)
+    written = progress.begin(writer.header())
+    last_line = time.monotonic()
+    for start in range(progress.rows, len(rows), ROWS_PER_CHUNK):
+        chunk = rows[start : start + ROWS_PER_CHUNK]
+        written = progress.add(len(chunk), [writer.row(row) for row in _augmented(augmenter, chunk, columns, start)])
+        if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+            last_line = time.monotonic()
+            line = f"[augment] {progress.rows:,} of {len(rows):,} rows, {written:,} written"
+            print(line, file=sys.stderr, flush=True)
+    progress.end()
+    return f"{target}: {written:,} rows, {written / len(rows):.1f} for each of {len(rows):,}"
+
+
+class PredictMasked:
+    """A masked LM's likeliest whole words at a masked place; one compiled call a shape.
+
+    Args:
+        model: the masked LM.
+        tokenizer: its tokenizer.
+        count: how many words.
+
+    Raises:
+        InputError: the vocabulary has fewer words than `count`.
+    """
+
+    def __init__(self, model: MaskedLM, tokenizer: Tokenizer, count: int) -> None:
+        may_stand = np.zeros(model.config.vocab_size, bool)
+        may_stand[: tokenizer.vocab_size] = candidate_tokens(tokenizer)
+        if count > may_stand.sum():
+            raise InputError(f"candidates={count}: the vocabulary has {may_stand.sum()} whole words.")
+        self._model = model
+        self._count = count
+        self._penalty = np.where(may_stand, 0.0, -np.inf).astype(np.float32)
+        self._compiled = tf.function(self._likeliest, reduce_retracing=True)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`(batch, count)` token ids; `inputs` as in `tinybert_tf.data.augmentation.PredictTokens`."""
+        return np.asarray(self._compiled({name: tf.constant(values) for name, values in inputs.items()}))
+
+    def _likeliest(self, inputs: Mapping[str, Any]) -> Any:
+        logits = self._model(inputs, training=False)["logits"][:, 0]
+        return ops.top_k(ops.cast(logits, "float32") + self._penalty, self._count)[1]
+
+
+def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, max_length: int) -> MaskedLM:
+    """The masked LM of a directory, in the global precision.
+
+    Raises:
+        InputError: it has no masked-LM head, or another vocabulary than its tokenizer.
+    """
+    model = MaskedLM.from_pretrained(directory, dtype="float32")
+    missing = model.load_report.missing if model.load_report is not None else ()
+    if missing:
+        raise InputError(
+            f"{directory} has no masked-LM head ({missing[0]} is missing): it cannot say which word fits. Train one: "
+            f"tinybert pretrain --model {directory} --corpus FILE --head-only --out RUN"
+        )
+    check_limits(model.config, tokenizer.vocab_size, max_length, directory)
+    return in_precision(model, keras.config.dtype_policy().compute_dtype)
+
+
+def _augmented(
+    augmenter: Augmenter, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], first_row: int
+) -> Iterator[Mapping[str, Any]]:
+    """Each row, and after it its copies, which differ from it in one of the columns."""
+    copies = [
+        augmenter.augment([str(row[column]) for row in rows], first_row + number * AFTER_ALL_ROWS)
+        for number, column in enumerate(columns)
+    ]
+    for place, row in enumerate(rows):
+        yield row
+        for column, of_column in zip(columns, copies, strict=True):
+            for text in of_column[place]:
+                yield {**row, column: text}
+
+
+def _columns(source: Path, text: str) -> list[str]:
+    names = column_names(source)
+    columns = [text] if text in names else [column.strip() for column in text.split(",")]
+    if len(columns) > 2 or len(set(columns)) < len(columns):
+        raise InputError(f"--text {text!r}: one column, or the two of a pair, are accepted")
+    return columns
+
+
+class _RowWriter:
+    """Rows as lines of the output file: `.tsv`, `.csv` or `.jsonl`, as the input's."""
+
+    def __init__(self, source: Path, target: Path, names: list[str]) -> None:
+        suffix = source.suffix.lower()
+        if target.suffix.lower() != suffix:
+            raise InputError(f"{target}: the input is a {suffix} file; a name that ends in {suffix} is accepted")
+        self._names = names
+        self._line: Callable[[list[Any]], str] = _csv_line if suffix == ".csv" else "\t".join
+        self._is_json = suffix == ".jsonl"
+
+    def header(self) -> str:
+        """The first line, where the format has one."""
+        return "" if self._is_json else self._line(self._names) + "\n"
+
+    def row(self, row: Mapping[str, Any]) -> str:
+        """A row's line."""
+        if self._is_json:
+            return json.dumps(row, ensure_ascii=False) + "\n"
+        return self._line([row[name] for name in self._names]) + "\n"
+
+
+def _csv_line(fields: list[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+class _Progress:
+    """The file that grows, and what says how far it is true."""
+
+    def __init__(self, target: Path, fingerprint: Mapping[str, Any]) -> None:
+        self.rows = 0
+        self._written = 0
+        self._bytes = 0
+        self._target = target
+        self._fingerprint = dict(fingerprint)
+        self._partial = target.with_name(f"{target.name}.partial")
+        self._state = target.with_name(f"{target.name}.state.json")
+        if target.exists():
+            raise InputError(f"{target}: is there already; another name is accepted")
+        if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
+            raise InputError(f"{target}: its directory is not there, or cannot be written; one that can is accepted")
+        if not self._state.is_file():
+            return
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            there = state["settings"]
+            self.rows, self._written, self._bytes = state["rows"], state["written"], state["bytes"]
+            is_whole = self._partial.stat().st_size >= self._bytes
+        except (OSError, ValueError, KeyError, TypeError):
+            is_whole, there = False, {}
+        if not is_whole:
+            raise InputError(f"{self._state}: not what an interrupted augmentation leaves; remove it to begin anew")
+        differing = [name for name, value in self._fingerprint.items() if there.get(name) != value]
+        if differing:
+            raise InputError(
+                f"{self._state}: an augmentation with another {differing[0]} was interrupted here (there "
+                f"{there.get(differing[0])!r}, here {self._fingerprint[differing[0]]!r}); remove it, or give another "
+                f"--output"
+            )
+        logger.info(f"augment: goes on after row {self.rows:,}")
+
+    def begin(self, header: str) -> int:
+        """Cut off what was being written when the run was interrupted, or write the header; rows written so far."""
+        if not self.rows:
+            self._partial.write_bytes(b"")
+            self._append(header)
+        else:
+            os.truncate(self._partial, self._bytes)
+        return self._written
+
+    def add(self, rows: int, lines: Sequence[str]) -> int:
+        """Write the lines of so many rows of the input; returns lines written so far."""
+        self.rows += rows
+        self._written += len(lines)
+        self._append("".join(lines))
+        state = {"settings": self._fingerprint, "rows": self.rows, "written": self._written, "bytes": self._bytes}
+        partial = self._state.with_suffix(".partial")
+        partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, self._state)
+        return self._written
+
+    def end(self) -> None:
+        """Give the finished file its name."""
+        os.replace(self._partial, self._target)
+        self._state.unlink(missing_ok=True)
+
+    def _append(self, text: str) -> None:
+        content = text.encode("utf-8")
+        with self._partial.open("ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._bytes += len(content)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
