@@ -1,10 +1,12 @@
-"""What a student cut from its teacher knows before any training, by what it keeps and how it is fitted.
+r"""What a student cut from its teacher knows before any training, by what it keeps and how it is fitted.
 
-    python benchmarks/cut.py --teacher RUN --train train.tsv --test test.tsv --text sentence --label label
+    python benchmarks/cut.py --teacher RUN --train train.tsv --test test.tsv --text sentence --label label \
+        --corpus wiki.txt
 
-For each student size, one line for each way to cut: test accuracy, the variance of the last layer's output that the
-student misses, seconds. `no fit` is the selection alone, as pruning does it: the ridge is so large that every kernel
-stays the teacher's own, seen through the basis; only biases and LayerNorms are fitted.
+For each student size, one line for each way to cut: the metric on the test file, the variance of the last layer's
+output that the student misses, seconds. `no fit` is the selection alone, as pruning does it: the ridge is so large that
+every kernel stays the teacher's own, seen through the basis; only biases and LayerNorms are fitted. `corpus texts` are
+sentences of `--corpus` in place of the task's.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 import keras
 
+from tinybert_tf.data.corpus_reader import CorpusFiles
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -35,6 +38,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "components, ridge 1e-4": {"ridge": 1e-4},
     "components, 128 texts": {"num_texts": 128},
     "components, 2048 texts": {"num_texts": 2048},
+    "components, corpus texts": {"source": "corpus"},
 }
 
 
@@ -50,25 +54,29 @@ def main() -> None:
         metavar="LAYERSxWIDTHxHEADSxUNITS",
         help="students to cut",
     )
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS), help="ways to cut (default all)")
+    parser.add_argument("--corpus", required=True, help="text, a sentence a line")
+    parser.add_argument("--metric", default="accuracy", help="accuracy (default), matthews_correlation, f1_macro, ...")
     arguments = parser.parse_args()
     keras.utils.set_random_seed(1)
     teacher = SequenceClassifier.from_pretrained(arguments.teacher, dtype="float32")
     files = {"train": arguments.train, "test": arguments.test}
     datasets = {name: TextDataset.from_file(path, arguments.text, arguments.label) for name, path in files.items()}
+    datasets["corpus"] = TextDataset.from_lists(list(CorpusFiles.of(arguments.corpus)))
     splits = tokenize(datasets, load_tokenizer(arguments.teacher), list(teacher.id2label.values()), 64)
     test = splits["test"].evaluation_batches()
 
-    def accuracy(model: SequenceClassifier) -> str:
-        return f"{measure(model, test, 'sequence_classification')['accuracy']:.1%}"
+    def measured(model: SequenceClassifier) -> str:
+        return f"{measure(model, test, 'sequence_classification')[arguments.metric]:.1%}"
 
-    rows: list[list[object]] = [["teacher", "", accuracy(teacher), "", ""]]
+    rows: list[list[object]] = [["teacher", "", measured(teacher), "", ""]]
     for size in arguments.sizes:
         names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
         sizes: dict[str, Any] = dict(zip(names, map(int, size.split("x")), strict=True))
         pairs = LayerMap.uniform(sizes["num_hidden_layers"], teacher.num_hidden_layers).layer_pairs()
-        for way, options in WAYS.items():
-            given = {"num_texts": 512, **options}
-            texts = splits["train"].sample(given.pop("num_texts"), seed=1)
+        for way in arguments.ways:
+            given = {"num_texts": 512, "source": "train", **WAYS[way]}
+            texts = splits[given.pop("source")].sample(given.pop("num_texts"), seed=1)
             student = SequenceClassifier(
                 dataclasses.replace(teacher.config, **sizes), id2label=teacher.id2label, dtype="float32"
             )
@@ -76,8 +84,8 @@ def main() -> None:
             cut = cut_student(student, teacher, pairs, texts, **given)
             seconds = time.monotonic() - begin
             missed = cut.unexplained[sizes["num_hidden_layers"]]
-            rows.append([size, way, accuracy(student), f"{missed:.1%}", f"{seconds:.0f} s"])
-    print(format_table(["model", "cut by", "test accuracy", "variance missed", "time"], rows))
+            rows.append([size, way, measured(student), f"{missed:.1%}", f"{seconds:.0f} s"])
+    print(format_table(["model", "cut by", f"test {arguments.metric}", "variance missed", "time"], rows))
 
 
 if __name__ == "__main__":
