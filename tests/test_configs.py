@@ -11,7 +11,10 @@ import pytest
 
 from tinybert_tf import cli
 from tinybert_tf.config.load import load_config
-from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.config.schema import DistillConfig, PretrainConfig
+from tinybert_tf.data.corpus import Corpus
+from tinybert_tf.data.pretraining_batches import PretrainingBatches
+from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
@@ -52,6 +55,8 @@ GLUE = {
     "rte": Task(2_490, 30, 20, 128, PAIR, "label"),
 }
 GLUE_CONFIGS = [f"{task}-{student}.yaml" for task in GLUE for student in STUDENTS]
+GENERAL_CONFIGS = [f"general-distillation-{student}.yaml" for student in STUDENTS]
+PRETRAIN_CONFIGS = ["bert-pretraining.yaml", *GENERAL_CONFIGS]
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +77,14 @@ def commands(name: str) -> list[list[str]]:
 
 
 def test_every_config_is_listed_here() -> None:
-    assert sorted(path.name for path in CONFIGS.glob("*.yaml")) == sorted([*GLUE_CONFIGS, "sst2.yaml"])
+    names = [*GLUE_CONFIGS, *PRETRAIN_CONFIGS, "sst2.yaml"]
+    assert sorted(path.name for path in CONFIGS.glob("*.yaml")) == sorted(names)
 
 
 def test_the_comment_names_the_config_itself() -> None:
     for path in CONFIGS.glob("*.yaml"):
-        assert f"tinybert distill configs/{path.name}" in path.read_text(encoding="utf-8")
+        verb = "pretrain" if path.name in PRETRAIN_CONFIGS else "distill"
+        assert f"tinybert {verb} configs/{path.name}" in path.read_text(encoding="utf-8")
 
 
 # === The configs of the paper ===
@@ -184,7 +191,8 @@ def test_the_students_start(student: str, bert_base: Teacher, tmp_path: Path) ->
     assert (sizes.num_hidden_layers, sizes.hidden_size, sizes.num_attention_heads) == (layers, width, 12)
     assert resolved_init(config.student, sizes, bert_base.config) == "dir"
 
-    from_teacher = load_config(DistillConfig, path, cli._student_keys(student)).student
+    arguments = cli._parser().parse_args(["distill", str(path), "--student", student])
+    from_teacher = cli.load(DistillConfig, arguments, cli.DISTILL_FLAGS).student
     assert student_config(from_teacher, bert_base.config) == sizes
     assert resolved_init(from_teacher, sizes, bert_base.config) == "cut"
 
@@ -192,6 +200,112 @@ def test_the_students_start(student: str, bert_base: Teacher, tmp_path: Path) ->
     inside, _ = (build_distiller(bert_base, general, stage) for stage in stages)
     assert inside.layer_map.layer_pairs()[-1] == (layers, 12)
     assert bool(inside.projections.weights) == (width != 768)
+
+
+# === The configs of pretraining ===
+
+# Of the papers: appendix A.2 of arXiv 1810.04805, section 4.2 of arXiv 1909.10351.
+WORDS = {"bert-pretraining.yaml": 3_300, **dict.fromkeys(GENERAL_CONFIGS, 2_500)}
+# `PretrainingBatches` makes a row of so many words of English Wikipedia, by `max_length`; of books nearly as many.
+WORDS_IN_A_ROW = {128: 77.0, 512: 262.0}
+
+
+def test_words_in_a_row(data_dir: Path, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(data_dir / "vocab" / "bert-base-uncased")
+    text = data_dir / "corpus" / "wiki.txt"
+    corpus = Corpus.tokenize(text, tokenizer, tmp_path / "tokens")
+    for max_length, words in WORDS_IN_A_ROW.items():
+        batches = PretrainingBatches(corpus, tokenizer, max_length=max_length)
+        found = len(text.read_text(encoding="utf-8").split()) / batches.num_rows
+        assert found == pytest.approx(words, rel=0.03)
+
+
+@pytest.mark.parametrize("name", PRETRAIN_CONFIGS)
+def test_berts_schedule(name: str) -> None:
+    config = load_config(PretrainConfig, CONFIGS / name)
+    values = config.train
+    assert (values.batch_size, values.learning_rate, values.weight_decay) == (256, 1e-4, 0.01)
+    assert (values.schedule, config.checkpoint_every) == ("linear", 1000)
+    assert not config.corpus.whole_word
+    assert not config.head_only
+
+
+def test_bert_from_scratch() -> None:
+    config = load_config(PretrainConfig, CONFIGS / "bert-pretraining.yaml")
+    assert (config.model.preset, config.model.dir, config.teacher) == ("bert-base", None, None)
+    sizes = EncoderConfig.from_preset(config.model.preset)
+    assert (sizes.num_hidden_layers, sizes.hidden_size, sizes.intermediate_size) == (12, 768, 3072)
+    assert config.next_sentence
+    assert (config.corpus.max_length, config.corpus.mask_probability) == (512, 0.15)
+    assert config.corpus.max_length <= sizes.max_position_embeddings
+    assert config.train.max_steps == 1_000_000
+    assert config.train.max_steps * config.train.warmup_fraction == 10_000
+    # `epochs` does not end it before `max_steps` does.
+    assert epochs_of("bert-pretraining.yaml", config.train.max_steps) < config.train.epochs
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_general_distillation(student: str, bert_base: Teacher) -> None:
+    """The paper's losses on a teacher of BERT-base's shape; its student is what the task's configs start from."""
+    config = load_config(PretrainConfig, CONFIGS / f"general-distillation-{student}.yaml")
+    assert [loss.name for loss in config.losses] == ["embedding", "attention", "hidden_state"]
+    assert (config.layer_map, config.train.epochs, config.train.max_steps) == ("uniform", 3, None)
+    assert config.corpus.max_length == 128
+    sizes = student_config(config.model, bert_base.config)
+    assert (sizes.num_hidden_layers, sizes.hidden_size) == STUDENTS[student]
+    assert resolved_init(config.model, sizes, bert_base.config) == "random"
+    for task in GLUE:
+        started = load_config(DistillConfig, CONFIGS / f"{task}-{student}.yaml")
+        assert started.student.dir == config.out
+        assert "`tinybert pretrain --teacher`" in read(f"{task}-{student}.yaml")
+
+
+def epochs_of(name: str, steps: int) -> float:
+    """Passes over the paper's text that so many steps are."""
+    config = load_config(PretrainConfig, CONFIGS / name)
+    rows = WORDS[name] * 1e6 / WORDS_IN_A_ROW[config.corpus.max_length]
+    return steps * config.train.batch_size / rows
+
+
+@pytest.mark.parametrize("name", PRETRAIN_CONFIGS)
+def test_what_pretraining_costs(name: str) -> None:
+    comment = " ".join(read(name).replace("\n# ", " ").split())
+    config = load_config(PretrainConfig, CONFIGS / name)
+    millions = float(re.search(r"(\d+) million rows of up to (\d+) tokens", comment)[1])  # type: ignore[index]
+    steps = int(re.search(r"([\d,]+) steps", comment.partition("Cost: ")[2])[1].replace(",", ""))  # type: ignore[index]
+    assert f"million rows of up to {config.corpus.max_length} tokens" in comment
+    assert millions * 1e6 == pytest.approx(steps * config.train.batch_size, rel=0.01)
+    passes = 20 if config.train.max_steps else config.train.epochs
+    assert epochs_of(name, steps) == pytest.approx(passes, rel=0.02)
+    assert (f"on the paper's text {passes} passes" in comment) is bool(config.train.max_steps)
+    listed = " ".join(read("README.md").split())
+    cost = f"{WORDS[name]:,} million words, {millions:.0f} M rows of up to {config.corpus.max_length} tokens"
+    assert f"{cost}, {steps / 1e6:.2f} M steps" in listed
+    assert f"`{name}`" in listed
+
+
+@pytest.mark.parametrize("name", PRETRAIN_CONFIGS)
+def test_the_commands_of_pretraining(name: str) -> None:
+    config = load_config(PretrainConfig, CONFIGS / name)
+    parsed = [cli._parser().parse_args(command) for command in commands(name)]
+    own = [arguments for arguments in parsed if arguments.verb == "pretrain"]
+    assert {arguments.config for arguments in own} == {f"configs/{name}"}
+    for arguments in own:
+        arguments.config = str(CONFIGS / name)
+        made = cli.load(PretrainConfig, arguments, cli.PRETRAIN_FLAGS)
+        assert (made.corpus.files, made.train.learning_rate) == (config.corpus.files, config.train.learning_rate)
+    (other,) = (arguments for arguments in parsed if arguments.verb != "pretrain")
+    if name in GENERAL_CONFIGS:
+        assert (other.verb, load_config(DistillConfig, CONFIGS.parent / other.config).student.dir) == (
+            "distill", config.out
+        )  # fmt: skip
+        return
+    assert (other.verb, tuple(other.corpus), other.out) == ("vocab", config.corpus.files, config.tokenizer)
+    assert other.size == EncoderConfig.from_preset("bert-base").vocab_size
+    _, short, long = (cli.load(PretrainConfig, arguments, cli.PRETRAIN_FLAGS) for arguments in own)
+    assert (short.corpus.max_length, long.corpus.max_length) == (128, 512)
+    assert (long.model.dir, long.model.preset, long.next_sentence) == (short.out, None, True)
+    assert (short.train.max_steps, short.train.max_steps + long.train.max_steps) == (900_000, config.train.max_steps)
 
 
 # === The config of this library ===

@@ -11,6 +11,7 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.data.batch_source import BatchSource
 from tinybert_tf.data.masking import NO_LABEL
+from tinybert_tf.errors import InputError
 
 # exp(99) is the last power of e that prints as a number anybody reads; beyond it the model is broken anyway.
 LARGEST_LOSS = 99.0
@@ -26,6 +27,9 @@ def masked_lm_metrics(model: keras.Model, batches: BatchSource) -> dict[str, flo
     Returns:
         `masked_tokens_loss`: mean cross-entropy in nats; `perplexity`: e to its power; `masked_tokens_accuracy`:
         fraction of the tokens that are the likeliest; with next-sentence prediction also `next_sentence_accuracy`.
+
+    Raises:
+        InputError: no token is masked, because none is known.
     """
     loss, right, count, follows_right, rows = 0.0, 0, 0, 0, 0
     has_next_sentence = False
@@ -45,6 +49,8 @@ def masked_lm_metrics(model: keras.Model, batches: BatchSource) -> dict[str, flo
         loss -= float(np.asarray(chosen, np.float64)[..., 0][is_masked].sum())
         right += int((np.asarray(ops.argmax(log_probabilities, axis=-1)) == labels)[is_masked].sum())
         count += int(is_masked.sum())
+    if not count:
+        raise InputError("no token to predict: the text that is measured on holds unknown tokens alone.")
     mean = loss / count
     metrics = {
         "masked_tokens_loss": mean,

@@ -121,18 +121,24 @@ def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
             frozen = Teacher(teacher, precision=config.teacher.precision)
             losses = [make_loss(STAGE, section) for section in config.losses]
             trained = Distiller(frozen, model, config.layer_map, losses=losses, projections=config.projections)
-    check_limits(model.config, tokenizer.vocab_size, config.corpus.max_length, source or "the model")
-    if _has_pairs(config) and model.config.type_vocab_size < 2:
-        raise InputError(
-            f"{source or 'the model'}: type_vocab_size={model.config.type_vocab_size}; rows of two segments want 2 "
-            f"(or next_sentence=false)."
-        )
+    _check_rows(config, tokenizer, config.model.dir or source or "the model", model.config)
+    if teacher is not None:
+        _check_rows(config, tokenizer, str(source), teacher.config)
     with run.claim():
         train = _batches(config, tokenizer, config.corpus.files, "train", config.train.batch_size, config.train.seed)
         dev = None
         if config.corpus.dev is not None:
             dev = _batches(config, tokenizer, (config.corpus.dev,), "dev", DEV_BATCH_SIZE, DEV_SEED)
     return Pretraining(config, run, devices, tokenizer, model, trained, teacher, train, dev)
+
+
+def _check_rows(config: PretrainConfig, tokenizer: Tokenizer, source: str, sizes: EncoderConfig) -> None:
+    """Refuse rows that a model of these sizes cannot read."""
+    check_limits(sizes, tokenizer.vocab_size, config.corpus.max_length, source)
+    if _has_pairs(config) and sizes.type_vocab_size < 2:
+        raise InputError(
+            f"{source}: type_vocab_size={sizes.type_vocab_size}; rows of two segments want 2 (or next_sentence=false)."
+        )
 
 
 def _has_pairs(config: PretrainConfig) -> bool:
@@ -195,7 +201,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
         logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
     run.keep_log(notes["step"])
     stream = BatchStream(work.train, every)
-    stream.epoch = notes["step"] // every
+    stream.epoch = -(-notes["step"] // every)  # the last pass may be cut short, and is over nevertheless
     callbacks: list[Any] = [
         FiniteTraining(STAGE, total_steps, values.learning_rate),
         StopAfterSteps(total_steps),

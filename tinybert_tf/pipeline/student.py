@@ -28,8 +28,10 @@ SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediat
 WIDTHS = ("hidden_size", "num_attention_heads", "intermediate_size")
 
 
-def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderConfig:
+def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "student") -> EncoderConfig:
     """The student's sizes: a preset's or half the teacher's layers, then the config's own; the rest as the teacher.
+
+    `key` is the section's, for the messages.
 
     Raises:
         InputError: an unknown preset, heads that do not divide the width, sizes beside a directory that has its own.
@@ -37,7 +39,7 @@ def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderCo
     sizes = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
     if section.dir is not None:
         if sizes:
-            raise InputError(f"student.{next(iter(sizes))} is given beside student.dir, which has its own sizes.")
+            raise InputError(f"{key}.{next(iter(sizes))} is given beside {key}.dir, which has its own sizes.")
         directory = resolve_directory(section.dir, [CONFIG_FILE])
         return EncoderConfig.from_dict(read_config(directory), source=str(directory / CONFIG_FILE))
     if section.preset is not None:
@@ -48,8 +50,10 @@ def student_config(section: StudentSection, teacher: EncoderConfig) -> EncoderCo
     return dataclasses.replace(teacher, **sizes)
 
 
-def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig) -> str:
+def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig, key: str = "student") -> str:
     """Where the first weights come from: `dir`, `cut`, `layers` or `random`; `auto` is `cut` wherever that is possible.
+
+    `key` is the section's, for the messages.
 
     Raises:
         InputError: `layers` asked for between different widths, `cut` of a student that is larger than its teacher, or
@@ -57,9 +61,7 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
     """
     if section.dir is not None:
         if section.init != "auto":
-            raise InputError(
-                f"student.init={section.init!r} is given beside student.dir, whose weights it starts from."
-            )
+            raise InputError(f"{key}.init={section.init!r} is given beside {key}.dir, whose weights it starts from.")
         return "dir"
     if section.init == "auto":
         larger = any(getattr(student, name) > getattr(teacher, name) for name in CUT_SIZES)
@@ -70,7 +72,7 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
     if section.init == "layers" and different:
         name = different[0]
         raise InputError(
-            f"student.init='layers' copies the teacher's layers, and {name} differs: student {getattr(student, name)}, "
+            f"{key}.init='layers' copies the teacher's layers, and {name} differs: student {getattr(student, name)}, "
             f"teacher {getattr(teacher, name)}; use init 'cut' or 'random', or the teacher's {name}."
         )
     return section.init
@@ -103,8 +105,8 @@ def build_general_student(
     Raises:
         InputError: another vocabulary than the teacher's; and as `student_config` and `resolved_init`.
     """
-    config = student_config(section, teacher.config)
-    init = resolved_init(section, config, teacher.config)
+    config = student_config(section, teacher.config, "model")
+    init = resolved_init(section, config, teacher.config, "model")
     if init == "dir":
         return TransformerEncoder.from_pretrained(_student_directory(str(section.dir), tokenizer), name="student")
     student = TransformerEncoder(config, add_pooler=teacher.pooler is not None, name="student")

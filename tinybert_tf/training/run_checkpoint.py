@@ -38,13 +38,13 @@ class RunCheckpoint:
         partial = self.path.with_suffix(".partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            values = {name: np.ascontiguousarray(variable) for name, variable in self._variables().items()}
+            # Not `ascontiguousarray`, which makes a counter an array of one.
+            values = {name: np.asarray(variable) for name, variable in self._variables().items()}
             save_file(values, partial, metadata={"notes": json.dumps(notes)})
             os.replace(partial, self.path)
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be written ({error.strerror}); the run needs its checkpoints."
-            ) from error
+        except (OSError, SafetensorError) as error:  # safetensors tells the disk's errors as its own
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{self.path}: cannot be written ({reason}); the run needs its checkpoints.") from error
 
     def restore(self) -> dict[str, Any] | None:
         """Give the model the saved state, and return the notes; None, and nothing changed, where there is no file."""
