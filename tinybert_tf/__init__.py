@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinybert_tf.data.augmentation import Augmentation, Augmenter
     from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
     from tinybert_tf.data.masking import Masking
@@ -40,6 +41,8 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AttentionLoss": "distillation.losses",
+    "Augmentation": "data.augmentation",
+    "Augmenter": "data.augmentation",
     "BertPretraining": "models.masked_lm",
     "Corpus": "data.corpus",
     "DistillationLoss": "distillation.losses",
@@ -71,6 +74,8 @@ _MODULE_OF = {
 
 __all__ = [
     "AttentionLoss",
+    "Augmentation",
+    "Augmenter",
     "BertPretraining",
     "Corpus",
     "DistillationLoss",

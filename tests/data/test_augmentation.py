@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
@@ -70,6 +71,36 @@ def test_words_that_may_be_replaced(tokenizer: Tokenizer) -> None:
     assert {copy.split()[1] for copy in copies[3]} == {"extraordinary"}  # several pieces, and no vectors
 
 
+def test_a_word_in_another_case_is_no_other_word(tokenizer: Tokenizer) -> None:
+    """The model reads `Film` and `film` alike: where its answer is the word itself, the text stays as it is."""
+    film = tokenizer.vocabulary()["film"]
+    for text in ("FILM", "Film!", "fílm", unicodedata.normalize("NFD", "Fílm")):
+        augmenter = Augmenter(tokenizer, lambda inputs: np.full((len(inputs["input_ids"]), 1), film))
+        assert augmenter.augment([text]) == [[]]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_accent_goes_with_its_word(tokenizer: Tokenizer, form: str) -> None:
+    """Also where it is a character of its own, inside the word or at its end."""
+    text = unicodedata.normalize(form, "dull, fílm dulĺ story\u0301!")
+    augmenter, _ = make(tokenizer, replace_probability=1.0)
+    (copies,) = augmenter.augment([text])
+    assert copies
+    for copy in copies:
+        assert re.fullmatch(r"[a-z]+, [a-z]+ [a-z]+ [a-z]+!", copy)
+
+
+@pytest.mark.parametrize("apostrophe", ["'", "\u2019"])
+def test_contractions_stay(tokenizer: Tokenizer, apostrophe: str) -> None:
+    text = f"It{apostrophe}s fine, don{apostrophe}t we{apostrophe}ll n{apostrophe}t train{apostrophe}s"
+    augmenter, _ = make(tokenizer, replace_probability=1.0)
+    kept = re.escape(text).replace("fine", "[a-z]+").replace("train", "[a-z]+")
+    (copies,) = augmenter.augment([text])
+    assert copies
+    for copy in copies:
+        assert re.fullmatch(kept, copy)
+
+
 def test_candidates_are_whole_words_of_letters(tokenizer: Tokenizer) -> None:
     tokens = {number: token for token, number in tokenizer.vocabulary().items()}
     words = {tokens[number] for number in np.flatnonzero(candidate_tokens(tokenizer))}
@@ -79,20 +110,26 @@ def test_candidates_are_whole_words_of_letters(tokenizer: Tokenizer) -> None:
 
 
 def test_the_two_variants_inputs(tokenizer: Tokenizer) -> None:
+    """Padded to the longest text of the batch."""
     of = tokenizer.vocabulary()
     ids = [of["dull"], of["story"]]
-    start, end, mask = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id
-    expected = {"paper": [start, mask, ids[1], end], "authors": [start, mask, ids[1], end, *ids, end]}
-    for variant, row in expected.items():
-        augmenter, model = make(tokenizer, variant=variant, batch_size=2)
-        augmenter.augment(["dull story"])
+    start, end, mask, pad = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id, 0
+    expected = {
+        "paper": [[start, mask, end, pad], [start, mask, ids[1], end], [start, ids[0], mask, end]],
+        "authors": [
+            [start, mask, end, ids[0], end, pad, pad],
+            [start, mask, ids[1], end, *ids, end],
+            [start, ids[0], mask, end, *ids, end],
+        ],
+    }
+    for variant, rows in expected.items():
+        augmenter, model = make(tokenizer, variant=variant)
+        augmenter.augment(["dull story", "dull"])
         (batch,) = model.batches
-        assert batch["input_ids"].shape == (2, 16)
-        assert batch["input_ids"][0, : len(row)].tolist() == row
-        assert batch["attention_mask"][0].tolist() == [1] * len(row) + [0] * (16 - len(row))
-        assert batch["token_type_ids"][0].sum() == len(row) - 4
-        assert batch["masked_positions"].tolist() == [[1], [2]]
-        assert batch["input_ids"][1, 2] == mask
+        assert batch["input_ids"].tolist() == rows
+        assert batch["attention_mask"].tolist() == [[int(token != pad) for token in row] for row in rows]
+        assert batch["token_type_ids"].sum(axis=1).tolist() == ([0, 0, 0] if variant == "paper" else [2, 3, 3])
+        assert batch["masked_positions"].tolist() == [[1], [1], [2]]
 
 
 def test_words_of_several_pieces_come_from_the_vectors(tokenizer: Tokenizer) -> None:
@@ -117,7 +154,7 @@ def test_each_place_has_a_candidate_of_its_own(tokenizer: Tokenizer) -> None:
         (copies,) = augmenter.augment([text])
         ids, _ = tokenizer.words(text)
         for place in range(len(ids)):
-            row = [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id, *[tokenizer.pad_token_id] * 13][:16]
+            row = [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id]
             row[place + 1] = tokenizer.mask_token_id
             answers = [tokens[number] for number in model({"input_ids": np.array([row])})[0]]
             assert {copy.split()[place] for copy in copies} <= set(answers)
@@ -128,19 +165,19 @@ def test_neither_batches_nor_company_matter(tokenizer: Tokenizer, batch_size: in
     expected = make(tokenizer)[0].augment(TEXTS, first_row=10)
     augmenter, model = make(tokenizer, batch_size=batch_size)
     assert augmenter.augment(TEXTS[:2], first_row=10) + augmenter.augment(TEXTS[2:], first_row=12) == expected
-    assert {rows for rows, _ in model.shapes} == {batch_size}
-    assert {length % 16 for _, length in model.shapes} == {0}
+    assert max(rows for rows, _ in model.shapes) <= batch_size
+    assert all(batch["attention_mask"].sum(axis=1).max() == batch["input_ids"].shape[1] for batch in model.batches)
     assert make(tokenizer, seed=2)[0].augment(TEXTS, first_row=10) != expected
     assert make(tokenizer)[0].augment(TEXTS, first_row=11) != expected
 
 
 def test_words_beyond_the_models_length_stay(tokenizer: Tokenizer) -> None:
     text = " ".join(["dull"] * 12)
-    for variant, room in (("paper", 6), ("authors", 2)):
+    for variant, room, length in (("paper", 6, 8), ("authors", 2, 7)):
         augmenter, model = make(tokenizer, variant=variant, max_length=8, replace_probability=1.0)
         for copy in augmenter.augment([text])[0]:
             assert copy.split()[room:] == ["dull"] * (12 - room)
-        assert {length for _, length in model.shapes} == {8}
+        assert {columns for _, columns in model.shapes} == {length}
 
 
 def test_a_fraction_of_the_words_is_replaced(tokenizer: Tokenizer) -> None:

@@ -32,6 +32,26 @@ def test_only_the_first_lines(tmp_path: Path) -> None:
     assert WordVectors(path, limit=2).words == ["film", "movie"]
 
 
+def test_entries_with_spaces(tmp_path: Path) -> None:
+    """As `. . .` and `at name@domain.com` in GloVe's 840B; neither replaces a word."""
+    lines = "film 1 0\n. . . 1 0\nat name@domain.com 1 0\nmovie 2 0.1\n"
+    assert WordVectors(write(tmp_path / "words.txt", lines)).words == ["film", "movie"]
+
+
+def test_words_that_differ_in_case_are_one(tmp_path: Path) -> None:
+    """A word is never its own neighbour, and is found in whatever case the file has it."""
+    vectors = WordVectors(write(tmp_path / "words.txt", WORDS + "Film 1 0\nTRAIN 1 0\nParis 0 2\n"))
+    assert vectors.words == ["film", "movie", "train", "bus", "Paris"]
+    assert vectors.nearest(["film", "paris"], 1) == {"film": ["movie"], "paris": ["train"]}
+
+
+def test_as_many_as_there_are(tmp_path: Path) -> None:
+    """Equals in the file's order; one word alone has no neighbour."""
+    vectors = WordVectors(write(tmp_path / "words.txt", "a 1 0\n" + "".join(f"{letter} 0 1\n" for letter in "cbd")))
+    assert vectors.nearest(["a"], 9) == {"a": ["c", "b", "d"]}
+    assert WordVectors(write(tmp_path / "words.txt", "a 1 0\n")).nearest(["a"], 2) == {"a": []}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -39,6 +59,8 @@ def test_only_the_first_lines(tmp_path: Path) -> None:
         ("film 1 0\nmovie 2 0 0\n", r"words.txt:2: 3 values; 2 are wanted"),
         ("film 1 0\nmovie 2 x\n", r"words.txt:2: a word and its vector, numbers"),
         ("film 1 0\nmovie 2 nan\n", r"words.txt:2: a word and its vector, numbers"),
+        ("film 1 0\nmovie 2 1e99\n", r"words.txt:2: a word and its vector, numbers"),
+        ("film 1 0\nmovie  2 0\n", r"words.txt:2: a word and its vector, numbers with one space between"),
         ("film 1 0\n\nmovie 2 0\n", r"words.txt:2: a word and its vector, numbers"),
         ("film\n", r"words.txt:1: a word and its vector"),
         (b"film 1 0\nmov\xffie 1 0\n", r"words.txt:2: byte 0xff is not UTF-8"),

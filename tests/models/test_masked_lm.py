@@ -49,6 +49,18 @@ def test_masked_positions_give_the_same_logits(
     np.testing.assert_allclose(logits, np.take_along_axis(everywhere, POSITIONS[:, :, None], axis=1), atol=1e-6)
 
 
+@pytest.mark.parametrize("num_hidden_layers", [1, 3])
+def test_the_last_layer_at_masked_positions_alone(
+    num_hidden_layers: int, make_config: MakeConfig, make_inputs: MakeInputs
+) -> None:
+    model = MaskedLM(make_config(num_hidden_layers=num_hidden_layers))
+    inputs = {**make_inputs([5, 3]), "masked_positions": POSITIONS}
+    decoded = np.asarray(model.decoded_at(inputs))
+    assert decoded.shape == (2, 3, model.config.hidden_size)
+    logits = decoded @ np.asarray(model.word_embeddings).T + np.asarray(model.decoder.bias)
+    np.testing.assert_allclose(logits, np.asarray(model(inputs)["logits"]), atol=1e-6)
+
+
 def test_masked_positions_give_the_same_loss_and_gradients(make_config: MakeConfig, make_inputs: MakeInputs) -> None:
     """One step of SGD on the chosen places and one on all of them end with equal weights."""
     inputs = make_inputs([5, 3])

@@ -5,7 +5,7 @@ Source: Jiao et al., arXiv 1909.10351, Algorithm 1, and the authors' `data_augme
 
 from __future__ import annotations
 
-import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +17,11 @@ from tinybert_tf.data.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
 VARIANTS = ("paper", "authors")
-# Lengths that rows are padded to: few, so that a compiled model is traced a few times only.
-LENGTH_STEP = 16
+# What tokenizers leave of "don't" and "it's", which no word can stand for; the authors' stop words have them too.
+STOP_WORDS = ENGLISH_STOP_WORDS | frozenset({
+    "ain", "aren", "couldn", "d", "didn", "doesn", "don", "hadn", "hasn", "haven", "isn", "ll", "m", "mightn", "mustn",
+    "n", "needn", "re", "s", "shan", "shouldn", "t", "ve", "wasn", "weren", "won", "wouldn",
+})  # fmt: skip
 
 # From `input_ids`, `attention_mask`, `token_type_ids` `(batch, length)` and `masked_positions` `(batch, 1)` to the
 # likeliest tokens there, the likeliest first, `(batch, candidates)`.
@@ -37,7 +40,7 @@ class Augmentation:
     `variant`: what the masked LM sees, the text with a word masked (`paper`), or that and the whole text as a second
     segment (`authors`), which the word can be read off. `copies`: N_a, of each text. `replace_probability`: p_t, of
     each word in a copy. `candidates`: K, words that one can be replaced by. `max_length`: tokens that the masked LM
-    sees; words beyond them stay. `batch_size`: masked words that it sees at once. `seed`: of all choices.
+    sees; words of one token beyond them stay. `batch_size`: masked words that it sees at once. `seed`: of all choices.
 
     Raises:
         InputError: a value out of range.
@@ -74,16 +77,24 @@ class _Word:
 class Augmenter:
     """Augments texts, the masked words of many of them in one batch.
 
-    Replaced are words of letters alone that are not English stop words: where the vocabulary has the word as one token,
-    by the masked LM's likeliest words in its place, the other words being the original's (the authors ask once for each
-    word, and so does this); where it is several pieces, by the nearest words of a table of vectors. Stop words are
-    scikit-learn's.
+    Replaced are words of letters alone that are neither English stop words (scikit-learn's) nor parts of a contraction
+    (`don't`): where the vocabulary has the word as one token, by the masked LM's likeliest words in its place, the
+    other words being the original's (the authors ask once for each word, and so does this); where it is several pieces,
+    by the nearest words of a table of vectors.
 
     Args:
         tokenizer: the masked LM's.
-        predict: the masked LM.
+        predict: the masked LM; of a `MaskedLM`, `PredictMasked` of `tinybert_tf.pipeline.augment`.
         nearest: the table of word vectors; without one, words of several pieces stay.
         settings: how.
+
+    Example:
+        >>> from tinybert_tf.data.tokenizer import train_wordpiece
+        >>> tokenizer = train_wordpiece(["a fine film", "a dull film"], vocab_size=100, min_frequency=1)
+        >>> dull = tokenizer.vocabulary()["dull"]
+        >>> augmenter = Augmenter(tokenizer, lambda inputs: np.full((len(inputs["input_ids"]), 1), dull))
+        >>> sorted(augmenter.augment(["A fine film!"])[0])
+        ['A dull dull!', 'A dull film!', 'A fine dull!']
     """
 
     def __init__(
@@ -113,10 +124,14 @@ class Augmenter:
         ]
 
     def _replaceable(self, text: str, spans: Sequence[tuple[int, int, int, int]]) -> list[_Word]:
-        def may_be(spelled: str) -> bool:
-            return spelled.isalpha() and spelled.lower() not in ENGLISH_STOP_WORDS
-
-        return [word for word in (_Word(*span) for span in spans) if may_be(text[word.start : word.end])]
+        words = []
+        for start, end, token, pieces in spans:
+            while end < len(text) and unicodedata.combining(text[end]):
+                end += 1  # an accent, a character of its own behind its letter, belongs to the word
+            spelled = unicodedata.normalize("NFC", text[start:end])
+            if spelled.isalpha() and spelled.lower() not in STOP_WORDS:
+                words.append(_Word(start, end, token, pieces))
+        return words
 
     def _candidates(
         self, texts: Sequence[str], token_ids: Sequence[Sequence[int]], words: Sequence[Sequence[_Word]]
@@ -129,11 +144,14 @@ class Augmenter:
         for row, number in places:
             word = words[row][number]
             if word.pieces > 1:
-                spelled[row, number] = texts[row][word.start : word.end].lower()
+                spelled[row, number] = unicodedata.normalize("NFC", texts[row][word.start : word.end]).lower()
             elif word.token < self._room():
                 masked[row, number] = token_ids[row], word.token
         for (row, number), tokens in zip(masked, self._likeliest(list(masked.values())), strict=True):
-            found[row][number] = [self._token_of[int(token)] for token in tokens]
+            word = words[row][number]
+            # The word itself stays as it is spelled: in another case it would make a copy that the model reads alike.
+            spelling = {token_ids[row][word.token]: texts[row][word.start : word.end]}
+            found[row][number] = [spelling.get(int(token), self._token_of[int(token)]) for token in tokens]
         nearest = {} if self._nearest is None else self._nearest(sorted(set(spelled.values())))
         for (row, number), text in spelled.items():
             found[row][number] = nearest.get(text, ())
@@ -145,16 +163,15 @@ class Augmenter:
         return length - 2 if self.settings.variant == "paper" else (length - 3) // 2
 
     def _likeliest(self, queries: Sequence[Query]) -> list[np.ndarray]:
-        """The masked LM's answers, texts of like length together."""
+        """The masked LM's answers, texts of like length together: there is next to no padding."""
         answers: list[np.ndarray] = [np.empty(0, np.int32)] * len(queries)
         size = self.settings.batch_size
         order = sorted(range(len(queries)), key=lambda place: len(queries[place][0]))
         for start in range(0, len(order), size):
             places = order[start : start + size]
             batch = [queries[place] for place in places]
-            # The last batch is as large as the others: its shape is one that the model has seen.
-            tokens = self._predict(self._inputs(batch + batch[-1:] * (size - len(batch))))
-            for place, answer in zip(places, tokens, strict=False):
+            # Not filled up to the others' size: the last batch has the longest texts.
+            for place, answer in zip(places, self._predict(self._inputs(batch)), strict=True):
                 answers[place] = answer
         return answers
 
@@ -162,8 +179,7 @@ class Augmenter:
         tokenizer, room = self._tokenizer, self._room()
         texts = [ids[:room] for ids, _ in queries]
         segments = 1 if self.settings.variant == "paper" else 2
-        longest = max(1 + segments * (len(ids) + 1) for ids in texts)
-        length = min(math.ceil(longest / LENGTH_STEP) * LENGTH_STEP, self.settings.max_length)
+        length = max(1 + segments * (len(ids) + 1) for ids in texts)
         input_ids = np.full((len(texts), length), tokenizer.pad_token_id, np.int32)
         attention_mask, token_type_ids = np.zeros_like(input_ids), np.zeros_like(input_ids)
         positions = np.zeros((len(texts), 1), np.int32)

@@ -18,7 +18,9 @@ WORDS_AT_A_TIME = 256
 class WordVectors:
     """Vectors of alphabetic words, float32 of length 1; other entries of the file are checked and left out.
 
-    Read from a UTF-8 file of lines `word x1 x2 ...`, with one space between, as GloVe's are (Pennington et al. 2014).
+    Read from a UTF-8 file of lines `word x1 x2 ...`, with one space between, as GloVe's are (Pennington et al. 2014);
+    entries that have spaces in them, as some of its `840B` have, are known by where the numbers begin. Of words that
+    differ in case alone the first one counts, and is found by its lowercase.
 
     Args:
         path: the file.
@@ -32,17 +34,19 @@ class WordVectors:
     def __init__(self, path: str | Path, limit: int = LARGEST_VOCABULARY) -> None:
         self.path = Path(path)
         self.words: list[str] = []
+        self._place: dict[str, int] = {}
         values, size = array("f"), 0
         try:
             with self.path.open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     if number > limit:
                         break
-                    word, vector = self._parse(number, line)
+                    word, vector = self._parse(number, line, size)
                     size = size or len(vector)
                     if len(vector) != size:
                         raise self._error(number, f"{len(vector)} values; {size} are wanted, as in the first line")
-                    if word.isalpha():
+                    if word.isalpha() and word.lower() not in self._place:
+                        self._place[word.lower()] = len(self.words)
                         self.words.append(word)
                         values.frombytes(vector.tobytes())
         except OSError as error:
@@ -51,29 +55,35 @@ class WordVectors:
             raise InputError(f"{self.path}: no words; lines of a word and its vector are wanted")
         vectors = np.frombuffer(values, np.float32).reshape(-1, size)
         self.vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        self._place = {word: number for number, word in enumerate(self.words)}
 
     def nearest(self, words: Iterable[str], count: int) -> dict[str, list[str]]:
-        """For each word that has a vector, the `count` others of the highest cosine, the nearest first."""
+        """For each lowercase word that has a vector, the `count` others of the highest cosine, the nearest first."""
         known = [word for word in dict.fromkeys(words) if word in self._place]
+        count = min(count, len(self.words) - 1)
         found = {}
         for start in range(0, len(known), WORDS_AT_A_TIME):
             chunk = known[start : start + WORDS_AT_A_TIME]
             places = [self._place[word] for word in chunk]
             cosines = self.vectors[places] @ self.vectors.T
             cosines[np.arange(len(places)), places] = -np.inf
-            order = np.argsort(-cosines, axis=1, kind="stable")[:, : min(count, len(self.words) - 1)]
+            best = np.sort(np.argpartition(-cosines, count - 1, axis=1)[:, :count], axis=1)
+            order = np.take_along_axis(
+                best, np.argsort(-np.take_along_axis(cosines, best, axis=1), axis=1, kind="stable"), axis=1
+            )
             found.update({word: [self.words[place] for place in row] for word, row in zip(chunk, order, strict=True)})
         return found
 
-    def _parse(self, number: int, line: bytes) -> tuple[str, np.ndarray]:
+    def _parse(self, number: int, line: bytes, size: int) -> tuple[str, np.ndarray]:
         try:
             word, *fields = line.decode("utf-8").rstrip("\r\n").rstrip(" ").split(" ")
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             raise self._error(number, f"byte 0x{byte:02x} is not UTF-8; UTF-8 text is wanted") from error
+        while size and len(fields) > size and fields[0] and not _is_number(fields[0]):
+            word, *fields = f"{word} {fields[0]}", *fields[1:]
         try:
-            vector = np.array(fields, np.float32)
+            with np.errstate(over="ignore"):
+                vector = np.array(fields, np.float32)
         except ValueError:
             vector = np.array([np.nan])
         if not word or not fields or not np.isfinite(vector).all():
@@ -82,3 +92,11 @@ class WordVectors:
 
     def _error(self, number: int, what: str) -> InputError:
         return InputError(f"{self.path}:{number}: {what}")
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

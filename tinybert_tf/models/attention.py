@@ -12,6 +12,12 @@ from keras import ops
 MASKED = -1e9
 
 
+def as_mask_bias(attention_mask: Any) -> Any:
+    """`(batch, seq_len)`, 1 real and 0 padding, to the float32 `(batch, 1, 1, seq_len)` that is added to scores."""
+    mask = ops.cast(attention_mask, "float32")
+    return (1.0 - mask[:, None, None, :]) * MASKED
+
+
 class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention (arXiv 1706.03762, section 3.2), projection included.
 
@@ -22,6 +28,8 @@ class SelfAttention(keras.layers.Layer):
     - `queries`, `keys`, `values`: `(batch, heads, seq_len, head_size)`.
 
     All four are needed for the output, so handing them out costs nothing; who does not want them drops them.
+
+    With `asking`, `(batch, places, hidden_size)`, these are what attends to `hidden`, and the output is theirs alone.
     """
 
     def __init__(
@@ -54,9 +62,12 @@ class SelfAttention(keras.layers.Layer):
         split = ops.reshape(tensor, (batch, seq_len, self.num_attention_heads, self.head_size))
         return ops.transpose(split, (0, 2, 1, 3))  # (batch, heads, seq_len, head_size)
 
-    def call(self, hidden: Any, mask_bias: Any, training: bool | None = None) -> tuple[Any, dict[str, Any]]:
+    def call(
+        self, hidden: Any, mask_bias: Any, training: bool | None = None, asking: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Attend; see the class for shapes."""
-        queries = self._split_heads(self.query(hidden))
+        asking = hidden if asking is None else asking
+        queries = self._split_heads(self.query(asking))
         keys = self._split_heads(self.key(hidden))
         values = self._split_heads(self.value(hidden))
         # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
@@ -69,6 +80,6 @@ class SelfAttention(keras.layers.Layer):
         probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
         probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
-        context = ops.reshape(context, ops.shape(hidden))
+        context = ops.reshape(context, ops.shape(asking))
         intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
         return self.output_projection(context), intermediates

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import keras
-from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import POOLER, TensorName, encoder_names
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
 from tinybert_tf.features import FeatureRequest, LayerRequest
-from tinybert_tf.models.attention import MASKED
+from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.embeddings import Embeddings
 from tinybert_tf.models.encoder_layer import EncoderLayer
@@ -132,8 +131,7 @@ class TransformerEncoder(PretrainedModel):
         hidden = self.embeddings(inputs["input_ids"], inputs.get("token_type_ids"), training=training)
         if 0 in request.hidden_states:
             outputs[features.HIDDEN_STATES][0] = hidden
-        mask = ops.cast(inputs["attention_mask"], "float32")
-        mask_bias = (1.0 - mask[:, None, None, :]) * MASKED
+        mask_bias = as_mask_bias(inputs["attention_mask"])
         top = self.num_hidden_layers if request.last_layer is None else request.last_layer
         for number, layer in enumerate(self.encoder_layers[:top], start=1):
             hidden, intermediates = layer(hidden, mask_bias, training=training)

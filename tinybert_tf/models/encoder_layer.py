@@ -25,7 +25,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 class EncoderLayer(keras.layers.Layer):
     """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
 
-    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`.
+    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `asking`, rows of
+    `hidden`, the output of these alone.
     """
 
     def __init__(
@@ -77,10 +78,13 @@ class EncoderLayer(keras.layers.Layer):
         self.output_layer_norm.build(shape)
         self.built = True
 
-    def call(self, hidden: Any, mask_bias: Any, training: bool | None = None) -> tuple[Any, dict[str, Any]]:
+    def call(
+        self, hidden: Any, mask_bias: Any, training: bool | None = None, asking: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
         """`(batch, seq_len, hidden_size)` in and out, and the attention's intermediates."""
-        attended, intermediates = self.attention(hidden, mask_bias, training=training)
-        hidden = self.attention_layer_norm(hidden + self.dropout(attended, training=training))
+        asking = hidden if asking is None else asking
+        attended, intermediates = self.attention(hidden, mask_bias, training=training, asking=asking)
+        hidden = self.attention_layer_norm(asking + self.dropout(attended, training=training))
         expanded = self.activation(self.intermediate(hidden))
         projected = self.dropout(self.output_projection(expanded), training=training)
         return self.output_layer_norm(hidden + projected), intermediates

@@ -12,6 +12,7 @@ from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import MASKED_LM, NEXT_SENTENCE, POOLER, TensorName, encoder_names
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
@@ -69,8 +70,28 @@ class MaskedLM(TaskModel):
         hidden = outputs[features.LAST_HIDDEN_STATE]
         if features.MASKED_POSITIONS in inputs:
             hidden = _rows_at(hidden, inputs[features.MASKED_POSITIONS])
-        hidden = self.transform_layer_norm(self.activation(self.transform(hidden)))
-        return {features.LOGITS: self.decoder(hidden, self.encoder.embeddings.word_embeddings.embeddings)}
+        return {features.LOGITS: self.decoder(self._transformed(hidden), self.word_embeddings)}
+
+    @property
+    def word_embeddings(self) -> Any:
+        """The table that is the decoder's matrix too, `(vocab_size, hidden_size)`."""
+        return self.encoder.embeddings.word_embeddings.embeddings
+
+    def decoded_at(self, inputs: Mapping[str, Any]) -> Any:
+        """What the decoder gets at `masked_positions`, `(batch, predictions, hidden_size)`, in inference mode.
+
+        Of the last layer these places alone are computed, which a call, whose `last_hidden_state` is of all, cannot.
+        """
+        below = self.num_hidden_layers - 1
+        outputs = self.encoder(inputs, training=False, output_hidden_states=(below,), last_layer=below)
+        hidden = outputs[features.HIDDEN_STATES][below]
+        asking = _rows_at(hidden, inputs[features.MASKED_POSITIONS])
+        mask_bias = as_mask_bias(inputs["attention_mask"])
+        asking, _ = self.encoder.encoder_layers[below](hidden, mask_bias, training=False, asking=asking)
+        return self._transformed(asking)
+
+    def _transformed(self, hidden: Any) -> Any:
+        return self.transform_layer_norm(self.activation(self.transform(hidden)))
 
     def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """The masked tokens and the logits."""

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 # Rows between two places to go on from after an interruption.
 ROWS_PER_CHUNK = 256
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "masked_positions")
 # More rows than a file has: the draws of a pair's second text begin there.
 AFTER_ALL_ROWS = 1 << 40
 
@@ -83,19 +84,19 @@ def run_augment(
         rows = [row for _, row in read_rows(source)]
         writer = _RowWriter(source, target, list(rows[0]))
         directory = resolve_directory(masked_lm, MODEL_FILES)
+        tokenizer = load_tokenizer(masked_lm)
         fingerprint = {
             "input": _digest(source),
             "text": text,
             "masked_lm": "; ".join(_digest(file) for file in sorted(directory.glob("*.safetensors"))),
             "glove": None if glove is None else _digest(Path(glove)),
-            "precision": precision,
+            "tokenizer": tokenizer.fingerprint,
+            "precision": setup_devices(precision).choice.precision,  # `auto` is not the same on every machine
             **asdict(settings),
         }
         progress = _Progress(target, fingerprint)
         vectors = None if glove is None else WordVectors(glove)
-        setup_devices(precision)
-        tokenizer = load_tokenizer(masked_lm)
-        model = load_masked_lm(masked_lm, tokenizer, settings.max_length)
+        model = load_masked_lm(masked_lm, tokenizer, settings)
         predict = PredictMasked(model, tokenizer, settings.candidates)
         if vectors is None:
             logger.info("augment: without --glove, words of several pieces stay as they are")
@@ -115,7 +116,7 @@ def run_augment(
 
 
 class PredictMasked:
-    """A masked LM's likeliest whole words at a masked place; one compiled call a shape.
+    """A masked LM's likeliest whole words at a masked place, in a call compiled once for all shapes.
 
     Args:
         model: the masked LM.
@@ -127,29 +128,33 @@ class PredictMasked:
     """
 
     def __init__(self, model: MaskedLM, tokenizer: Tokenizer, count: int) -> None:
-        may_stand = np.zeros(model.config.vocab_size, bool)
-        may_stand[: tokenizer.vocab_size] = candidate_tokens(tokenizer)
-        if count > may_stand.sum():
-            raise InputError(f"candidates={count}: the vocabulary has {may_stand.sum()} whole words.")
+        tokens = np.flatnonzero(candidate_tokens(tokenizer))
+        if count > len(tokens):
+            raise InputError(f"candidates={count}: the vocabulary has {len(tokens)} whole words.")
         self._model = model
         self._count = count
-        self._penalty = np.where(may_stand, 0.0, -np.inf).astype(np.float32)
-        self._compiled = tf.function(self._likeliest, reduce_retracing=True)
+        self._tokens = tokens
+        # The decoder's columns that can win, laid out once: it transposes the whole table in each call.
+        self._table = ops.transpose(ops.cast(ops.take(model.word_embeddings, tokens, axis=0), model.compute_dtype))
+        self._bias = ops.cast(ops.take(model.decoder.bias, tokens), model.compute_dtype)
+        shape = tf.TensorSpec([None, None], tf.int32)
+        self._compiled = tf.function(self._likeliest, input_signature=[dict.fromkeys(INPUTS, shape)])
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """`(batch, count)` token ids; `inputs` as in `tinybert_tf.data.augmentation.PredictTokens`."""
-        return np.asarray(self._compiled({name: tf.constant(values) for name, values in inputs.items()}))
+        best = self._compiled({name: tf.constant(inputs[name]) for name in INPUTS})
+        return self._tokens[np.asarray(best)]
 
     def _likeliest(self, inputs: Mapping[str, Any]) -> Any:
-        logits = self._model(inputs, training=False)["logits"][:, 0]
-        return ops.top_k(ops.cast(logits, "float32") + self._penalty, self._count)[1]
+        hidden = self._model.decoded_at(inputs)[:, 0]
+        return ops.top_k(ops.cast(ops.matmul(hidden, self._table) + self._bias, "float32"), self._count)[1]
 
 
-def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, max_length: int) -> MaskedLM:
+def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, settings: Augmentation) -> MaskedLM:
     """The masked LM of a directory, in the global precision.
 
     Raises:
-        InputError: it has no masked-LM head, or another vocabulary than its tokenizer.
+        InputError: it has no masked-LM head, another vocabulary than its tokenizer, or no room for such inputs.
     """
     model = MaskedLM.from_pretrained(directory, dtype="float32")
     missing = model.load_report.missing if model.load_report is not None else ()
@@ -158,7 +163,9 @@ def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, max_length: int)
             f"{directory} has no masked-LM head ({missing[0]} is missing): it cannot say which word fits. Train one: "
             f"tinybert pretrain --model {directory} --corpus FILE --head-only --out RUN"
         )
-    check_limits(model.config, tokenizer.vocab_size, max_length, directory)
+    check_limits(model.config, tokenizer.vocab_size, settings.max_length, directory)
+    if settings.variant == "authors" and model.config.type_vocab_size < 2:
+        raise InputError(f"variant='authors' has two segments, {directory} has type_vocab_size=1; 'paper' is accepted")
     return in_precision(model, keras.config.dtype_policy().compute_dtype)
 
 
@@ -209,8 +216,9 @@ class _RowWriter:
 
 def _csv_line(fields: list[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
+    # With this terminator a field with either of its characters is quoted.
+    csv.writer(line, lineterminator="\r\n").writerow(fields)
+    return line.getvalue().removesuffix("\r\n")
 
 
 class _Progress:
