@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -117,6 +118,14 @@ class Corpus:
         corpus = cls(directory)
         check_documents(corpus.num_documents, min_documents, files)
         return corpus
+
+    def fingerprint(self) -> str:
+        """A hash of the tokens, and of where sentences and documents begin."""
+        digest = hashlib.sha256()
+        for name in ARRAYS:
+            with array_path(self.directory, name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
     def release(self) -> None:
         """Give the memory of what was read of the arrays back."""

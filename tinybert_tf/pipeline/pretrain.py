@@ -182,7 +182,8 @@ def _batches(
 
 
 def _train(work: Pretraining) -> dict[str, Any]:
-    values, every, run = work.config.train, work.config.checkpoint_every, work.run
+    config, run = work.config, work.run
+    values, every = config.train, config.checkpoint_every
     total_steps = work.total_steps
     optimizer = bert_optimizer(
         learning_rate=values.learning_rate,
@@ -194,9 +195,15 @@ def _train(work: Pretraining) -> dict[str, Any]:
     work.trained.compile(optimizer=optimizer, jit_compile=work.devices.choice.jit_compile)
     checkpoint = RunCheckpoint(run.path / "checkpoints" / "last.safetensors", work.trained)
     notes = checkpoint.restore()
+    corpus = work.train.corpus.fingerprint()
     if notes is None:
         _start_from_cut(work)
-        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev()}
+        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "corpus": corpus}
+    elif notes["corpus"] != corpus:
+        raise InputError(
+            f"{run.path}: was interrupted with another text in {', '.join(config.corpus.files)}; give it what it began "
+            f"with, or another --out."
+        )
     else:
         logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
     run.keep_log(notes["step"])

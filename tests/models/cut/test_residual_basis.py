@@ -41,3 +41,9 @@ def test_every_hidden_state_counts_the_same() -> None:
 @pytest.mark.parametrize("kind", ["components", "channels"])
 def test_of_equal_widths_nothing_is_rotated(kind: str) -> None:
     np.testing.assert_array_equal(residual_basis([Moments.of(HIDDEN)], 6, kind), np.eye(6))
+
+
+def test_of_rows_that_do_not_vary_the_prior_is_left() -> None:
+    affine = expansion(Moments.of(np.ones((5, 6))), np.eye(6)[:, :2])
+    np.testing.assert_array_equal(affine.kernel, np.eye(6)[:2])
+    np.testing.assert_allclose(affine(np.ones((1, 2))), np.ones((1, 6)))

@@ -54,6 +54,7 @@ def expansion(moments: Moments, basis: np.ndarray) -> Affine:
     """
     kept = basis.T @ moments.covariance @ basis
     prior = np.linalg.pinv(basis)
-    penalty = RIDGE * np.trace(kept) / len(kept) * np.eye(len(kept))
+    # Of a single row nothing varies, and the prior alone is left.
+    penalty = max(RIDGE * np.trace(kept) / len(kept), np.finfo(np.float64).tiny) * np.eye(len(kept))
     kernel = prior + np.linalg.solve(kept + penalty, basis.T @ moments.covariance - kept @ prior)
     return Affine(kernel, moments.mean - moments.mean @ basis @ kernel)
