@@ -125,7 +125,7 @@ def test_the_papers_schedule(name: str) -> None:
 def cost(task: str) -> tuple[int, int]:
     """Rows that pass through teacher and student in both stages, and steps of 32."""
     wanted = GLUE[task]
-    augmented = wanted.rows * (wanted.copies + 1)
+    augmented = wanted.rows * (len(wanted.text) * wanted.copies + 1)  # of a pair, each side has its copies
     last = wanted.rows if task == "stsb" else augmented
     steps = -(-augmented // 32) * wanted.epochs + -(-last // 32) * 3
     return augmented * wanted.epochs + last * 3, steps
@@ -138,7 +138,9 @@ def test_what_it_costs(name: str) -> None:
     passes, steps = cost(task)
     comment = " ".join(read(name).replace("\n# ", " ").split())
     unit = "texts" if len(wanted.text) == 1 else "pairs"
-    augmented = f"{wanted.rows * (wanted.copies + 1):,} {unit} ({wanted.rows:,} x ({wanted.copies} + 1))"
+    copies = f"{wanted.copies}" if unit == "texts" else f"2 x {wanted.copies}"
+    rows = wanted.rows * (len(wanted.text) * wanted.copies + 1)
+    augmented = f"{rows:,} {unit} ({wanted.rows:,} x ({copies} + 1))"
     assert f"up to {augmented}, {steps:,} steps" in comment
     millions = float(re.search(rf"pass over ([\d.]+) million {unit}", comment)[1])  # type: ignore[index]
     assert millions == pytest.approx(passes / 1e6, rel=0.005)

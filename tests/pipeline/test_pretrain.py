@@ -347,6 +347,28 @@ def test_a_corpus_that_is_bad_when_a_run_goes_on(
     assert prepared(*arguments).train.corpus.num_documents == 40
 
 
+def test_another_text_when_a_run_goes_on(
+    raw: Path, scratch_flags: list[object], tinybert: Callable[..., Any], tmp_path: Path
+) -> None:
+    text, out = tmp_path / "text.txt", tmp_path / "run"
+    text.write_text((raw / "train.txt").read_text())
+    arguments = ["pretrain", *scratch_flags, "--corpus", text, "--out", out, "--max-steps", 2]
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(MaskedLM, "save_pretrained", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tinybert(*arguments)
+    write_corpus(text, 80, seed=3)
+    refused = tinybert(*arguments)
+    assert (refused.status, refused.out) == (2, "")
+    assert f"{out}: was interrupted with another text in {text}" in refused.err
+    text.write_text((raw / "train.txt").read_text())
+    assert tinybert(*arguments).status == 0
+
+
 # === Going on from a model ===
 
 

@@ -57,7 +57,7 @@ SWITCHES = {
 # Flags of `augment` by the names of `Augmentation`'s fields.
 AUGMENTATION_FLAGS: dict[str, tuple[type, str, str]] = {
     "variant": (str, "NAME", "what the masked LM sees: paper (default) or authors"),
-    "copies": (int, "N", "copies of each text (default 20)"),
+    "copies": (int, "N", "copies of each text, of a pair of each side (default 20)"),
     "replace_probability": (float, "P", "fraction of the words that are replaced in a copy (default 0.4)"),
     "candidates": (int, "K", "words that one can be replaced by (default 15)"),
     "max_length": (int, "TOKENS", "tokens that the masked LM sees (default 128)"),
