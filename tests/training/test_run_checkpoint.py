@@ -171,7 +171,7 @@ def test_a_damaged_one(path: Path, saved: Small, content: str) -> None:
     assert all(map(np.array_equal, state_of(saved), before))
 
 
-@pytest.mark.parametrize("obstacle", ["run", "run/checkpoints", "run/checkpoints/last.partial"])
+@pytest.mark.parametrize("obstacle", ["run", "run/checkpoints", "run/checkpoints/last.safetensors.partial"])
 def test_a_place_that_cannot_be_written(tmp_path: Path, path: Path, obstacle: str) -> None:
     if obstacle.endswith("partial"):
         (tmp_path / obstacle).mkdir(parents=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from tinybert_tf.checkpoints.replace_file import replace_file, replace_text
 from tinybert_tf.checkpoints.tensors import SINGLE_FILE
 from tinybert_tf.errors import InputError
 
@@ -43,18 +42,5 @@ def write_directory(directory: Path, config: dict[str, Any], tensors: dict[str, 
         raise InputError(f"{directory}: cannot be made a directory ({error.strerror})") from error
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     # Without the "format" entry some loaders refuse the file.
-    _replace(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    _replace(directory / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # safetensors makes its files readable to their owner alone: give them the mode of any other new file.
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    replace_text(directory / CONFIG_FILE, text)

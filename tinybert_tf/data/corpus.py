@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.corpus_reader import CorpusFiles
 from tinybert_tf.data.corpus_writer import ARRAYS, array_path, check_documents, partial_path, write_arrays
 from tinybert_tf.data.mapped_array import MappedArray
@@ -143,9 +144,7 @@ def _replace_corpus(
         for name in ARRAYS:
             partial_path(directory, name).replace(array_path(directory, name))
         description = _Description(FORMAT, sources, tokenizer.fingerprint, tokenizer.piece_dtype.name, **asdict(counts))
-        written = directory / f"{DESCRIPTION}.partial"
-        written.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
-        written.replace(directory / DESCRIPTION)
+        replace_text(directory / DESCRIPTION, json.dumps(asdict(description), indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{directory}: cannot be written ({error.strerror}); another directory is accepted") from error
     logger.info(

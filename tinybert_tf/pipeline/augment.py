@@ -21,6 +21,7 @@ import tensorflow as tf
 from keras import ops
 
 from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.augmentation import Augmentation, Augmenter, candidate_tokens
 from tinybert_tf.data.glove import WordVectors
 from tinybert_tf.data.readers import column_names, read_columns, read_rows
@@ -271,9 +272,7 @@ class _Progress:
         self._written += len(lines)
         self._append("".join(lines))
         state = {"settings": self._fingerprint, "rows": self.rows, "written": self._written, "bytes": self._bytes}
-        partial = self._state.with_suffix(".partial")
-        partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, self._state)
+        replace_text(self._state, json.dumps(state, indent=2) + "\n")
         return self._written
 
     def end(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.errors import InputError
 
@@ -45,7 +47,7 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in ("log.csv", "metrics.json"):
             (self.path / name).unlink(missing_ok=True)
-        (self.path / "config.yaml").write_text(self._config, encoding="utf-8")
+        replace_text(self.path / "config.yaml", self._config)
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[None]:
@@ -56,7 +58,7 @@ class RunDirectory:
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         is_new = not (self.path / "config.yaml").is_file()
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "config.yaml").write_text(self._config, encoding="utf-8")
+        replace_text(self.path / "config.yaml", self._config)
         try:
             yield
         except InputError:
@@ -83,14 +85,15 @@ class RunDirectory:
         """Add a row to `log.csv`; stages log different columns, the file has them all."""
         self._rows.append(row)
         columns = list(dict.fromkeys(column for logged in self._rows for column in logged))
-        with (self.path / "log.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self._rows)
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, columns)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        replace_text(self.path / "log.csv", table.getvalue())
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write `metrics.json`."""
-        (self.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        replace_text(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
 
 
 def check_can_be_made(path: Path) -> None:

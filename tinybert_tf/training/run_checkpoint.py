@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from tinybert_tf.checkpoints.replace_file import partial_of, replace_file
 from tinybert_tf.errors import InputError
 
 
@@ -35,13 +35,12 @@ class RunCheckpoint:
 
     def save(self, notes: dict[str, Any]) -> None:
         """Write the state; `notes` are what JSON holds, such as the steps taken."""
-        partial = self.path.with_suffix(".partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Not `ascontiguousarray`, which makes a counter an array of one.
             values = {name: np.asarray(variable) for name, variable in self._variables().items()}
-            save_file(values, partial, metadata={"notes": json.dumps(notes)})
-            os.replace(partial, self.path)
+            metadata = {"notes": json.dumps(notes)}
+            replace_file(self.path, lambda path: save_file(values, path, metadata=metadata))
         except (OSError, SafetensorError) as error:  # safetensors tells the disk's errors as its own
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{self.path}: cannot be written ({reason}); the run needs its checkpoints.") from error
@@ -64,7 +63,8 @@ class RunCheckpoint:
 
     def remove(self) -> None:
         """Delete the file, and its directory where nothing else is in it."""
-        self.path.unlink(missing_ok=True)
+        for path in (self.path, partial_of(self.path)):
+            path.unlink(missing_ok=True)
         if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
 
