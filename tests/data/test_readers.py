@@ -88,5 +88,7 @@ def test_broken_csv_and_jsonl(tmp_path):
     assert "column 'text' is there twice" in message(write(tmp_path, "b.csv", "text,text\nx,1\n"))
     assert "a.jsonl:2: not valid JSON" in message(write(tmp_path, "a.jsonl", '{"text": "x", "label": 1}\n{"text":\n'))
     assert "b.jsonl:1: a JSON object is accepted, found [1]" in message(write(tmp_path, "b.jsonl", "[1]"))
+    half = write(tmp_path, "d.jsonl", '{"text": "x \\ud83d\\ude00", "label": 1}\n{"text": "y", "note": "\\uD83D!"}\n')
+    assert r"d.jsonl:2: \ud83d is half a character; whole ones are accepted" in message(half)
     missing = write(tmp_path, "c.jsonl", '{"text": "x", "label": 1}\n{"text": "y"}\n')
     assert "c.jsonl:2: no key 'label'; it has 'text'" in message(missing)

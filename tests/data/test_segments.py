@@ -5,7 +5,7 @@ import pytest
 
 from tinybert_tf.data import segments
 from tinybert_tf.data.corpus import Corpus
-from tinybert_tf.data.segments import cut_segments
+from tinybert_tf.data.segments import draw_segments
 
 GENERATOR = np.random.default_rng(3)
 # 30 documents of 1 to 12 sentences of 1 to 9 tokens; and the same with one token a sentence.
@@ -15,7 +15,7 @@ ROOM = 20
 
 
 def cut(corpus: Corpus, room: int = ROOM, pairs: bool = True, short: float = 0.1, seed: int = 1) -> np.ndarray:
-    return np.concatenate(list(cut_segments(corpus, room, pairs, short, np.random.default_rng(seed))))
+    return np.concatenate(list(draw_segments(corpus, room, pairs, short, np.random.default_rng(seed))))
 
 
 def in_order(rows: np.ndarray) -> np.ndarray:

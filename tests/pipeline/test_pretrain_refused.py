@@ -124,6 +124,15 @@ def test_one_document_is_enough_for_masked_tokens_alone(scene: Scene) -> None:
     assert scene.refused(start="model", corpus=path, dev=empty).startswith(f"{empty}: the file is empty")
 
 
+@pytest.mark.parametrize("flag", ["corpus", "dev"])
+def test_a_text_in_another_language(scene: Scene, flag: str) -> None:
+    path = scene.file("\u4f60\u597d\n\n\u4e16\u754c\n")
+    assert scene.refused(**{flag: path}) == (
+        f"{path.name}: not one token of it is in the vocabulary, so there is none to predict; text in the "
+        f"tokenizer's language, or another tokenizer, is accepted"
+    )
+
+
 def test_no_file_at_all(scene: Scene) -> None:
     assert scene.refused(corpus=None) == "pretrain needs --corpus (or a config with corpus.files)."
 
@@ -200,6 +209,13 @@ def test_what_does_not_go_together(scene: Scene) -> None:
     assert scene.refused("--set", "model.init=layers", "--set", "model.hidden_size=8", start="teacher").startswith(
         "model.init='layers' copies the teacher's layers, and hidden_size differs: student 8, teacher 16;"
     )
+    for setting in ("losses=[hidden_state]", "layer_map=top", "projections=per_layer"):
+        assert scene.refused("--set", setting, start="model").startswith(f"--set {setting.split('=')[0]}: ")
+    for setting in ("mask_probability=0.2", "whole_word=true"):
+        key, value = f"corpus.{setting}".split("=")
+        assert scene.refused("--set", f"{key}={value}", start="teacher") == (
+            f"--set {key}: {value.capitalize()} is given beside a teacher, from whom is learnt without masked tokens"
+        )
     assert scene.refused(model=None) == "model: wants a preset or a dir, or a teacher to be made from"
 
 

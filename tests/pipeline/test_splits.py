@@ -66,6 +66,16 @@ def test_batches(write: Write, tokenizer: Tokenizer) -> None:
     assert labels.tolist() == [1, 0, 0, 1]
 
 
+@pytest.mark.parametrize(("num_texts", "max_tokens", "rows"), [(2, 99, 2), (9, 99, 4), (9, 12, 3), (9, 1, 1)])
+def test_a_sample(write: Write, tokenizer: Tokenizer, num_texts: int, max_tokens: int, rows: int) -> None:
+    """Four texts of four tokens each: as many as both limits allow, and always one."""
+    dataset = TextDataset.from_file(write("train", ["a b", "b a", "a a", "b b"]), "text", "label")
+    split = tokenize({"train": dataset}, tokenizer, ["no", "yes"], max_length=8)["train"]
+    (inputs,) = split.sample(num_texts, max_tokens, seed=1)
+    assert inputs["input_ids"].shape == (rows, 4)
+    assert len({tuple(row) for row in inputs["input_ids"].tolist()}) == rows
+
+
 def test_pairs_are_tokenized_as_pairs(write: Write, tokenizer: Tokenizer) -> None:
     data = Data(train=write("train", ["a b"]), dev=write("dev", ["c"]), text=("text", "pair"), label="label")
     datasets = read_datasets(data)

@@ -166,6 +166,18 @@ def test_two_stages_from_python(make_batches: Callable[[int], Batches]) -> None:
     assert not np.array_equal(records.stages[2][1], head)
 
 
+def test_a_cut_student_from_python(make_batches: Callable[[int], Batches]) -> None:
+    model, student = make_model(2, seed=1, hidden_size=12), make_model(1, seed=2)
+    cut = tb.cut_student(student, model, [(1, 2)], make_batches(4))
+    first = {}
+    for given in (None, cut):
+        stages = tinybert_stages(epochs=1, learning_rate=1e-9)
+        keras.utils.set_random_seed(3)
+        histories = tb.distill(tb.Teacher(model), student, make_batches(8), stages, verbose=0, cut=given)
+        first[given is None] = histories["intermediate"].history["hidden_state_loss"][0]
+    assert first[False] < 0.5 * first[True]
+
+
 def test_what_fit_takes_goes_to_every_stage(
     make_batches: Callable[[int], Batches], monkeypatch: pytest.MonkeyPatch
 ) -> None:

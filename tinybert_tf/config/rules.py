@@ -67,6 +67,7 @@ _RULES: Mapping[str, _Rule] = {
     "mask_probability": _Rule("a number above 0 and below 1", lambda v: _number(v) and 0 < v < 1),
     "max_length": _whole(8),
     "max_steps": _whole(1),
+    "max_tokens": _whole(1),
     "metric": _one_of("accuracy", "f1", "f1_macro", "matthews_correlation", "pearson", "spearman"),
     "num_attention_heads": _whole(1),
     "num_hidden_layers": _whole(1),

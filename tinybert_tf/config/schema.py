@@ -50,12 +50,14 @@ class TeacherSection(CheckedSection):
 
 @dataclass(frozen=True)
 class CutSection(CheckedSection):
-    """How a student is cut from its teacher: on how many training texts, in which basis, with which ridge.
+    """How a student is cut from its teacher: on which training texts, in which basis, with which ridge.
 
-    As in `tinybert_tf.cut_student`.
+    `num_texts` texts, fewer where they have more than `max_tokens` tokens: memory grows with these, by about 80 bytes
+    for each token and channel of the teacher. `basis`, `ridge`: as in `tinybert_tf.cut_student`.
     """
 
     num_texts: int = 512
+    max_tokens: int = 65_536
     basis: str = "components"
     ridge: float = 1e-3
 
@@ -280,3 +282,16 @@ class PretrainConfig(CheckedSection):
             raise SettingError("model", "wants a preset or a dir, or a teacher to be made from")
         if self.teacher is None and self.model.init not in ("auto", "random"):
             raise SettingError("model.init", f"{self.model.init!r} wants a teacher")
+        self._refuse_ignored()
+
+    def _refuse_ignored(self) -> None:
+        """Refuse values that nothing would read: there are keys of the masked-LM task, and keys of a distillation."""
+        section: Any = self
+        prefix, names, why = "", ["losses", "layer_map", "projections"], "wants a teacher"
+        if self.teacher is not None:
+            section, prefix, names = self.corpus, "corpus.", ["mask_probability", "whole_word"]
+            why = "is given beside a teacher, from whom is learnt without masked tokens"
+        for each in dataclasses.fields(section):
+            default = each.default if each.default is not dataclasses.MISSING else each.default_factory
+            if each.name in names and getattr(section, each.name) != (default() if callable(default) else default):
+                raise SettingError(f"{prefix}{each.name}", f"{getattr(section, each.name)!r} {why}")

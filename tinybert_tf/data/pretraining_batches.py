@@ -14,11 +14,12 @@ from tinybert_tf.data.corpus import Corpus
 from tinybert_tf.data.mapped_array import MappedArray
 from tinybert_tf.data.masking import Masking, MaskingVocabulary
 from tinybert_tf.data.permutation import RandomPermutation
-from tinybert_tf.data.segments import SEGMENTS, cut_segments
+from tinybert_tf.data.segments import SEGMENTS, draw_segments
 from tinybert_tf.data.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
 
 BERT_MASKING = Masking()
+TOKENS_PER_LOOK = 1 << 20
 # The last number of a generator's seed, after (seed, epoch, step): no two of them share their draws.
 SEGMENT_DRAWS, ORDER_DRAWS, MASKING_DRAWS = 1, 2, 3
 
@@ -27,7 +28,7 @@ class PretrainingBatches(BatchSource):
     """Batches for BERT's pretraining and for general distillation, new segments and new masks each epoch.
 
     `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, longest row of the batch)` int32:
-    `[CLS] a [SEP] b [SEP]` with `next_sentence`, else `[CLS] a [SEP]` (`tinybert_tf.data.segments.cut_segments` says
+    `[CLS] a [SEP] b [SEP]` with `next_sentence`, else `[CLS] a [SEP]` (`tinybert_tf.data.segments.draw_segments` says
     what `a` and `b` are). What follows them depends on `masking`:
 
     - a `Masking`: `inputs` also has `masked_positions` `(batch, max_predictions)` int32, padded with 0, and a batch is
@@ -57,7 +58,7 @@ class PretrainingBatches(BatchSource):
 
     Raises:
         InputError: the corpus is of another tokenizer, or has one document only and `next_sentence` needs two; its
-            directory cannot be written; an argument is out of range.
+            directory cannot be written; no token can be masked; an argument is out of range.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class PretrainingBatches(BatchSource):
             self.max_predictions = masking.max_predictions(max_length) if max_predictions is None else max_predictions
             if not 1 <= self.max_predictions <= max_length:
                 raise InputError(f"max_predictions={max_predictions}; 1 to max_length={max_length} are accepted")
+            self._check_known_tokens()
         self._epoch_rows = _EpochRows(self, 0)
         self._num_rows = self._epoch_rows.size
 
@@ -116,12 +118,22 @@ class PretrainingBatches(BatchSource):
                 f"short_sequence_probability={self.short_sequence_probability}; a fraction in [0, 1] is accepted"
             )
 
+    def _check_known_tokens(self) -> None:
+        for start in range(0, self.corpus.num_tokens, TOKENS_PER_LOOK):
+            if not self._vocabulary.is_special[self.corpus.tokens[start : start + TOKENS_PER_LOOK]].all():
+                return  # almost always the first look
+            self.corpus.release()
+        raise InputError(
+            f"{self.corpus.source}: not one token of it is in the vocabulary, so there is none to predict; text in "
+            "the tokenizer's language, or another tokenizer, is accepted"
+        )
+
     def _generator(self, epoch: int, step: int, draws: int) -> np.random.Generator:
         return np.random.default_rng((self._seed, epoch, step, draws))
 
     def _cut(self, epoch: int) -> Iterator[np.ndarray]:
         generator = self._generator(epoch, 0, SEGMENT_DRAWS)
-        return cut_segments(self.corpus, self._room, self.next_sentence, self.short_sequence_probability, generator)
+        return draw_segments(self.corpus, self._room, self.next_sentence, self.short_sequence_probability, generator)
 
     def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
         epoch_rows = self._epoch_rows

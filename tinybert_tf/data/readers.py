@@ -6,12 +6,16 @@ import csv
 import difflib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinybert_tf.errors import InputError
+
+# What JSON can escape, and no text can hold: one half of a character of two.
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Names and values in a message are cut here: a file without a header has whole sentences for column names.
 LONGEST_QUOTE = 40
@@ -140,6 +144,8 @@ def _read_jsonl(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise InputError(f"{path}:{line}: not valid JSON ({error})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}:{line}: a JSON object is accepted, found {_quote(row)}")
+        if r"\ud" in content.lower() and (lone := LONE_SURROGATE.search(json.dumps(row, ensure_ascii=False))):
+            raise InputError(f"{path}:{line}: \\u{ord(lone[0]):04x} is half a character; whole ones are accepted")
         yield line, row
 
 

@@ -23,7 +23,7 @@ DOCUMENTS_ABREAST = 4096
 RANDOM_NEXT_PROBABILITY = 0.5
 
 
-def cut_segments(
+def draw_segments(
     corpus: Corpus,
     room: int,
     next_sentence: bool,

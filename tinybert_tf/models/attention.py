@@ -29,7 +29,7 @@ class SelfAttention(keras.layers.Layer):
 
     All four are needed for the output, so handing them out costs nothing; who does not want them drops them.
 
-    With `asking`, `(batch, places, hidden_size)`, these are what attends to `hidden`, and the output is theirs alone.
+    With `query_hidden`, `(batch, places, hidden_size)`, these attend to `hidden`, and the output is theirs alone.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class SelfAttention(keras.layers.Layer):
         return ops.transpose(split, (0, 2, 1, 3))  # (batch, heads, seq_len, head_size)
 
     def call(
-        self, hidden: Any, mask_bias: Any, training: bool | None = None, asking: Any = None
+        self, hidden: Any, mask_bias: Any, training: bool | None = None, query_hidden: Any = None
     ) -> tuple[Any, dict[str, Any]]:
         """Attend; see the class for shapes."""
-        asking = hidden if asking is None else asking
-        queries = self._split_heads(self.query(asking))
+        query_hidden = hidden if query_hidden is None else query_hidden
+        queries = self._split_heads(self.query(query_hidden))
         keys = self._split_heads(self.key(hidden))
         values = self._split_heads(self.value(hidden))
         # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
@@ -80,6 +80,6 @@ class SelfAttention(keras.layers.Layer):
         probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
         probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
-        context = ops.reshape(context, ops.shape(asking))
+        context = ops.reshape(context, ops.shape(query_hidden))
         intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
         return self.output_projection(context), intermediates

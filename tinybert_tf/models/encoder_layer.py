@@ -37,7 +37,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 class EncoderLayer(keras.layers.Layer):
     """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
 
-    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `asking`, rows of
+    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `query_hidden`, rows of
     `hidden`, the output of these alone.
     """
 
@@ -91,12 +91,12 @@ class EncoderLayer(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, hidden: Any, mask_bias: Any, training: bool | None = None, asking: Any = None
+        self, hidden: Any, mask_bias: Any, training: bool | None = None, query_hidden: Any = None
     ) -> tuple[Any, dict[str, Any]]:
         """`(batch, seq_len, hidden_size)` in and out, and the attention's intermediates."""
-        asking = hidden if asking is None else asking
-        attended, intermediates = self.attention(hidden, mask_bias, training=training, asking=asking)
-        hidden = self.attention_layer_norm(asking + self.dropout(attended, training=training))
+        query_hidden = hidden if query_hidden is None else query_hidden
+        attended, intermediates = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
+        hidden = self.attention_layer_norm(query_hidden + self.dropout(attended, training=training))
         expanded = self.activation(self.intermediate(hidden))
         projected = self.dropout(self.output_projection(expanded), training=training)
         return self.output_layer_norm(hidden + projected), intermediates

@@ -85,10 +85,12 @@ class MaskedLM(TaskModel):
         below = self.num_hidden_layers - 1
         outputs = self.encoder(inputs, training=False, output_hidden_states=(below,), last_layer=below)
         hidden = outputs[features.HIDDEN_STATES][below]
-        asking = _rows_at(hidden, inputs[features.MASKED_POSITIONS])
+        query_hidden = _rows_at(hidden, inputs[features.MASKED_POSITIONS])
         mask_bias = as_mask_bias(inputs["attention_mask"])
-        asking, _ = self.encoder.encoder_layers[below](hidden, mask_bias, training=False, asking=asking)
-        return self._transformed(asking)
+        query_hidden, _ = self.encoder.encoder_layers[below](
+            hidden, mask_bias, training=False, query_hidden=query_hidden
+        )
+        return self._transformed(query_hidden)
 
     def _transformed(self, hidden: Any) -> Any:
         return self.transform_layer_norm(self.activation(self.transform(hidden)))

@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybert_tf import features
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
@@ -29,7 +28,15 @@ from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.splits import Split, read_datasets, tokenize
-from tinybert_tf.pipeline.stages import Stage, build_distiller, own_files, steps_taken, train_split, train_stage
+from tinybert_tf.pipeline.stages import (
+    Stage,
+    build_distiller,
+    own_files,
+    start_projections,
+    steps_taken,
+    train_split,
+    train_stage,
+)
 from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices, setup_devices
 
@@ -147,10 +154,9 @@ def check_teacher(work: Distillation) -> None:
 def start_from_cut(work: Distillation) -> None:
     """Cut the student from its teacher on texts of the training file, and start the projections to match."""
     section, stage = work.config.student.cut, work.config.stages[0]
-    batches = work.splits["train"].sample(section.num_texts, work.config.train.seed)
+    batches = work.splits["train"].sample(section.num_texts, section.max_tokens, work.config.train.seed)
     cut = cut_from_teacher(work.student, work.teacher, stage.layer_map, batches, section)
-    for distiller in work.distillers:
-        distiller.projections.start_from(features.HIDDEN_STATES, cut.expansion)
+    start_projections(work.distillers, cut)
 
 
 def _train(

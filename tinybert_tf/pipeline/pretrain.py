@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from tinybert_tf import features
 from tinybert_tf.config.schema import PretrainConfig
 from tinybert_tf.data.batch_source import BatchStream
 from tinybert_tf.data.corpus import Corpus
@@ -29,7 +28,7 @@ from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.run_directory import RunDirectory
-from tinybert_tf.pipeline.stages import make_loss
+from tinybert_tf.pipeline.stages import make_loss, start_projections
 from tinybert_tf.pipeline.student import SIZES, build_general_student, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices, setup_devices
 from tinybert_tf.training.optimizer import bert_optimizer
@@ -254,13 +253,15 @@ def _start_from_cut(work: Pretraining) -> None:
         return
     section = work.config.model.cut
     rows: list[dict[str, Any]] = []
+    num_tokens = 0
     for step in range(len(work.train)):
         (inputs,) = work.train[step]
         rows.append({name: values[: section.num_texts - _count(rows)] for name, values in inputs.items()})
-        if _count(rows) == section.num_texts:
+        num_tokens += int(rows[-1]["attention_mask"].sum())
+        if _count(rows) == section.num_texts or num_tokens >= section.max_tokens:
             break
     cut = cut_from_teacher(student, teacher, work.config.layer_map, rows, section)
-    work.trained.projections.start_from(features.HIDDEN_STATES, cut.expansion)
+    start_projections([work.trained], cut)
 
 
 def _count(batches: list[dict[str, Any]]) -> int:

@@ -32,9 +32,13 @@ class Split:
         """Shuffled batches, grouped by length."""
         return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id)
 
-    def sample(self, num_texts: int, seed: int) -> list[dict[str, np.ndarray]]:
-        """Padded inputs of `num_texts` texts drawn without replacement, or of all, texts of like length together."""
+    def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
+        """Padded inputs of texts drawn without replacement, texts of like length together.
+
+        `num_texts` of them, or all, but no more than have `max_tokens` tokens; always one.
+        """
         rows = np.random.default_rng(seed).permutation(len(self.tokens))[:num_texts]
+        rows = rows[: max(1, np.searchsorted(np.cumsum(self.tokens.lengths[rows]), max_tokens, side="right"))]
         rows = rows[np.argsort(self.tokens.lengths[rows], kind="stable")]
         batches = np.split(rows, range(EVALUATION_BATCH_SIZE, len(rows), EVALUATION_BATCH_SIZE))
         return [self.tokens.padded(batch, self.pad_token_id) for batch in batches]

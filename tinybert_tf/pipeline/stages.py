@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tinybert_tf.distillation.losses import (
     PredictionLoss,
 )
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -121,6 +122,7 @@ def distill(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     jit_compile: bool = False,
     verbose: Any = "auto",
+    cut: Cut | None = None,
 ) -> dict[str, keras.callbacks.History]:
     """Train a student through all stages.
 
@@ -135,6 +137,7 @@ def distill(
         callbacks: as in `keras.Model.fit`, in every stage.
         jit_compile: as in `keras.Model.compile`: XLA, which compiles every new length of batch anew.
         verbose: as in `keras.Model.fit`.
+        cut: what `cut_student` gave, where it made the student: the projections of hidden states start to match.
 
     Returns:
         Each stage's `History`, by name.
@@ -147,6 +150,8 @@ def distill(
         if stage.patience is not None and validation_data is None:
             raise InputError(f"stage {stage.name!r}: patience={stage.patience} wants validation_data to watch.")
     distillers = [build_distiller(teacher, student, stage) for stage in stages]
+    if cut is not None:
+        start_projections(distillers, cut)
     histories = {}
     epoch = train.epoch
     for stage, distiller in zip(stages, distillers, strict=True):
@@ -169,6 +174,12 @@ def distill(
 def build_distiller(teacher: keras.Model, student: keras.Model, stage: Stage) -> Distiller:
     """The Distiller of a stage."""
     return Distiller(teacher, student, layer_map=stage.layer_map, losses=stage.losses, projections=stage.projections)
+
+
+def start_projections(distillers: Iterable[Distiller], cut: Cut) -> None:
+    """Start the projections of hidden states from the way back out of the basis that a student was cut in."""
+    for distiller in distillers:
+        distiller.projections.start_from(features.HIDDEN_STATES, cut.expansion)
 
 
 def train_stage(

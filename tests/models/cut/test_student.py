@@ -127,6 +127,13 @@ def test_padding_and_order_do_not_matter_and_nothing_is_random(teacher: Sequence
     np.testing.assert_allclose(logits(students[1], texts()), logits(students[0], texts()), atol=2e-3)
 
 
+def test_batches_as_fit_takes_them(teacher: SequenceClassifier) -> None:
+    students = [make(**NARROW) for _ in range(2)]
+    cut_student(students[0], teacher, [(1, 2), (2, 4)], texts())
+    cut_student(students[1], teacher, [(1, 2), (2, 4)], ((batch, np.zeros(3)) for batch in texts()))
+    np.testing.assert_array_equal(logits(students[1], texts()), logits(students[0], texts()))
+
+
 def test_the_teacher_is_left_alone(teacher: SequenceClassifier) -> None:
     before = weights(teacher)
     cut_student(make(**NARROW), teacher, [(1, 2), (2, 4)], texts())

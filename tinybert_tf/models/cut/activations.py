@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ class Texts:
     """The batches that a cut is fitted on, and which of their positions are tokens.
 
     Args:
-        batches: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each `(batch, seq_len)`.
+        batches: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each `(batch, seq_len)`; or
+            tuples that begin with such a dict, as `fit` takes them.
     """
 
-    def __init__(self, batches: Sequence[Mapping[str, Any]]) -> None:
-        self.batches = list(batches)
+    def __init__(self, batches: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> None:
+        self.batches = [batch[0] if isinstance(batch, tuple) else batch for batch in batches]
         self.masks = [np.asarray(batch["attention_mask"]).astype(bool) for batch in self.batches]
         self.mask_biases = [np.where(mask, 0.0, MASKED).astype(np.float32)[:, None, None, :] for mask in self.masks]
 

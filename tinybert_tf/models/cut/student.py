@@ -54,7 +54,7 @@ def cut_student(
     student: TransformerEncoder | SequenceClassifier,
     teacher: TransformerEncoder | SequenceClassifier,
     pairs: Iterable[tuple[int, int]],
-    batches: Sequence[Mapping[str, Any]],
+    batches: Iterable[Mapping[str, Any] | tuple[Any, ...]],
     basis: str = "components",
     ridge: float = 1e-3,
 ) -> Cut:
@@ -70,8 +70,8 @@ def cut_student(
         student: the model to fill, float32; its layers, widths, heads and units at most the teacher's.
         teacher: the model to cut it from, float32, of the same class; unchanged.
         pairs: `(student_layer, teacher_layer)` for every student layer, both rising.
-        batches: a few hundred texts: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each
-            `(batch, seq_len)`.
+        batches: a few hundred texts or more, all of them in memory at once: dicts of `input_ids`, `attention_mask` and
+            optionally `token_type_ids`, each `(batch, seq_len)`; or what `TextDataset.batches` gives.
         basis: `components`: the principal components of the hidden states. `channels`: those channels of the teacher
             that vary most.
         ridge: how much a fit leans on the teacher's own weights, in units of its inputs' mean variance.
@@ -80,9 +80,9 @@ def cut_student(
         InputError: a size above the teacher's, other embeddings, a student layer without its teacher layer, no texts.
     """
     layer_of = dict(pairs)
-    _check(student, teacher, layer_of, batches, basis)
-    ours, theirs = _encoder(student), _encoder(teacher)
     texts = Texts(batches)
+    _check(student, teacher, layer_of, texts, basis)
+    ours, theirs = _encoder(student), _encoder(teacher)
     teacher_hidden = [
         as_array(theirs.embeddings(batch["input_ids"], batch.get("token_type_ids"))) for batch in texts.batches
     ]
@@ -151,13 +151,13 @@ def _fit_rows(prior: np.ndarray, rows: np.ndarray, targets: np.ndarray, fit: Fit
     return fitted.solve()
 
 
-def _check(student: Any, teacher: Any, layer_of: Mapping[int, int], batches: Sequence[Any], basis: str) -> None:
+def _check(student: Any, teacher: Any, layer_of: Mapping[int, int], texts: Texts, basis: str) -> None:
     if type(student) is not type(teacher):
         kinds = type(student).__name__, type(teacher).__name__
         raise InputError(f"a {kinds[0]} is not cut from a {kinds[1]}; student and teacher are of one class.")
     if basis not in BASES:
         raise InputError(f"basis {basis!r} is not known; one of {', '.join(BASES)} is.")
-    if not batches:
+    if not texts.batches:
         raise InputError("a student is cut on texts; there are none.")
     check_cut(student.config, teacher.config)
     layers = [*range(1, student.num_hidden_layers + 1)]
