@@ -72,6 +72,18 @@ def write_corpus(path: Path, num_documents: int, seed: int) -> Path:
     return path
 
 
+def interrupt_before_saving(tinybert: Callable[..., Any], arguments: list[Any]) -> None:
+    """Run the command up to where all is trained, and stop it as Ctrl-C does."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(MaskedLM, "save_pretrained", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tinybert(*arguments)
+
+
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`train.txt`, `dev.txt` and the `tokenizer` of their words."""
@@ -277,14 +289,7 @@ def test_killed_and_interrupted_it_ends_where_it_would_have(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [row["step"] for row in log_rows(out)] == ["40", "80", "120"]  # the last of them belongs to no checkpoint
     assert not (out / "metrics.json").exists()
-
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(MaskedLM, "save_pretrained", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            tinybert(*arguments)
+    interrupt_before_saving(tinybert, arguments)
     assert not (out / "model").exists()
     last = tinybert(*arguments)
     assert last.status == 0, last.err
@@ -353,14 +358,7 @@ def test_another_text_when_a_run_goes_on(
     text, out = tmp_path / "text.txt", tmp_path / "run"
     text.write_text((raw / "train.txt").read_text())
     arguments = ["pretrain", *scratch_flags, "--corpus", text, "--out", out, "--max-steps", 2]
-
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(MaskedLM, "save_pretrained", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            tinybert(*arguments)
+    interrupt_before_saving(tinybert, arguments)
     write_corpus(text, 80, seed=3)
     refused = tinybert(*arguments)
     assert (refused.status, refused.out) == (2, "")

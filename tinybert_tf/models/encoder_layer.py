@@ -37,8 +37,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 class EncoderLayer(keras.layers.Layer):
     """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
 
-    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `query_hidden`, rows of
-    `hidden`, the output of these alone.
+    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `query_hidden`, rows
+    of `hidden`, the output of these alone.
     """
 
     def __init__(
