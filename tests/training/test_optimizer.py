@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
@@ -157,3 +158,62 @@ def test_refusals(arguments: dict[str, Any], message: str) -> None:
 def test_total_steps_must_be_named() -> None:
     with pytest.raises(TypeError, match="total_steps"):
         bert_optimizer(1e-3)  # type: ignore[call-arg]
+
+
+# === The update itself ===
+
+
+def table_and_bias() -> list[keras.Variable]:
+    draw = np.random.default_rng(1)
+    return [
+        keras.Variable(draw.normal(size=(6, 3)).astype("float32"), name="embeddings"),
+        keras.Variable(draw.normal(size=3).astype("float32"), name="bias"),
+    ]
+
+
+def gradients_of(step: int) -> list[Any]:
+    """A table's gradient as lookups give it, one row for each place of a token, token 4 at two places; a bias's."""
+    draw = np.random.default_rng((2, step))
+    places = tf.IndexedSlices(tf.constant(draw.normal(size=(4, 3)), "float32"), tf.constant([4, 1, 4, 0]), [6, 3])
+    return [places, tf.constant(draw.normal(size=3), "float32")]
+
+
+def dense(gradient: Any) -> np.ndarray:
+    return tf.convert_to_tensor(gradient).numpy().astype("float64")
+
+
+def test_five_updates_by_hand() -> None:
+    """arXiv 1412.6980, algorithm 1, and arXiv 1711.05101, algorithm 2, in float64; clipped by the norm of all."""
+    variables = table_and_bias()
+    optimizer = bert_optimizer(1e-2, total_steps=10, warmup_fraction=0.0, weight_decay=0.1, global_clipnorm=0.5)
+    values = [variable.numpy().astype("float64") for variable in variables]
+    moments = [(0.0, 0.0)] * 2
+    for step in range(1, 6):
+        optimizer.apply(gradients_of(step), variables)
+        gradients = [dense(gradient) for gradient in gradients_of(step)]
+        norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+        rate = 1e-2 * (11 - step) / 10
+        for number, (gradient, decay) in enumerate(zip(gradients, (0.1, 0.0), strict=True)):
+            gradient = gradient * min(1.0, 0.5 / norm)
+            first, second = moments[number]
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+            moments[number] = first, second
+            values[number] = values[number] * (1 - rate * decay)
+            # Keras's epsilon is added before the correction of the bias, as section 2 of the paper has it.
+            scale = np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            values[number] = values[number] - rate * scale * first / (np.sqrt(second) + 1e-6)
+        for variable, value in zip(variables, values, strict=True):
+            np.testing.assert_allclose(variable.numpy(), value, atol=2e-7, rtol=2e-6)
+
+
+def test_the_fused_update_is_kerass() -> None:
+    ours, theirs = table_and_bias(), table_and_bias()
+    fused = bert_optimizer(1e-2, total_steps=10)
+    plain = keras.optimizers.AdamW(fused._learning_rate, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0)
+    plain.exclude_from_weight_decay(var_names=["bias"])
+    for step in range(5):
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients_of(step)]
+        fused.apply(gradients, ours)
+        plain.apply(gradients, theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)

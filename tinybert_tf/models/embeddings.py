@@ -37,8 +37,14 @@ class Embeddings(keras.layers.Layer):
 
         def table(rows: int, name: str) -> keras.layers.Embedding:
             initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            # Looked up, then cast: with autocast the whole table would be, in each step.
             return keras.layers.Embedding(
-                rows, hidden_size, embeddings_initializer=initializer, dtype=self.dtype_policy, name=name
+                rows,
+                hidden_size,
+                embeddings_initializer=initializer,
+                autocast=False,
+                dtype=self.dtype_policy,
+                name=name,
             )
 
         self.word_embeddings = table(vocab_size, "word_embeddings")

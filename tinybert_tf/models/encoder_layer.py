@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from tinybert_tf.models.attention import SelfAttention
+from tinybert_tf.models.fast_layer import fast_layer, is_fast
 
 
 def gelu(values: Any) -> Any:
@@ -75,6 +76,7 @@ class EncoderLayer(keras.layers.Layer):
         )
         self.attention_layer_norm = layer_norm("attention_layer_norm")
         self.intermediate = dense(intermediate_size, "intermediate")
+        self.hidden_act = hidden_act
         self.activation = ACTIVATIONS[hidden_act]
         self.output_projection = dense(hidden_size, "output")
         self.output_layer_norm = layer_norm("output_layer_norm")
@@ -95,6 +97,8 @@ class EncoderLayer(keras.layers.Layer):
     ) -> tuple[Any, dict[str, Any]]:
         """`(batch, seq_len, hidden_size)` in and out, and the attention's intermediates."""
         query_hidden = hidden if query_hidden is None else query_hidden
+        if is_fast(self):
+            return fast_layer(self, hidden, mask_bias, training, query_hidden)
         attended, intermediates = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
         hidden = self.attention_layer_norm(query_hidden + self.dropout(attended, training=training))
         expanded = self.activation(self.intermediate(hidden))

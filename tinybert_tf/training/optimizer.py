@@ -93,13 +93,56 @@ SCHEDULES: dict[str, type[WarmupSchedule]] = {
 class BertAdamW(keras.optimizers.AdamW):
     """AdamW without weight decay on biases and LayerNorm.
 
-    A class, because Keras's `get_config` does not hold what is excluded from weight decay.
+    A class, because Keras's `get_config` does not hold what is excluded from weight decay. On TensorFlow an update is
+    one fused operation a variable (Keras's own makes a dozen passes over the embedding table), and the gradient of an
+    embedding table is summed over the places of a token before its norm is taken.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Whole words: Keras asks with names such as `bias`, `bias:0` and `bias/replica_1:0`.
         self.exclude_from_weight_decay(var_names=[rf"\b{name}\b" for name in NOT_DECAYED])
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """`keras.optimizers.Optimizer.apply`, with dense gradients."""
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            grads = [tf.convert_to_tensor(grad) if isinstance(grad, tf.IndexedSlices) else grad for grad in grads]
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's update (arXiv 1412.6980, algorithm 1, with epsilon as in its section 2)."""
+        if keras.backend.backend() != "tensorflow" or self.amsgrad or not _on_one_device():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        number = self._get_variable_index(variable)
+        dtype = variable.dtype
+        step = tf.cast(self.iterations + 1, dtype)
+        var, m, v = (
+            each.value if isinstance(each, keras.Variable) else each
+            for each in (variable, self._momentums[number], self._velocities[number])
+        )
+        tf.raw_ops.ResourceApplyAdam(
+            var=var.handle,
+            m=m.handle,
+            v=v.handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
+            lr=tf.cast(learning_rate, dtype),
+            beta1=tf.cast(self.beta_1, dtype),
+            beta2=tf.cast(self.beta_2, dtype),
+            epsilon=tf.cast(self.epsilon, dtype),
+            grad=tf.cast(gradient, dtype),
+        )
+
+
+def _on_one_device() -> bool:
+    import tensorflow as tf
+
+    return not tf.distribute.has_strategy()
 
 
 def bert_optimizer(

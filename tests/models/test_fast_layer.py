@@ -1,0 +1,114 @@
+"""The fused form of an encoder layer computes what the plain one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinybert_tf.models.attention import as_mask_bias
+from tinybert_tf.models.encoder_layer import EncoderLayer
+from tinybert_tf.models.fast_layer import is_fast, set_fast_layers
+
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    before = set_fast_layers(True)
+    yield
+    set_fast_layers(before)
+
+
+def make(dtype: str, hidden_act: str = "gelu", dropout: float = 0.0, intermediate: Any = None) -> EncoderLayer:
+    keras.utils.set_random_seed(1)
+    layer = EncoderLayer(32, 4, 64, hidden_act, dropout, dropout, 1e-12, 0.2, dtype=dtype)
+    if intermediate is not None:
+        layer.intermediate = intermediate
+    layer.build((None, None, 32))
+    draw = np.random.default_rng(2)
+    for variable in layer.weights:
+        if variable.dtype in ("float32", "bfloat16", "float16"):
+            variable.assign(variable + draw.normal(0, 0.1, variable.shape))
+    return layer
+
+
+def states() -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(2, 5, 32)).astype("float32")
+
+
+def run(layer: EncoderLayer, fast: bool, compiled: bool = False, **kwargs: Any) -> dict[str, np.ndarray]:
+    set_fast_layers(fast)
+    assert is_fast(layer) == fast
+    given = {"mask_bias": as_mask_bias(MASK), **kwargs}
+    call = (
+        (lambda hidden: layer(hidden, **given)) if not compiled else tf.function(lambda hidden: layer(hidden, **given))
+    )
+    hidden = tf.cast(states(), layer.compute_dtype)
+    output, intermediates = call(hidden)
+    return {name: np.asarray(value, np.float32) for name, value in {"output": output, **intermediates}.items()}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "atol"), [("float32", 2e-6), ("mixed_bfloat16", 0.05), ("bfloat16", 0.05), ("float16", 0.02)]
+)
+def test_the_same_numbers(dtype: str, atol: float, compiled: bool) -> None:
+    if dtype == "float16" and compiled:
+        pytest.skip("a CPU has no float16 kernels to fuse")
+    layer = make(dtype)
+    exact = run(make("float32"), fast=False)
+    plain, fast = run(layer, fast=False, compiled=compiled), run(layer, fast=True, compiled=compiled)
+    assert plain.keys() == fast.keys() == {"output", "scores", "queries", "keys", "values"}
+    for name, values in fast.items():
+        assert values.shape == plain[name].shape
+        np.testing.assert_allclose(values, exact[name], atol=atol, err_msg=name)
+        # and not further from the exact ones than the plain form
+        assert np.abs(values - exact[name]).mean() <= 1.2 * np.abs(plain[name] - exact[name]).mean() + 5e-7, name
+
+
+@pytest.mark.parametrize("hidden_act", ["gelu_new", "relu"])
+def test_other_activations(hidden_act: str) -> None:
+    layer = make("float32", hidden_act)
+    plain, fast = (run(layer, fast, compiled=True)["output"] for fast in (False, True))
+    np.testing.assert_allclose(fast, plain, atol=2e-6)
+
+
+def test_some_places_alone() -> None:
+    layer = make("float32")
+    asked = states()[:, [3, 0]]
+    plain, fast = (run(layer, fast, query_hidden=asked) for fast in (False, True))
+    assert fast["output"].shape == (2, 2, 32)
+    for name, values in fast.items():
+        np.testing.assert_allclose(values, plain[name], atol=2e-6, err_msg=name)
+
+
+def test_the_same_gradients_and_the_same_dropout() -> None:
+    gradients = []
+    for fast in (False, True):
+        set_fast_layers(fast)
+        layer = make("float32", dropout=0.3)
+        hidden = tf.constant(states())
+        with tf.GradientTape() as tape:
+            tape.watch(hidden)
+            output, intermediates = layer(hidden, as_mask_bias(MASK), training=True)
+            total = tf.reduce_sum(output * states()[::-1]) + tf.reduce_sum(tf.square(intermediates["scores"]))
+        gradients.append(tape.gradient(total, [hidden, *(variable.value for variable in layer.trainable_variables)]))
+    for plain, fast in zip(*gradients, strict=True):
+        np.testing.assert_allclose(fast, plain, atol=2e-4, rtol=1e-4)
+
+
+def test_a_layer_with_a_part_of_its_own_takes_the_plain_form() -> None:
+    class Louder(keras.layers.Dense):
+        def call(self, inputs: Any) -> Any:
+            return 2.0 * super().call(inputs)
+
+    outputs = [
+        layer(states(), as_mask_bias(MASK))[0] for layer in (make("float32"), make("float32", intermediate=Louder(64)))
+    ]
+    assert not np.allclose(*outputs)
+    assert not is_fast(make("float32", intermediate=Louder(64)))

@@ -1,0 +1,105 @@
+"""An encoder layer in TensorFlow's own operations, arranged so that its kernels fuse; the same numbers, sooner.
+
+`encoder_layer.py` says what is computed, on every backend; on TensorFlow this is what runs:
+
+- tokens are rows of a matrix from end to end: a product takes in its bias only where nothing reshapes in between;
+- in inference on a CPU, GELU is written as oneDNN knows it, and becomes part of the product before it;
+- LayerNorm is its statistics and one multiplication, without Keras's casts and broadcasts.
+
+Measured in benchmarks/RESULTS.md. `set_fast_layers(False)` switches it off.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+if TYPE_CHECKING:
+    from tinybert_tf.models.encoder_layer import EncoderLayer
+
+_switch = {"enabled": True}
+
+
+def set_fast_layers(enabled: bool) -> bool:
+    """Let encoder layers that are traced from now on run in this form, or not; returns what was set before."""
+    before = _switch["enabled"]
+    _switch["enabled"] = enabled
+    return before
+
+
+def is_fast(layer: EncoderLayer) -> bool:
+    """Whether a layer runs in this form: on TensorFlow, and made of nothing but Keras's own plain layers."""
+    attention = layer.attention
+    dense = (attention.query, attention.key, attention.value, attention.output_projection)
+    return (
+        _switch["enabled"]
+        and keras.backend.backend() == "tensorflow"
+        and all(
+            type(each) is keras.layers.Dense and each.quantization_mode is None
+            for each in (*dense, layer.intermediate, layer.output_projection)
+        )
+        and all(
+            type(each) is keras.layers.LayerNormalization
+            for each in (layer.attention_layer_norm, layer.output_layer_norm)
+        )
+    )
+
+
+def fast_layer(
+    layer: EncoderLayer, hidden: Any, mask_bias: Any, training: bool | None, query_hidden: Any
+) -> tuple[Any, dict[str, Any]]:
+    """What `EncoderLayer.call` returns, from the same arguments."""
+    import tensorflow as tf
+
+    attention, dtype = layer.attention, layer.compute_dtype
+    size, heads, head_size = layer.hidden_size, attention.num_attention_heads, attention.head_size
+
+    def dense(rows: Any, projection: keras.layers.Dense) -> Any:
+        product = tf.matmul(rows, tf.cast(projection.kernel, dtype))
+        return tf.nn.bias_add(product, tf.cast(projection.bias, dtype))
+
+    def layer_norm(rows: Any, norm: keras.layers.LayerNormalization) -> Any:
+        exact = tf.cast(rows, tf.float32)  # sums of a row do not fit bfloat16's eight bits
+        centred = exact - tf.reduce_mean(exact, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
+        scaled = centred * tf.math.rsqrt(variance + norm.epsilon)
+        return tf.cast(scaled * tf.cast(norm.gamma, tf.float32) + tf.cast(norm.beta, tf.float32), dtype)
+
+    def split_heads(rows: Any, like: Any) -> Any:
+        shape = [tf.shape(like)[0], tf.shape(like)[1], heads, head_size]
+        return tf.transpose(tf.reshape(rows, shape), [0, 2, 1, 3])
+
+    hidden = tf.cast(hidden, dtype)
+    rows = tf.reshape(hidden, [-1, size])
+    asked, asked_rows = hidden, rows
+    if query_hidden is not hidden:
+        asked = tf.cast(query_hidden, dtype)
+        asked_rows = tf.reshape(asked, [-1, size])
+    queries = split_heads(dense(asked_rows, attention.query), asked)
+    keys = split_heads(dense(rows, attention.key), hidden)
+    values = split_heads(dense(rows, attention.value), hidden)
+    scores = tf.matmul(queries * tf.cast(1.0 / math.sqrt(head_size), dtype), keys, transpose_b=True)
+    probabilities = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias), dtype)
+    probabilities = attention.dropout(probabilities, training=training)
+    context = tf.reshape(tf.transpose(tf.matmul(probabilities, values), [0, 2, 1, 3]), [-1, size])
+
+    attended = layer.dropout(dense(context, attention.output_projection), training=training)
+    middle = layer_norm(asked_rows + attended, layer.attention_layer_norm)
+    expanded = dense(middle, layer.intermediate)
+    if layer.hidden_act == "gelu" and not training and _fuses_gelu():
+        expanded = tf.nn.gelu(expanded, approximate=False)
+    else:
+        expanded = layer.activation(expanded)
+    projected = layer.dropout(dense(expanded, layer.output_projection), training=training)
+    output = layer_norm(middle + projected, layer.output_layer_norm)
+    intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
+    return tf.reshape(output, [tf.shape(asked)[0], tf.shape(asked)[1], size]), intermediates
+
+
+def _fuses_gelu() -> bool:
+    """Whether what is being traced is a graph for a CPU, where oneDNN takes a bias and a GELU into a product."""
+    import tensorflow as tf
+
+    return tf.inside_function() and not tf.config.list_physical_devices("GPU")
