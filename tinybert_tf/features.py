@@ -6,8 +6,9 @@ Every model of this library, teacher or student, answers one call with one dict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tinybert_tf.errors import InputError
 
@@ -38,12 +39,41 @@ REQUESTED_BY = {
     VALUES: "output_queries_keys_values",
 }
 
+# Inputs under such keys are a teacher's features of the same rows, computed before: "teacher/hidden_states/3".
+TEACHER = "teacher/"
+
 LayerRequest = bool | tuple[int, ...]
 
 
 def is_per_layer(feature: str) -> bool:
     """Whether the output dict holds `{layer: tensor}` under this name, rather than one tensor."""
     return feature in REQUESTED_BY
+
+
+def teacher_key(feature: str, layer: int | None = None) -> str:
+    """What a batch calls a teacher's feature, of one layer or of the whole model."""
+    return f"{TEACHER}{feature}" if layer is None else f"{TEACHER}{feature}/{layer}"
+
+
+def by_teacher_key(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A teacher's output dict as a flat one, `{teacher_key: tensor}`."""
+    flat = {}
+    for name, value in outputs.items():
+        layers = value.items() if isinstance(value, Mapping) else [(None, value)]
+        flat.update({teacher_key(name, layer): tensor for layer, tensor in layers})
+    return flat
+
+
+def from_teacher_keys(flat: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The output dict that these keys of a flat one were made from."""
+    outputs: dict[str, Any] = {}
+    for key in keys:
+        name, _, layer = key.removeprefix(TEACHER).partition("/")
+        if layer:
+            outputs.setdefault(name, {})[int(layer)] = flat[key]
+        else:
+            outputs[name] = flat[key]
+    return outputs
 
 
 def requested_layers(request: LayerRequest | Iterable[int], first: int, last: int, argument: str) -> tuple[int, ...]:

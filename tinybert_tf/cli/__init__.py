@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     distill = verb("distill", _distill, "train a small student on a fine-tuned teacher")
     with_config(distill, DISTILL_FLAGS)
     with_switches(distill, "baseline", "allow_weak_teacher")
+    cache = verb("cache-teacher", _cache_teacher, "compute what `distill` wants of the teacher, and keep it on disk")
+    with_config(cache, DISTILL_FLAGS)
+    with_switches(cache, "baseline", "allow_weak_teacher")
     explain = verb("explain", _explain, "what `distill` would do: config, sizes, layer maps, steps")
     with_config(explain, DISTILL_FLAGS)
     with_switches(explain, "baseline", "allow_weak_teacher")
@@ -137,6 +140,19 @@ def _distill(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.results import results_table
 
     print(results_table(run_distill(config), config.metric or choose_metric(config.task), reference="teacher"))
+
+
+def _cache_teacher(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.schema import DistillConfig
+
+    config = load(DistillConfig, arguments, DISTILL_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.pipeline.distill import prepare
+    from tinybert_tf.pipeline.teacher_cache import run_cache_teacher
+
+    with held_back():
+        work = prepare(config)
+    print(run_cache_teacher(work))
 
 
 def _explain(arguments: argparse.Namespace) -> None:

@@ -65,6 +65,7 @@ _RULES: Mapping[str, _Rule] = {
     "layer_map": _PAIRS,
     "learning_rate": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
     "mask_probability": _Rule("a number above 0 and below 1", lambda v: _number(v) and 0 < v < 1),
+    "max_disk_gib": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
     "max_length": _whole(8),
     "max_steps": _whole(1),
     "max_tokens": _whole(1),
@@ -79,6 +80,7 @@ _RULES: Mapping[str, _Rule] = {
     "seed": _Rule(
         "a whole number from 0 to 4294967295", lambda v: isinstance(v, int) and _number(v) and 0 <= v < 2**32
     ),
+    "teacher_cache": _one_of("auto", "logits", "features", "off"),
     "task": _one_of("sequence_classification", "regression"),
     "num_texts": _whole(1),
     "text": _Rule("one column name or two", lambda v: isinstance(v, tuple) and len(v) in (1, 2) and all(v)),

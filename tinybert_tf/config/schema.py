@@ -187,6 +187,10 @@ def _tinybert_stages() -> tuple[Stage, ...]:
 class DistillConfig(CheckedSection):
     """A distillation: from a teacher to a student, in stages.
 
+    `teacher_cache`: what the teacher says is computed once and kept on disk: `logits`, all `features` that the losses
+    compare, `auto` of these what is read more than once and fits, or nothing (`off`). `cache_dir`: where, shared by all
+    runs; by default `$TINYBERT_CACHE` or `tinybert_tf` among the user's caches. `max_disk_gib`: its size in GiB.
+
     `out`: the run directory. `metric`: the one that chooses the best epoch; by default the task's own. `baseline`: also
     train the same student on hard labels only. `allow_weak_teacher`: go on with a teacher that is no better than
     guessing.
@@ -197,6 +201,9 @@ class DistillConfig(CheckedSection):
     data: Data
     train: Train = field(default_factory=Train)
     stages: tuple[Stage, ...] = field(default_factory=_tinybert_stages)
+    teacher_cache: str = "auto"
+    cache_dir: str | None = None
+    max_disk_gib: float = 20.0
     out: str
     task: str = "sequence_classification"
     metric: str | None = None

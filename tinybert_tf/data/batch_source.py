@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -47,6 +47,11 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
         raise NotImplementedError
 
     @property
+    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Shapes of inputs that have other free axes than their first two; None for these."""
+        return {}
+
+    @property
     def batch_size(self) -> int:
         """Rows of every batch but the partial one."""
         return self._batch_size
@@ -84,6 +89,8 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
             return tf.TensorSpec([None] * min(array.ndim, 2) + list(array.shape[2:]), array.dtype)
 
         signature = tf.nest.map_structure(free_axes, self[0])
+        for name, shape in self.input_shapes.items():
+            signature[0][name] = tf.TensorSpec(shape, signature[0][name].dtype)
         one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
         return one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(tf.data.AUTOTUNE)
 
@@ -123,6 +130,11 @@ class BatchStream(BatchSource):
 
     def __len__(self) -> int:
         return self.steps
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """The source's."""
+        return self.source.input_shapes
 
     def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
         return self.source._batch(*divmod(epoch * self.steps + step, len(self.source)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import numpy as np
 
 from tinybert_tf.data.batch_source import BatchSource
@@ -12,6 +15,20 @@ from tinybert_tf.errors import InputError
 BATCHES_PER_POOL = 50
 
 Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], np.ndarray]
+
+
+class RowInputs(Protocol):
+    """More inputs of a batch, by its rows: a teacher's features, computed before.
+
+    `shapes`: of each input, None for batch and length. Called with the rows and the batch's length it gives them.
+    """
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Of each input."""
+
+    def __call__(self, rows: np.ndarray, length: int) -> Mapping[str, np.ndarray]:
+        """`{name: array}`, each `(len(rows), ...)`, padded to `length`."""
 
 
 class Batches(BatchSource):
@@ -29,6 +46,8 @@ class Batches(BatchSource):
     - without a `seed`, rows come in file order; with `group_by_length`, longest first. `rows(step)` says which rows a
       batch holds, to put answers back in file order.
 
+    With `row_inputs`, `inputs` also holds what that gives for a batch's rows.
+
     Raises:
         InputError: there are no rows, or `batch_size` is not positive, or `labels` are not one for each row.
     """
@@ -41,6 +60,7 @@ class Batches(BatchSource):
         seed: int | None = None,
         pad_token_id: int = 0,
         group_by_length: bool | None = None,
+        row_inputs: RowInputs | None = None,
     ) -> None:
         super().__init__(batch_size, seed)
         if len(tokens) == 0:
@@ -51,6 +71,7 @@ class Batches(BatchSource):
         self.labels = labels
         self.pad_token_id = pad_token_id
         self.group_by_length = seed is not None if group_by_length is None else group_by_length
+        self.row_inputs = row_inputs
         self._lengths = tokens.lengths
         self._order: tuple[int, list[np.ndarray]] = (-1, [])
 
@@ -63,6 +84,11 @@ class Batches(BatchSource):
     def num_truncated(self) -> int:
         """Rows that were cut at `max_length` tokens."""
         return self.tokens.num_truncated
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Of what `row_inputs` adds."""
+        return {} if self.row_inputs is None else self.row_inputs.shapes
 
     def rows(self, step: int) -> np.ndarray:
         """The rows of batch `step` of this `epoch`, as indices into the data set."""
@@ -77,6 +103,8 @@ class Batches(BatchSource):
     def _batch(self, epoch: int, step: int) -> Batch:
         rows = self._rows(epoch, step)
         inputs = self.tokens.padded(rows, self.pad_token_id)
+        if self.row_inputs is not None:
+            inputs |= self.row_inputs(rows, inputs["input_ids"].shape[1])
         return (inputs,) if self.labels is None else (inputs, self.labels[rows])
 
     def _rows(self, epoch: int, step: int) -> np.ndarray:

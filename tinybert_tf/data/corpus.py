@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinybert_tf.checkpoints.directory_lock import directory_lock
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.corpus_reader import CorpusFiles
 from tinybert_tf.data.corpus_writer import ARRAYS, array_path, check_documents, partial_path, write_arrays
@@ -112,7 +112,7 @@ class Corpus:
         """
         files, tokenizer, directory = CorpusFiles.of(paths), as_tokenizer(tokenizer), Path(directory)
         sources = [_source(path) for path in files.paths]
-        with _made(directory), _locked(directory):
+        with _made(directory), directory_lock(directory):
             there = _read_description(directory)
             if there is None or (there.sources, there.tokenizer) != (sources, tokenizer.fingerprint):
                 _replace_corpus(files, sources, tokenizer, directory, min_documents)
@@ -183,19 +183,3 @@ def _made(directory: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One process at a time, where the system can: the second finds what the first has written."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

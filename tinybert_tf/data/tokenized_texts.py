@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,13 @@ class TokenizedTexts:
     def lengths(self) -> np.ndarray:
         """Tokens in each row, `(rows,)` int64, special tokens included."""
         return np.diff(self.offsets)
+
+    def fingerprint(self) -> str:
+        """A hash of all rows: the texts, the tokenizer and the length they were cut at are in it."""
+        digest = hashlib.sha256()
+        for array in (self.input_ids, self.token_type_ids, self.offsets):
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return digest.hexdigest()
 
     def padded(self, rows: Sequence[int] | np.ndarray, pad_token_id: int) -> dict[str, np.ndarray]:
         """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), longest)` int32."""

@@ -29,6 +29,9 @@ class Distiller(TrainableModel):
     student and the projections only. Each loss is logged under its own name, unweighted and summed over its layers;
     `loss` is the weighted sum. `metrics` see the student's logits.
 
+    Where a batch's inputs have all of the teacher's features that are compared, under `features.teacher_key`, these are
+    taken, and the teacher is not run: see `TeacherCache`.
+
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
     `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`.
 
@@ -87,6 +90,7 @@ class Distiller(TrainableModel):
         if "last_layer" not in inspect.signature(teacher.call).parameters:
             self.teacher_arguments.pop("last_layer", None)
         student_spec, teacher_spec = self._feature_specs()
+        self.teacher_shapes = _compared_shapes(self.comparisons, teacher_spec)
         widths = _projection_widths(self.comparisons, student_spec, teacher_spec)
         self.projections = Projections(widths, projections, dtype=student.dtype_policy, name="projections")
         for comparison in self.comparisons:
@@ -109,6 +113,7 @@ class Distiller(TrainableModel):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The student's output dict, with the features that the losses compare."""
+        inputs = {name: value for name, value in inputs.items() if not name.startswith(features.TEACHER)}
         return self.student(inputs, training=training, **self.student_arguments)
 
     def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
@@ -131,7 +136,10 @@ class Distiller(TrainableModel):
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
-        teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
+        if all(key in x for key in self.teacher_shapes):
+            teacher_outputs = features.from_teacher_keys(x, self.teacher_shapes)
+        else:
+            teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
         teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
         mask = x["attention_mask"]
         # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
@@ -185,6 +193,23 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
+
+
+def _compared_shapes(comparisons: Iterable[Comparison], teacher: Any) -> dict[str, tuple[int | None, ...]]:
+    """The shapes of the teacher's features that are compared, by `features.teacher_key`; None for batch and length."""
+    shapes = {}
+    for comparison in comparisons:
+        for name in comparison.loss.feature_names:
+            outputs = teacher.get(name)
+            layers: Iterable[int | None] = [None]
+            if comparison.pairs is not None:
+                layers = sorted({theirs for _, theirs in comparison.pairs})
+            elif comparison.loss.is_per_layer and outputs is not None:
+                layers = sorted(outputs)
+            for layer in layers if outputs is not None else ():
+                spec = outputs if layer is None else outputs[layer]
+                shapes[features.teacher_key(name, layer)] = tuple(spec.shape)
+    return shapes
 
 
 def _projection_widths(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.distillation.teacher_cache import TeacherFeatures
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import CONSTANT_ANSWER, Metrics, choose_metric, constant_score, format_metric
 from tinybert_tf.models.heads import SequenceClassifier
@@ -38,6 +40,7 @@ from tinybert_tf.pipeline.stages import (
     train_stage,
 )
 from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init
+from tinybert_tf.pipeline.teacher_cache import cache_teacher
 from tinybert_tf.training.devices import Devices, setup_devices
 
 logger = logging.getLogger(__name__)
@@ -85,9 +88,10 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     if resolved_init(config.student, work.student.config, work.teacher.config) == "cut":
         start_from_cut(work)
     initial = [variable.numpy() for variable in work.student.weights]
-    work.run.create()
     begin = time.monotonic()
-    steps = _train(work, work.distillers, "student", keep_from=len(work.stages) - 1)
+    cached = cache_teacher(work)
+    work.run.create()
+    steps = _train(work, work.distillers, "student", keep_from=len(work.stages) - 1, cached=cached)
     seconds = {"student": time.monotonic() - begin}
     models = {"teacher": work.teacher, "student": work.student}
     directories = {
@@ -160,7 +164,12 @@ def start_from_cut(work: Distillation) -> None:
 
 
 def _train(
-    work: Distillation, models: list[Any], name: str, keep_from: int, last_steps: Sequence[int] | None = None
+    work: Distillation,
+    models: list[Any],
+    name: str,
+    keep_from: int,
+    last_steps: Sequence[int] | None = None,
+    cached: Mapping[tuple[int, str], TeacherFeatures] = MappingProxyType({}),
 ) -> list[int]:
     """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with.
 
@@ -172,8 +181,8 @@ def _train(
     epoch, taken = 0, []
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
-        split = work.splits[train_split(section, work.config.data)]
-        train = split.training_batches(values.batch_size, values.seed)
+        of = train_split(section, work.config.data)
+        train = work.splits[of].training_batches(values.batch_size, values.seed, cached.get((number, of)))
         train.epoch = epoch
         label = stage.name if name == "student" else f"{name}-{stage.name}"
         if name == "student":
@@ -183,7 +192,7 @@ def _train(
             model,
             stage,
             train,
-            validation_data=work.splits["dev"].evaluation_batches(),
+            validation_data=work.splits["dev"].evaluation_batches(cached.get((number, "dev"))),
             callbacks=[
                 *(measured if number >= keep_from or stage.trains_predictions else []),
                 *stage_callbacks(label, stage.total_steps(train), work.run),

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tinybert_tf.config.schema import Data
-from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.batches import Batches, RowInputs
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import TokenizedTexts, Tokenizer
 from tinybert_tf.errors import InputError
@@ -28,9 +28,9 @@ class Split:
     labels: np.ndarray | None
     pad_token_id: int
 
-    def training_batches(self, batch_size: int, seed: int) -> Batches:
+    def training_batches(self, batch_size: int, seed: int, row_inputs: RowInputs | None = None) -> Batches:
         """Shuffled batches, grouped by length."""
-        return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id)
+        return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id, row_inputs=row_inputs)
 
     def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
         """Padded inputs of texts drawn without replacement, texts of like length together.
@@ -47,9 +47,10 @@ class Split:
         """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""
         return {"rows": len(self.tokens), "truncated": self.tokens.num_truncated}
 
-    def evaluation_batches(self) -> Batches:
+    def evaluation_batches(self, row_inputs: RowInputs | None = None) -> Batches:
         """Every row once, longest first."""
-        return Batches(self.tokens, self.labels, EVALUATION_BATCH_SIZE, None, self.pad_token_id, group_by_length=True)
+        size = EVALUATION_BATCH_SIZE
+        return Batches(self.tokens, self.labels, size, None, self.pad_token_id, True, row_inputs)
 
 
 def read_datasets(data: Data, more: Mapping[str, bool] = MappingProxyType({})) -> dict[str, TextDataset]:

@@ -59,6 +59,11 @@ class AttentionLoss(DistillationLoss):
         total = ops.sum(ops.square(student - teacher) * valid)
         return global_mean(total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1))))
 
+    @property
+    def reads_padding(self) -> bool:
+        """The authors' mean is over padding too."""
+        return self.reduction == "paper"
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "reduction": self.reduction}

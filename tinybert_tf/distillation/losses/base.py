@@ -93,6 +93,11 @@ class DistillationLoss:
         """Whether data without labels is refused; by default, where `call` wants them."""
         return self.uses_labels
 
+    @property
+    def reads_padding(self) -> bool:
+        """Whether the loss looks at the teacher's features of padding, which a cache of them does not have."""
+        return False
+
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
         """The loss of one pair, a scalar."""
         raise NotImplementedError(f"{type(self).__name__} does not implement `call`.")

@@ -42,6 +42,11 @@ class HiddenStateLoss(DistillationLoss):
             return global_mean_of(squared)
         return global_mean(ops.sum(squared * mask), ops.sum(mask))
 
+    @property
+    def reads_padding(self) -> bool:
+        """The authors' mean is over padding too."""
+        return self.reduction == "paper"
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "reduction": self.reduction}
