@@ -20,6 +20,12 @@ GOLDEN = Path(__file__).parent / "golden"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_teacher_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Distillations keep their teachers' features here, not among the user's caches."""
+    os.environ["TINYBERT_CACHE"] = str(tmp_path_factory.mktemp("teachers"))
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], dict[str, np.ndarray]]:
     """Reads a golden file by name."""

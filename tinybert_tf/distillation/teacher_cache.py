@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import weakref
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ class _FeatureFile:
         self.feature = feature
         self._path = folder / f"{feature.file_name}.bin"
         self._file: IO[bytes] = self._path.open(mode, buffering=0)
+        weakref.finalize(self, self._file.close)
         self._lengths = lengths
         self._sizes = feature.row_bytes(lengths)
         self._offsets = np.cumsum(self._sizes) - self._sizes

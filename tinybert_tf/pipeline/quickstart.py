@@ -68,6 +68,7 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
         student=STUDENT,
         data=data,
         train=dataclasses.replace(STUDENT_TRAINING, seed=seed),
+        cache_dir=str(directory / "teacher-cache"),
         out=str(directory / "distilled"),
         baseline=True,
     )
