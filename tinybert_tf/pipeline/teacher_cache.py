@@ -128,8 +128,8 @@ def _cached(work: Distillation, cache: TeacherCache, uses: Sequence[_Use]) -> di
             raise InputError(f"teacher_cache: {needed}; auto or logits, or more room, is wanted.")
         logger.info(f"teacher cache: {needed}")
         return {}
-    answer = _answers(teacher, _merged(distiller.teacher_arguments for distiller in distillers))
-    cache.fill(folder, wanted, lengths, lambda: _AllRows(split), answer)
+    answer = answers(teacher, _merged(distiller.teacher_arguments for distiller in distillers))
+    cache.fill(folder, wanted, lengths, lambda: AllRows(split), answer)
     return {(use.stage, name): TeacherFeatures(folder, use.cached(work), lengths) for use in uses}
 
 
@@ -144,7 +144,7 @@ def _merged(calls: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
+def answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
     """The teacher as the cache asks it, compiled once for all lengths."""
     shape = tf.TensorSpec([None, None], tf.int32)
 
@@ -155,7 +155,7 @@ def _answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
     return lambda inputs: answer({name: tf.constant(values) for name, values in inputs.items()})
 
 
-class _AllRows:
+class AllRows:
     """Every row of a data set once, rows of like length together."""
 
     def __init__(self, split: Split) -> None:

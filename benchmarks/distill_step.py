@@ -1,0 +1,161 @@
+"""Rows per second of TinyBERT's intermediate stage, beside the same step in PyTorch.
+
+    python -m benchmarks.distill_step --train train.tsv --text sentence --tokenizer MODEL --peer-python PATH
+
+Teacher and student have random weights; the texts, and so the lengths, are a file's. All ways take turns in one run,
+and have been traced before the clock starts; each row of the table is the median of `--rounds`. `PATH` is a Python with
+`torch` and `transformers`, an environment of its own: `benchmarks/torch_peer.py` says what runs there.
+
+Ours: batches grouped by length, `auto` precision; "cached" with the teacher's features read from a cache, whose filling
+is timed apart and shown in milliseconds a row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.readers import read_columns
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss
+from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, TeacherFeatures
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.pipeline.splits import Split
+from tinybert_tf.pipeline.teacher_cache import AllRows, answers
+from tinybert_tf.training.devices import setup_devices
+from tinybert_tf.training.optimizer import bert_optimizer
+
+SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+OURS, CACHED, PLAIN, TUNED = "tinybert_tf", "tinybert_tf, cached", "PyTorch, plain", "PyTorch, tuned"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", required=True, metavar="F", help=".tsv, .csv or .jsonl")
+    parser.add_argument("--text", required=True, metavar="COLUMN", help="column of the texts")
+    parser.add_argument("--tokenizer", required=True, metavar="DIR", help="a BERT's tokenizer")
+    parser.add_argument("--peer-python", metavar="PATH", help="a Python with torch and transformers")
+    parser.add_argument("--teacher", default="bert-base", metavar="PRESET")
+    parser.add_argument("--student", default="tinybert-4l-312d", metavar="PRESET")
+    parser.add_argument("--rows", type=int, default=1600, metavar="N", help="texts, drawn at random (default 1600)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N")
+    parser.add_argument("--padded", type=int, default=64, metavar="TOKENS", help="of the plain loop (default 64)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each way (default 5)")
+    arguments = parser.parse_args()
+
+    precision = setup_devices("auto").choice.precision
+    keras.utils.set_random_seed(1)
+    tokenizer = load_tokenizer(arguments.tokenizer)
+    texts = read_columns(arguments.train, [arguments.text])[arguments.text]
+    chosen = np.random.default_rng(1).permutation(len(texts))[: arguments.rows]
+    tokens = tokenizer.encode([texts[row] for row in chosen], arguments.padded)
+    configs = [
+        dataclasses.replace(EncoderConfig.from_preset(preset), vocab_size=tokenizer.vocab_size)
+        for preset in (arguments.teacher, arguments.student)
+    ]
+    teacher = Teacher(TransformerEncoder(configs[0], add_pooler=False))
+    student = TransformerEncoder(configs[1], add_pooler=False)
+    distiller = Distiller(teacher, student, losses=[EmbeddingLoss(), AttentionLoss(), HiddenStateLoss()])
+    with tempfile.TemporaryDirectory() as directory:
+        features, seconds = fill(distiller, tokens, Path(directory))
+        steps = -(-len(tokens) // arguments.batch_size)
+        ways: dict[str, Callable[[], float]] = {
+            OURS: epochs(distiller, Batches(tokens, None, arguments.batch_size, seed=1)),
+            CACHED: epochs(distiller, Batches(tokens, None, arguments.batch_size, seed=1, row_inputs=features)),
+        }
+        if arguments.peer_python:
+            peer = Peer(arguments, tokens, configs, Path(directory))
+            ways |= {TUNED: peer.steps("tuned", 10), PLAIN: peer.steps("plain", 2)}
+        for run in ways.values():
+            run()
+        found = {way: [] for way in ways}
+        for _ in range(arguments.rounds):
+            for way, run in ways.items():
+                found[way].append(run())
+    print(
+        f"{arguments.teacher} -> {arguments.student}, {len(tokens)} texts of {tokens.lengths.mean():.1f} tokens, in "
+        f"batches of {arguments.batch_size}, {precision}; the cache took {1e3 * seconds / len(tokens):.1f} ms a text, "
+        f"{sum(features.num_bytes.values()) / 2**20:,.0f} MiB; {steps} steps an epoch; median of {arguments.rounds}\n"
+    )
+    print("| way | ms a step | texts a second | ratio |\n|---|---:|---:|---:|")
+    slowest = max(found, key=lambda way: statistics.median(found[way]))
+    for way, times in found.items():
+        step = statistics.median(times)
+        ratio = statistics.median(other / own for other, own in zip(found[slowest], times, strict=True))
+        print(f"| {way} | {1e3 * step:,.0f} | {arguments.batch_size / step:,.0f} | {ratio:.1f} |")
+
+
+def fill(distiller: Distiller, tokens: TokenizedTexts, directory: Path) -> tuple[TeacherFeatures, float]:
+    """A cache of what the distiller compares, and the seconds it took."""
+    cache = TeacherCache(directory / "cache", 1e12)
+    folder = cache.folder(distiller.teacher, tokens.fingerprint())
+    wanted = [CachedFeature(key, shape[1:]) for key, shape in distiller.teacher_shapes.items()]
+    answer = answers(distiller.teacher, distiller.teacher_arguments)
+    split = Split(tokens, None, 0)
+    answer(AllRows(split)[0][1])  # traced
+    begin = time.perf_counter()
+    cache.fill(folder, wanted, tokens.lengths, lambda: AllRows(split), answer)
+    return TeacherFeatures(folder, wanted, tokens.lengths), time.perf_counter() - begin
+
+
+def epochs(distiller: Distiller, batches: Batches) -> Callable[[], float]:
+    """Seconds a step over an epoch, input and all, through Keras's own compiled step."""
+    distiller.compile(optimizer=bert_optimizer(total_steps=10_000))
+    distiller.make_train_function(force=True)
+    step = distiller.train_function
+    stream: Iterator[Any] = iter(())
+
+    def run() -> float:
+        nonlocal stream
+        stream = iter(batches.get_tf_dataset())
+        begin = time.perf_counter()
+        for _ in range(len(batches)):
+            logs = step(stream)
+        float(logs["loss"])
+        return (time.perf_counter() - begin) / len(batches)
+
+    return run
+
+
+class Peer:
+    """`benchmarks/torch_peer.py` in its own process."""
+
+    def __init__(self, arguments: Any, tokens: TokenizedTexts, configs: list[EncoderConfig], directory: Path) -> None:
+        rows = directory / "rows.npz"
+        np.savez(rows, input_ids=tokens.input_ids, offsets=tokens.offsets)
+        sizes = [json.dumps({name: getattr(config, name) for name in SIZES}) for config in configs]
+        command = [arguments.peer_python, str(Path(__file__).with_name("torch_peer.py")), "--rows", str(rows)]
+        command += ["--teacher", sizes[0], "--student", sizes[1]]
+        command += ["--batch-size", str(arguments.batch_size), "--padded", str(arguments.padded)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        while not (line := self._process.stdout.readline()).startswith("ready"):
+            if not line:
+                raise SystemExit(f"{arguments.peer_python}: the PyTorch loop did not start")
+
+    def steps(self, way: str, count: int) -> Callable[[], float]:
+        def run() -> float:
+            self._process.stdin.write(f"steps {way} {count}\n")
+            self._process.stdin.flush()
+            return float(self._process.stdout.readline()) / count
+
+        return run
+
+
+if __name__ == "__main__":
+    main()
