@@ -32,12 +32,11 @@ from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss
-from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, TeacherFeatures
+from tinybert_tf.distillation.teacher_cache import TeacherCache, TeacherFeatures
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.teacher import Teacher
-from tinybert_tf.pipeline.splits import Split
-from tinybert_tf.pipeline.teacher_cache import AllRows, answers
+from tinybert_tf.pipeline import teacher_features
 from tinybert_tf.training.devices import setup_devices
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -102,16 +101,12 @@ def main() -> None:
 
 
 def fill(distiller: Distiller, tokens: TokenizedTexts, directory: Path) -> tuple[TeacherFeatures, float]:
-    """A cache of what the distiller compares, and the seconds it took."""
+    """A cache of what the distiller compares, and the seconds it took once the teacher had been traced."""
+    teacher_features.fill(TeacherCache(directory / "traced", 1e12), [distiller], tokens, 0)
     cache = TeacherCache(directory / "cache", 1e12)
-    folder = cache.folder(distiller.teacher, tokens.fingerprint())
-    wanted = [CachedFeature(key, shape[1:]) for key, shape in distiller.teacher_shapes.items()]
-    answer = answers(distiller.teacher, distiller.teacher_arguments)
-    split = Split(tokens, None, 0)
-    answer(AllRows(split)[0][1])  # traced
     begin = time.perf_counter()
-    cache.fill(folder, wanted, tokens.lengths, lambda: AllRows(split), answer)
-    return TeacherFeatures(folder, wanted, tokens.lengths), time.perf_counter() - begin
+    teacher_features.fill(cache, [distiller], tokens, 0)
+    return teacher_features.read(cache, distiller, tokens), time.perf_counter() - begin
 
 
 def epochs(distiller: Distiller, batches: Batches) -> Callable[[], float]:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         HiddenStateLoss,
         PredictionLoss,
     )
+    from tinybert_tf.distillation.teacher_cache import TeacherCache
     from tinybert_tf.errors import InputError
     from tinybert_tf.export.predictor import Predictor
     from tinybert_tf.models.config import EncoderConfig
     from tinybert_tf.models.cut.student import cut_student
     from tinybert_tf.models.encoder import TransformerEncoder
+    from tinybert_tf.models.fast_layer import set_fast_layers
     from tinybert_tf.models.heads import SequenceClassifier
     from tinybert_tf.models.layer_copy import copy_layers
     from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
@@ -60,6 +62,7 @@ _MODULE_OF = {
     "SequenceClassifier": "models.heads",
     "Stage": "pipeline.stages",
     "Teacher": "models.teacher",
+    "TeacherCache": "distillation.teacher_cache",
     "TextDataset": "data.dataset",
     "TransformerEncoder": "models.encoder",
     "bert_optimizer": "training.optimizer",
@@ -67,6 +70,7 @@ _MODULE_OF = {
     "cut_student": "models.cut.student",
     "distill": "pipeline.stages",
     "load_tokenizer": "data.tokenizer",
+    "set_fast_layers": "models.fast_layer",
     "setup_devices": "training.devices",
     "tinybert_stages": "pipeline.stages",
     "train_wordpiece": "data.tokenizer",
@@ -93,6 +97,7 @@ __all__ = [
     "SequenceClassifier",
     "Stage",
     "Teacher",
+    "TeacherCache",
     "TextDataset",
     "TransformerEncoder",
     "bert_optimizer",
@@ -100,6 +105,7 @@ __all__ = [
     "cut_student",
     "distill",
     "load_tokenizer",
+    "set_fast_layers",
     "setup_devices",
     "tinybert_stages",
     "train_wordpiece",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -178,6 +179,27 @@ def test_a_cut_student_from_python(make_batches: Callable[[int], Batches]) -> No
     assert first[False] < 0.5 * first[True]
 
 
+def test_a_teacher_that_is_asked_once(make_batches: Callable[[int], Batches], tmp_path: Path) -> None:
+    found = []
+    for cache in (None, tb.TeacherCache(tmp_path / "cache"), tb.TeacherCache(tmp_path / "cache", max_bytes=1)):
+        teacher, student = tb.Teacher(make_model(2, seed=1, hidden_size=12), precision="float32"), make_model(1, seed=2)
+        if cache is not None and cache.max_bytes == 1:  # all is there: nothing more is wanted, and nobody is asked
+            teacher.model.call = lambda *_, **__: pytest.fail("the teacher is asked")
+            teacher.compute_output_spec = tb.Teacher(make_model(2, seed=1, hidden_size=12)).compute_output_spec
+        keras.utils.set_random_seed(3)
+        histories = tb.distill(
+            teacher, student, make_batches(4), tinybert_stages(epochs=2), verbose=0, teacher_cache=cache
+        )
+        found.append([loss for history in histories.values() for loss in history.history["loss"]])
+    np.testing.assert_allclose(found[1], found[0], rtol=5e-3)
+    np.testing.assert_array_equal(found[2], found[1])
+    full = tb.TeacherCache(tmp_path / "other", max_bytes=1)
+    with pytest.raises(
+        InputError, match=r"other: [\d,]+ bytes more are wanted than max_bytes=1 and the disk have left"
+    ):
+        tb.distill(tb.Teacher(make_model(2, seed=1)), make_model(1, seed=2), make_batches(4), teacher_cache=full)
+
+
 def test_what_fit_takes_goes_to_every_stage(
     make_batches: Callable[[int], Batches], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +263,7 @@ def test_patience_ends_a_stage(make_batches: Callable[[int], Batches]) -> None:
     """Nothing is learned at this rate: the first epoch's dev loss is never beaten."""
     teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
     train, dev = make_batches(4), make_batches(8)
+    dev.seed = None  # another order of its rows would be another rounding of their loss
     stages = [Stage("one", [tb.HiddenStateLoss()], epochs=9, patience=2, learning_rate=1e-12)]
     (history,) = tb.distill(teacher, student, train, stages, dev, verbose=0).values()
     assert steps_taken(stages[0], train, history) == 6

@@ -110,10 +110,10 @@ class TeacherCache:
 
     Args:
         directory: made where it is not there.
-        max_bytes: of all files in it.
+        max_bytes: of all files in it; who fills it asks `has_room` first.
     """
 
-    def __init__(self, directory: str | Path, max_bytes: float) -> None:
+    def __init__(self, directory: str | Path, max_bytes: float = 20 * 2**30) -> None:
         self.directory = Path(directory)
         self.max_bytes = max_bytes
 

@@ -22,9 +22,11 @@ from tinybert_tf.distillation.losses import (
     HiddenStateLoss,
     PredictionLoss,
 )
+from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
+from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
 
@@ -123,6 +125,7 @@ def distill(
     jit_compile: bool = False,
     verbose: Any = "auto",
     cut: Cut | None = None,
+    teacher_cache: TeacherCache | None = None,
 ) -> dict[str, keras.callbacks.History]:
     """Train a student through all stages.
 
@@ -138,6 +141,7 @@ def distill(
         jit_compile: as in `keras.Model.compile`: XLA, which compiles every new length of batch anew.
         verbose: as in `keras.Model.fit`.
         cut: what `cut_student` gave, where it made the student: the projections of hidden states start to match.
+        teacher_cache: where what is compared of the teacher is kept, and read in every epoch.
 
     Returns:
         Each stage's `History`, by name.
@@ -156,6 +160,8 @@ def distill(
     epoch = train.epoch
     for stage, distiller in zip(stages, distillers, strict=True):
         batches = train if stage.train is None else stage.train
+        if teacher_cache is not None:
+            batches = with_teacher_features(batches, distiller, teacher_cache)
         batches.epoch = epoch
         histories[stage.name] = train_stage(
             distiller,

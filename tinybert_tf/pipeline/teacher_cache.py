@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import keras
-import numpy as np
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from tinybert_tf import features
-from tinybert_tf.data.batches import Batches
-from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, TeacherFeatures
+from tinybert_tf.distillation.teacher_cache import TeacherCache, TeacherFeatures
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.splits import Split
 from tinybert_tf.pipeline.stages import train_split
+from tinybert_tf.pipeline.teacher_features import fill, missing_bytes, read
 
 if TYPE_CHECKING:
     from tinybert_tf.pipeline.distill import Distillation
 
 logger = logging.getLogger(__name__)
 
-Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
 LOGITS = features.teacher_key(features.LOGITS)
 GIB = 2**30
 
@@ -37,10 +31,6 @@ class _Use:
     stage: int
     split: str
     epochs: int
-
-    def cached(self, work: Distillation) -> list[CachedFeature]:
-        """What it wants."""
-        return [CachedFeature(key, shape[1:]) for key, shape in work.distillers[self.stage].teacher_shapes.items()]
 
     def is_cheap(self, work: Distillation) -> bool:
         """Whether it wants logits alone."""
@@ -117,10 +107,7 @@ def _cached(work: Distillation, cache: TeacherCache, uses: Sequence[_Use]) -> di
         return {}
     name, split = uses[0].split, work.splits[uses[0].split]
     distillers = [work.distillers[use.stage] for use in uses]
-    teacher, lengths = distillers[0].teacher, split.tokens.lengths
-    wanted = list({feature.key: feature for use in uses for feature in use.cached(work)}.values())
-    folder = cache.folder(teacher, split.tokens.fingerprint())
-    missing = cache.missing_bytes(folder, wanted, lengths)
+    missing = missing_bytes(cache, distillers, split.tokens)
     if missing and not cache.has_room(missing):
         left = f"max_disk_gib={work.config.max_disk_gib:g} and the disk of {cache.directory} have left"
         needed = f"{name}: the teacher's features want {missing / GIB:,.2f} GiB, more than {left}"
@@ -128,41 +115,5 @@ def _cached(work: Distillation, cache: TeacherCache, uses: Sequence[_Use]) -> di
             raise InputError(f"teacher_cache: {needed}; auto or logits, or more room, is wanted.")
         logger.info(f"teacher cache: {needed}")
         return {}
-    answer = answers(teacher, _merged(distiller.teacher_arguments for distiller in distillers))
-    cache.fill(folder, wanted, lengths, lambda: AllRows(split), answer)
-    return {(use.stage, name): TeacherFeatures(folder, use.cached(work), lengths) for use in uses}
-
-
-def _merged(calls: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """One call's arguments for what several calls ask for."""
-    calls = list(calls)
-    merged: dict[str, Any] = {}
-    for name in {name for call in calls for name in call} - {"last_layer"}:
-        merged[name] = tuple(sorted({layer for call in calls for layer in call.get(name, ())}))
-    if all("last_layer" in call for call in calls):
-        merged["last_layer"] = max(call["last_layer"] for call in calls)
-    return merged
-
-
-def answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
-    """The teacher as the cache asks it, compiled once for all lengths."""
-    shape = tf.TensorSpec([None, None], tf.int32)
-
-    @tf.function(input_signature=[dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), shape)])
-    def answer(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return features.by_teacher_key(teacher(inputs, training=False, **arguments))
-
-    return lambda inputs: answer({name: tf.constant(values) for name, values in inputs.items()})
-
-
-class AllRows:
-    """Every row of a data set once, rows of like length together."""
-
-    def __init__(self, split: Split) -> None:
-        self._batches: Batches = split.evaluation_batches()
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, step: int) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-        return self._batches.rows(step), self._batches[step][0]
+    fill(cache, distillers, split.tokens, split.pad_token_id)
+    return {(use.stage, name): read(cache, work.distillers[use.stage], split.tokens) for use in uses}
