@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tinybert_tf.models.initializer import encoder_initializer
+
 # Added to the float32 scores of padded columns; exp() of it is exactly 0.
 MASKED = -1e9
 
@@ -42,7 +44,7 @@ class SelfAttention(keras.layers.Layer):
         self.head_size = hidden_size // num_attention_heads
 
         def dense(name: str) -> keras.layers.Dense:
-            initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            initializer = encoder_initializer(initializer_range)
             return keras.layers.Dense(hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
         self.query = dense("query")

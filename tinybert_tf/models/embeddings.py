@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.initializer import encoder_initializer
 
 
 class Embeddings(keras.layers.Layer):
@@ -36,7 +37,7 @@ class Embeddings(keras.layers.Layer):
         self.max_position_embeddings = max_position_embeddings
 
         def table(rows: int, name: str) -> keras.layers.Embedding:
-            initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            initializer = encoder_initializer(initializer_range)
             # Looked up, then cast: with autocast the whole table would be, in each step.
             return keras.layers.Embedding(
                 rows,

@@ -12,6 +12,7 @@ from keras import ops
 
 from tinybert_tf.models.attention import SelfAttention
 from tinybert_tf.models.fast_layer import fast_layer, is_fast
+from tinybert_tf.models.initializer import encoder_initializer
 
 
 def gelu(values: Any) -> Any:
@@ -60,7 +61,7 @@ class EncoderLayer(keras.layers.Layer):
         self.intermediate_size = intermediate_size
 
         def dense(units: int, name: str) -> keras.layers.Dense:
-            initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
+            initializer = encoder_initializer(initializer_range)
             return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
         def layer_norm(name: str) -> keras.layers.LayerNormalization:

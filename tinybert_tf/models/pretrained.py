@@ -16,6 +16,7 @@ from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.initializer import before_loading
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,8 @@ class PretrainedModel(TrainableModel):
         values = read_config(directory)
         config = EncoderConfig.from_dict(values, source=str(directory / "config.json"))
         tensors = TensorFiles.open(directory)
-        model = cls._from_directory(config, values, tensors, **kwargs)
+        with before_loading():
+            model = cls._from_directory(config, values, tensors, **kwargs)
         model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors)
         if model.load_report.missing:
             logger.warning("%s: %s", directory, model.load_report)

@@ -1,0 +1,28 @@
+"""First weights: random ones, or none where a checkpoint's come next."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+import keras
+
+_is_loading = contextvars.ContextVar("is_loading", default=False)
+
+
+@contextlib.contextmanager
+def before_loading() -> Iterator[None]:
+    """Encoders that are made in the body get zeros: drawing a BERT-base costs more than reading one."""
+    token = _is_loading.set(True)
+    try:
+        yield
+    finally:
+        _is_loading.reset(token)
+
+
+def encoder_initializer(stddev: float) -> keras.initializers.Initializer:
+    """BERT's truncated normal for a weight that every checkpoint has."""
+    # Made in either case: it takes the next seed, and what is drawn after it (a new head) must not depend on this.
+    drawn = keras.initializers.TruncatedNormal(stddev=stddev)
+    return keras.initializers.Zeros() if _is_loading.get() else drawn
