@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
@@ -16,7 +17,7 @@ SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
 _OTHER_FORMATS = ("pytorch_model*.bin", "*.h5", "*.keras", "*.ckpt*")
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 
 
 class TensorFiles:
@@ -26,10 +27,11 @@ class TensorFiles:
     the index.
     """
 
-    def __init__(self, path: Path, handles: Mapping[str, Any]) -> None:
-        """Use `open`; `handles` maps each tensor name to the opened safetensors file that holds it."""
+    def __init__(self, path: Path, handles: Mapping[str, tuple[Path, Any]]) -> None:
+        """Use `open`; `handles` maps each tensor name to the safetensors file that holds it, by path and opened."""
         self.path = path
         self._handles = dict(handles)
+        self._headers: dict[Path, tuple[int, dict[str, Any]]] = {}
 
     @classmethod
     def open(cls, directory: Path) -> TensorFiles:
@@ -42,7 +44,7 @@ class TensorFiles:
         single, index = directory / SINGLE_FILE, directory / INDEX_FILE
         if single.is_file():
             handle = _open_file(single)
-            return cls(single, dict.fromkeys(handle.keys(), handle))
+            return cls(single, dict.fromkeys(handle.keys(), (single, handle)))
         if index.is_file():
             return cls(index, _open_shards(index))
         raise InputError(_no_weights(directory))
@@ -56,15 +58,23 @@ class TensorFiles:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one tensor, from the header alone."""
-        return tuple(self._handles[name].get_slice(name).get_shape())
+        _, handle = self._handles[name]
+        return tuple(handle.get_slice(name).get_shape())
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor as float32; raises InputError for one that holds no floating-point numbers."""
-        handle = self._handles[name]
+        path, handle = self._handles[name]
         dtype = handle.get_slice(name).get_dtype()
         if dtype not in _FLOATS:
             raise InputError(f"{self.path}: tensor {name} holds {dtype}, one of {', '.join(_FLOATS)} is wanted")
-        return np.asarray(handle.get_tensor(name)).astype(np.float32, copy=False)
+        # Not with `get_tensor`, which copies from a map of the file: what is read would be in memory twice.
+        if path not in self._headers:
+            self._headers[path] = _header(path)
+        start, header = self._headers[path]
+        begin, end = header[name]["data_offsets"]
+        stored = np.dtype(_FLOATS[dtype])
+        values = np.fromfile(path, stored, (end - begin) // stored.itemsize, offset=start + begin)
+        return values.reshape(header[name]["shape"]).astype(np.float32, copy=False)
 
 
 def _open_file(path: Path) -> Any:
@@ -75,7 +85,14 @@ def _open_file(path: Path) -> Any:
         raise InputError(f"{path}: truncated or damaged, not a readable safetensors file ({reason})") from error
 
 
-def _open_shards(index: Path) -> dict[str, Any]:
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Where a file's values begin, and what its header says of each tensor; `safe_open` has checked both."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return 8 + size, json.loads(file.read(size))
+
+
+def _open_shards(index: Path) -> dict[str, tuple[Path, Any]]:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         places = {str(name): str(shard) for name, shard in weight_map.items()}
@@ -86,7 +103,7 @@ def _open_shards(index: Path) -> dict[str, Any]:
     for name, shard in places.items():
         if name not in listed[shard]:
             raise InputError(f"{index}: tensor {name} is said to be in {shard}, which does not hold it")
-    return {name: shards[shard] for name, shard in places.items()}
+    return {name: (index.parent / shard, shards[shard]) for name, shard in places.items()}
 
 
 def _open_shard(index: Path, shard: str) -> Any:
