@@ -122,7 +122,10 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
         ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key, did you mean train.batch_size?"),
         ("batch_size: 3", "run.yaml: batch_size: unknown key, did you mean train.batch_size?"),
         ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key, did you mean data.max_length?"),
-        ("xyz: 3", "run.yaml: xyz: unknown key, accepted are teacher, student, data, train, stages, out, task, "),
+        (
+            "xyz: 3",
+            "run.yaml: xyz: unknown key, accepted are teacher, student, data, train, stages, teacher_cache, cache_dir, max_disk_gib, out, task, ",
+        ),
         ("<<: {out: a}", "run.yaml: <<: unknown key, accepted are "),
         ("out: again", "run.yaml, line 5: the key 'out' is there twice"),
         ("task: chess", "run.yaml: task: 'chess' is not one of sequence_classification, regression"),

@@ -19,7 +19,7 @@ from tinybert_tf.data.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
 
 BERT_MASKING = Masking()
-TOKENS_PER_LOOK = 1 << 20
+TOKENS_PER_LOOK = 1 << 16
 # The last number of a generator's seed, after (seed, epoch, step): no two of them share their draws.
 SEGMENT_DRAWS, ORDER_DRAWS, MASKING_DRAWS = 1, 2, 3
 
@@ -120,9 +120,10 @@ class PretrainingBatches(BatchSource):
 
     def _check_known_tokens(self) -> None:
         for start in range(0, self.corpus.num_tokens, TOKENS_PER_LOOK):
-            if not self._vocabulary.is_special[self.corpus.tokens[start : start + TOKENS_PER_LOOK]].all():
-                return  # almost always the first look
+            is_known = not self._vocabulary.is_special[self.corpus.tokens[start : start + TOKENS_PER_LOOK]].all()
             self.corpus.release()
+            if is_known:
+                return  # almost always at the first look
         raise InputError(
             f"{self.corpus.source}: not one token of it is in the vocabulary, so there is none to predict; text in "
             "the tokenizer's language, or another tokenizer, is accepted"
