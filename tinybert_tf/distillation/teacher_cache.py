@@ -116,10 +116,13 @@ class TeacherCache:
     def __init__(self, directory: str | Path, max_bytes: float = 20 * 2**30) -> None:
         self.directory = Path(directory)
         self.max_bytes = max_bytes
+        self._fingerprints: weakref.WeakKeyDictionary[keras.Model, str] = weakref.WeakKeyDictionary()
 
     def folder(self, teacher: keras.Model, data: str) -> Path:
-        """Where the features of this teacher for the data set of this fingerprint are."""
-        key = f"{FORMAT} {teacher_fingerprint(teacher)} {data}"
+        """Where the features of this teacher, whose weights stay as they are, for a data set of this fingerprint are."""
+        if teacher not in self._fingerprints:
+            self._fingerprints[teacher] = teacher_fingerprint(teacher)
+        key = f"{FORMAT} {self._fingerprints[teacher]} {data}"
         return self.directory / hashlib.sha256(key.encode()).hexdigest()[:24]
 
     def missing_bytes(self, folder: Path, cached: Sequence[CachedFeature], lengths: np.ndarray) -> int:
