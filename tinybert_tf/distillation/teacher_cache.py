@@ -119,7 +119,7 @@ class TeacherCache:
         self._fingerprints: weakref.WeakKeyDictionary[keras.Model, str] = weakref.WeakKeyDictionary()
 
     def folder(self, teacher: keras.Model, data: str) -> Path:
-        """Where the features of this teacher, whose weights stay as they are, for a data set of this fingerprint are."""
+        """Where the features of this teacher, whose weights stay, for a data set of this fingerprint are."""
         if teacher not in self._fingerprints:
             self._fingerprints[teacher] = teacher_fingerprint(teacher)
         key = f"{FORMAT} {self._fingerprints[teacher]} {data}"
