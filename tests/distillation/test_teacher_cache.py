@@ -133,8 +133,7 @@ def test_damage_is_found_when_the_row_is_read(tmp_path: Path, damage: str) -> No
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content if damage == "a bit" else content[:-20])
-    check_rows = np.array([0, 1, 2])
-    found(check_rows, 4)  # the other rows are whole
+    found(np.array([0, 1, 2]), 4)  # the other rows are whole
     with pytest.raises(InputError, match=r"hidden_states-2\.bin: damaged at row 4; remove .*one\.$"):
         found(np.array([4]), 4)
 

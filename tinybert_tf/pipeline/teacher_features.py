@@ -58,9 +58,9 @@ def missing_bytes(cache: TeacherCache, distillers: list[Distiller], tokens: Toke
 def fill(cache: TeacherCache, distillers: list[Distiller], tokens: TokenizedTexts, pad_token_id: int) -> None:
     """Compute what distillers of one teacher compare of these rows, as far as it is not there, in one pass."""
     teacher = distillers[0].teacher
-    answer = answers(teacher, _merged(distiller.teacher_arguments for distiller in distillers))
+    answer = _answers(teacher, _merged(distiller.teacher_arguments for distiller in distillers))
     folder = cache.folder(teacher, tokens.fingerprint())
-    cache.fill(folder, _union(distillers), tokens.lengths, lambda: AllRows(tokens, pad_token_id), answer)
+    cache.fill(folder, _union(distillers), tokens.lengths, lambda: _AllRows(tokens, pad_token_id), answer)
 
 
 def read(cache: TeacherCache, distiller: Distiller, tokens: TokenizedTexts) -> TeacherFeatures:
@@ -83,7 +83,7 @@ def _merged(calls: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
+def _answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
     """The teacher as the cache asks it, compiled once for all lengths."""
     shape = tf.TensorSpec([None, None], tf.int32)
 
@@ -94,7 +94,7 @@ def answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
     return lambda inputs: answer({name: tf.constant(values) for name, values in inputs.items()})
 
 
-class AllRows:
+class _AllRows:
     """Every row of a data set once, rows of like length together."""
 
     def __init__(self, tokens: TokenizedTexts, pad_token_id: int) -> None:
