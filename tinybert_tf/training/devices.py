@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.training.host_memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -126,12 +127,13 @@ def choose(
 def setup_devices(precision: str = "auto", xla: bool | str = "auto", fixed_shapes: bool = False) -> Devices:
     """Choose for this machine, and make TensorFlow and Keras follow: memory growth, global dtype policy, strategy.
 
-    Call it before anything is computed. Arguments and errors are those of `choose`; its reason is logged.
+    The process keeps host memory that it has freed, see `keep_freed_memory`. Call it before anything is computed. Arguments and errors are those of `choose`; its reason is logged.
     """
     import keras
     import tensorflow as tf
 
     choice = choose(describe_devices(), precision, xla, fixed_shapes)
+    keep_freed_memory()
     for gpu in tf.config.list_physical_devices("GPU"):
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
