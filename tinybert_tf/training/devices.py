@@ -127,7 +127,8 @@ def choose(
 def setup_devices(precision: str = "auto", xla: bool | str = "auto", fixed_shapes: bool = False) -> Devices:
     """Choose for this machine, and make TensorFlow and Keras follow: memory growth, global dtype policy, strategy.
 
-    The process keeps host memory that it has freed, see `keep_freed_memory`. Call it before anything is computed. Arguments and errors are those of `choose`; its reason is logged.
+    The process keeps host memory that it has freed, see `keep_freed_memory`. Call it before
+    anything is computed. Arguments and errors are those of `choose`; its reason is logged.
     """
     import keras
     import tensorflow as tf

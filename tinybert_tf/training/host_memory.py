@@ -13,9 +13,9 @@ TOP_PAD = 64 * 2**20
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, instead of returning it to the system; True where that works.
 
-    A step frees its large tensors, and the next one asks for the same again. glibc maps each of them anew, and the system
-    clears every page: a third of the time of a step on a CPU. Afterwards the process holds its peak until it ends.
-    Works with glibc alone; other C libraries and allocators are left as they are.
+    A step frees its large tensors, and the next one asks for the same again. glibc maps each of them anew, and the
+    system clears every page: a third of the time of a step on a CPU. Afterwards the process holds its peak until it
+    ends. Works with glibc alone; other C libraries and allocators are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
