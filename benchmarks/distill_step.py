@@ -79,7 +79,7 @@ def main() -> None:
             CACHED: epochs(distiller, Batches(tokens, None, arguments.batch_size, seed=1, row_inputs=features)),
         }
         if arguments.peer_python:
-            peer = Peer(arguments, tokens, configs, Path(directory))
+            peer = Peer(arguments, tokens, configs, precision, Path(directory))
             ways |= {TUNED: peer.steps("tuned", 10), PLAIN: peer.steps("plain", 2)}
         for run in ways.values():
             run()
@@ -131,13 +131,16 @@ def epochs(distiller: Distiller, batches: Batches) -> Callable[[], float]:
 class Peer:
     """`benchmarks/torch_peer.py` in its own process."""
 
-    def __init__(self, arguments: Any, tokens: TokenizedTexts, configs: list[EncoderConfig], directory: Path) -> None:
+    def __init__(
+        self, arguments: Any, tokens: TokenizedTexts, configs: list[EncoderConfig], precision: str, directory: Path
+    ) -> None:
         rows = directory / "rows.npz"
         np.savez(rows, input_ids=tokens.input_ids, offsets=tokens.offsets)
         sizes = [json.dumps({name: getattr(config, name) for name in SIZES}) for config in configs]
         command = [arguments.peer_python, str(Path(__file__).with_name("torch_peer.py")), "--rows", str(rows)]
         command += ["--teacher", sizes[0], "--student", sizes[1]]
         command += ["--batch-size", str(arguments.batch_size), "--padded", str(arguments.padded)]
+        command += ["--precision", precision]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while not (line := self._process.stdout.readline()).startswith("ready"):
             if not line:

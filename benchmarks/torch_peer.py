@@ -4,8 +4,10 @@ Runs in an environment of its own, with `torch` and `transformers`. Reads `steps
 with the seconds that N steps took. The ways:
 
 - `plain`: float32, the teacher under `no_grad`, every batch padded to `--padded`;
-- `tuned`: the teacher's weights in bfloat16, the student under autocast, batches padded to their longest row. Attention
-  is eager in both: its probabilities are compared, which SDPA does not hand out.
+- `tuned`: batches padded to their longest row; with `--precision bfloat16`, for machines where that is fast, the
+  teacher's weights are bfloat16 and the student runs under autocast.
+
+Attention is eager in both: its probabilities are compared, which SDPA does not hand out.
 
 Both compare attention and hidden states, the latter through a learned projection, clip the gradient's norm, and update
 with AdamW.
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("--student", required=True, help="JSON of the student's sizes")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--padded", type=int, default=64)
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of the tuned loop")
     arguments = parser.parse_args()
     torch.manual_seed(1)
     with np.load(arguments.rows) as arrays:
@@ -42,7 +45,7 @@ def main() -> None:
     sizes = json.loads(arguments.teacher), json.loads(arguments.student)
     loops = {
         "plain": Loop(*sizes, torch.float32, arguments.padded),
-        "tuned": Loop(*sizes, torch.bfloat16, None),
+        "tuned": Loop(*sizes, getattr(torch, arguments.precision), None),
     }
     print("ready", torch.__version__, flush=True)
     done = dict.fromkeys(loops, 0)
