@@ -2,10 +2,10 @@
 
     python -m benchmarks.startup
 
-Every turn of every row is a process of its own, and so is every turn of what the row is compared with; they take turns,
-and the median of `--rounds` is shown. Loading begins when Keras has made a first model, and reads a file that the system has in
-its cache; the read it is compared with is that of the same file, whole, in the same process. Peak memory is that of
-loading, over what the process had before, in units of the file.
+Every turn of every row is a process of its own; they take turns, and the median of `--rounds` is shown. Loading begins
+when Keras has made a first model, and reads a file that the system has in its cache; the read it is compared with is
+that of the same file, whole, in the same process. Peak memory is what loading takes beyond what the process had before,
+in units of the file.
 """
 
 from __future__ import annotations

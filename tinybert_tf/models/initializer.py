@@ -15,7 +15,7 @@ _is_loading = contextvars.ContextVar("is_loading", default=False)
 
 @contextlib.contextmanager
 def before_loading() -> Iterator[None]:
-    """Encoders that are made in the body get weights without values: drawing a BERT-base costs more than reading one."""
+    """Encoders that are made in the body get no values: drawing a BERT-base costs more than reading one."""
     token = _is_loading.set(True)
     try:
         yield
