@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
@@ -27,7 +28,8 @@ class Distiller(TrainableModel):
     A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work
     as for any other. A step passes the batch once through the student and once through the teacher; gradients reach the
     student and the projections only. Each loss is logged under its own name, unweighted and summed over its layers;
-    `loss` is the weighted sum. `metrics` see the student's logits.
+    `loss` is the weighted sum. `metrics` see the student's logits. Batches of `tinybert_tf` weigh as much as they hold
+    of what a loss is a mean over: an epoch's losses are means over the data set, however its rows are grouped.
 
     Where a batch's inputs have all of the teacher's features that are compared, under `features.teacher_key`, these are
     taken, and the teacher is not run: see `TeacherCache`.
@@ -97,6 +99,7 @@ class Distiller(TrainableModel):
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
+        self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
         # Of the same name as Keras's own, and logged in its place; that one weighs replicas by their rows.
         self.total_tracker = keras.metrics.Mean(name="loss")
@@ -142,16 +145,21 @@ class Distiller(TrainableModel):
             teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
         teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
         mask = x["attention_mask"]
+        lengths = ops.sum(ops.cast(mask, "float32"), axis=-1)
         # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
-        rows = sum_across_replicas(ops.cast(ops.shape(mask)[0], "float32")) / num_replicas()
+        counts = {name: sum_across_replicas(count(lengths)) for name, count in COUNTS.items()}
+        mean_counts = self._mean_counts["train" if training else "test"]
         total: Any = 0.0
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
             value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
-            tracker.update_state(value, sample_weight=rows)
+            count = counts[comparison.loss.mean_over]
+            tracker.update_state(value, sample_weight=count / num_replicas())
+            if mean_counts:
+                value = value * (count / mean_counts[comparison.loss.mean_over])
             total = total + comparison.loss.weight * value
         for penalty in self.losses:  # regularizers of the student's layers
             total = total + ops.cast(ops.sum(penalty), "float32")
-        self.total_tracker.update_state(total, sample_weight=rows)
+        self.total_tracker.update_state(total, sample_weight=1.0 if mean_counts else counts["rows"] / num_replicas())
         # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
         return total / num_replicas()
 
@@ -182,7 +190,24 @@ class Distiller(TrainableModel):
         """`keras.Model.fit`; prints the layer map before the first step, unless `verbose=0`."""
         if verbose:
             print(self.layer_map, file=sys.stderr, flush=True)
+        self._weigh_batches("train", x)
         return super().fit(x, *args, verbose=verbose, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`."""
+        self._weigh_batches("test", x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _weigh_batches(self, phase: str, batches: Any) -> None:
+        """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has."""
+        lengths = getattr(batches, "row_lengths", None)
+        means: dict[str, float] = {}
+        if lengths is not None:
+            exact = np.asarray(lengths, np.float64)
+            means = {name: float(count(exact)) / len(batches) for name, count in COUNTS.items()}
+        if means != self._mean_counts[phase]:
+            self._mean_counts[phase] = means
+            setattr(self, f"{phase}_function", None)  # what was traced has the other means in it
 
     def _feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""
