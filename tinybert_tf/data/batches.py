@@ -32,6 +32,17 @@ class RowInputs(Protocol):
         """`{name: array}`, each `(len(rows), ...)`, padded to `length`."""
 
 
+def few_lengths(max_length: int) -> list[int]:
+    """Lengths up to `max_length`, each at most half as long again as the one before: at most a third is padding.
+
+    Example:
+        >>> few_lengths(100)
+        [8, 12, 16, 24, 32, 48, 64, 96, 100]
+    """
+    lengths = sorted(size << power for power in range(max_length.bit_length()) for size in (8, 12))
+    return [*(length for length in lengths if length < max_length), max_length]
+
+
 class Batches(BatchSource):
     """Batches for `fit`, `evaluate` and `predict`: `(inputs, labels)`, or `(inputs,)` without labels.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -100,6 +100,8 @@ class Distiller(TrainableModel):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
         self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
+        # Of the whole batch, where it is passed through in parts.
+        self._counts_of_batch: dict[str, Any] = {}
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
         # Of the same name as Keras's own, and logged in its place; that one weighs replicas by their rows.
         self.total_tracker = keras.metrics.Mean(name="loss")
@@ -145,21 +147,25 @@ class Distiller(TrainableModel):
             teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
         teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
         mask = x["attention_mask"]
-        lengths = ops.sum(ops.cast(mask, "float32"), axis=-1)
         # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
-        counts = {name: sum_across_replicas(count(lengths)) for name, count in COUNTS.items()}
+        counts = _counts(mask)
         mean_counts = self._mean_counts["train" if training else "test"]
+        whole = mean_counts or self._counts_of_batch
         total: Any = 0.0
+        logged: Any = 0.0
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
             value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
-            count = counts[comparison.loss.mean_over]
-            tracker.update_state(value, sample_weight=count / num_replicas())
-            if mean_counts:
-                value = value * (count / mean_counts[comparison.loss.mean_over])
-            total = total + comparison.loss.weight * value
+            loss, unit = comparison.loss, comparison.loss.mean_over
+            tracker.update_state(value, sample_weight=counts[unit] / num_replicas())
+            weighted = loss.weight * value
+            logged = logged + weighted * _part(counts, whole, unit)
+            # The authors' batches all weigh the same, whatever they hold.
+            total = total + weighted * _part(counts, self._counts_of_batch if loss.reads_padding else whole, unit)
         for penalty in self.losses:  # regularizers of the student's layers
-            total = total + ops.cast(ops.sum(penalty), "float32")
-        self.total_tracker.update_state(total, sample_weight=1.0 if mean_counts else counts["rows"] / num_replicas())
+            total, logged = (each + ops.cast(ops.sum(penalty), "float32") for each in (total, logged))
+        parts = self.accumulation_steps if training else 1
+        weight = 1.0 if mean_counts else (whole or counts)["rows"] / num_replicas()
+        self.total_tracker.update_state(logged * parts, sample_weight=weight / parts)
         # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
         return total / num_replicas()
 
@@ -172,7 +178,15 @@ class Distiller(TrainableModel):
         with warnings.catch_warnings():
             # Layers above the compared ones, the head in an intermediate stage, get no gradient, and should not.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-            return super().train_step(*args, **kwargs)
+            if self.accumulation_steps > 1:
+                self._counts_of_batch = _counts(args[0][0]["attention_mask"])
+            logs = super().train_step(*args, **kwargs)
+            self._counts_of_batch = {}
+            return logs
+
+    def _share(self, part: Any, batch: Any) -> Any:
+        """1: losses have been weighed by what the whole batch, or all batches, hold."""
+        return 1.0
 
     def predict_step(self, data: Any) -> Any:
         """As the student's own `predict`."""
@@ -218,6 +232,17 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
+
+
+def _counts(mask: Any) -> dict[str, Any]:
+    """What a batch holds, on all replicas together, of what losses are means over."""
+    lengths = ops.sum(ops.cast(mask, "float32"), axis=-1)
+    return {name: sum_across_replicas(count(lengths)) for name, count in COUNTS.items()}
+
+
+def _part(counts: Mapping[str, Any], whole: Mapping[str, Any], unit: str) -> Any:
+    """What a batch holds of `whole`, in a loss's unit; 1 where that is not known."""
+    return counts[unit] / whole[unit] if whole else 1.0
 
 
 def _compared_shapes(comparisons: Iterable[Comparison], teacher: Any) -> dict[str, tuple[int | None, ...]]:

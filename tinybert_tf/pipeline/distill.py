@@ -29,6 +29,7 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.splits import Split, read_datasets, tokenize
 from tinybert_tf.pipeline.stages import (
     Stage,
@@ -41,7 +42,7 @@ from tinybert_tf.pipeline.stages import (
 )
 from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init
 from tinybert_tf.pipeline.teacher_cache import cache_teacher
-from tinybert_tf.training.devices import Devices, setup_devices
+from tinybert_tf.training.devices import Devices
 
 logger = logging.getLogger(__name__)
 
@@ -121,14 +122,14 @@ def prepare(config: DistillConfig) -> Distillation:
     run = RunDirectory(config.out, config)
     stages = [Stage.from_config(section, config.train) for section in config.stages]
     datasets = read_datasets(config.data, own_files(config, stages))
-    devices = setup_devices(config.train.precision)
+    devices = devices_for(config.train)
     keras.utils.set_random_seed(config.train.seed)
-    max_length = config.data.max_length
+    max_length, lengths = config.data.max_length, padded_lengths(config.data, devices)
     with devices.scope():
         loaded = Teacher.from_pretrained(config.teacher.dir, config.task, precision="float32").model
         tokenizer = load_tokenizer(config.teacher.dir)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
-        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length, config.task)
+        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, loaded.num_labels)
         teacher = Teacher(loaded, precision=config.teacher.precision)
         student = build_student(config.student, loaded, tokenizer, config.stages[0].layer_map)
@@ -182,7 +183,7 @@ def _train(
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
         of = train_split(section, work.config.data)
-        train = work.splits[of].training_batches(values.batch_size, values.seed, cached.get((number, of)))
+        train = work.splits[of].training_batches(values, cached.get((number, of)))
         train.epoch = epoch
         label = stage.name if name == "student" else f"{name}-{stage.name}"
         if name == "student":
@@ -195,7 +196,7 @@ def _train(
             validation_data=work.splits["dev"].evaluation_batches(cached.get((number, "dev"))),
             callbacks=[
                 *(measured if number >= keep_from or stage.trains_predictions else []),
-                *stage_callbacks(label, stage.total_steps(train), work.run),
+                *stage_callbacks(label, stage.total_steps(train), work.run, train),
             ],
             jit_compile=work.devices.choice.jit_compile,
             verbose=0,

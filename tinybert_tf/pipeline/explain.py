@@ -8,7 +8,7 @@ from typing import Any
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
 from tinybert_tf.config.load import dump_config
-from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.evaluation.cost import classifier_parameters
@@ -51,7 +51,7 @@ def explain_distill(config: DistillConfig) -> str:
     for section, stage in zip(config.stages, stages, strict=True):
         dataset = datasets[train_split(section, config.data)]
         layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
-        parts += ["", *_stage_lines(stage, dataset, section.resolved(config.train).batch_size, metric), str(layer_map)]
+        parts += ["", *_stage_lines(stage, dataset, section.resolved(config.train), metric), str(layer_map)]
     return "\n".join(parts)
 
 
@@ -65,15 +65,18 @@ def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping
     return names
 
 
-def _stage_lines(stage: Stage, dataset: TextDataset, batch_size: int, metric: str) -> list[str]:
+def _stage_lines(stage: Stage, dataset: TextDataset, train: Train, metric: str) -> list[str]:
     """The stage's steps and data, what ends it early, and its loss."""
-    steps = stage.capped(-(-len(dataset) // batch_size) * stage.epochs)
-    warmup = int(stage.warmup_fraction * steps)
+    steps = stage.capped(-(-len(dataset) // train.batch_size) * stage.epochs)
+    amount = f"{steps} steps of {train.batch_size}"
+    warmup = f"{int(stage.warmup_fraction * steps)} steps"
+    if train.batch_tokens is not None:  # how many steps they are, only the tokens say
+        amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"
     cap = "" if stage.max_steps is None else f", at most {stage.max_steps} steps"
     early_end = stage.early_end(metric)
     return [
-        f"stage {stage.name}: {steps} steps of {batch_size}, learning rate {stage.learning_rate:g}, "
-        f"{stage.schedule} after {warmup} steps of warm-up",
+        f"stage {stage.name}: {amount}, learning rate {stage.learning_rate:g}, "
+        f"{stage.schedule} after {warmup} of warm-up",
         f"data = {len(dataset)} rows of {dataset.source}, {stage.epochs} times{cap}",
         *([f"ends early after {early_end}"] if early_end else []),
         "loss = " + " + ".join(f"{loss.weight:g} x {loss.name}" for loss in stage.losses),

@@ -18,9 +18,9 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.splits import read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, train_stage
-from tinybert_tf.training.devices import setup_devices
 
 # The name that a score has among a model's labels, as Hugging Face calls it.
 SCORE = ["LABEL_0"]
@@ -44,7 +44,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         labels = set(datasets["train"].labels or ())
         if len(labels) < 2:
             raise InputError(f"{config.data.train}: all labels are {labels.pop()!r}; at least two labels are wanted.")
-        devices = setup_devices(config.train.precision)
+        devices = devices_for(config.train)
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
             names = SCORE if config.task == "regression" else datasets["train"].label_names()
@@ -52,21 +52,11 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         tokenizer = load_tokenizer(config.model.dir)
         check_limits(model.config, tokenizer.vocab_size, config.data.max_length, config.model.dir)
         names = list(model.id2label.values())
-        splits = tokenize(datasets, tokenizer, names, config.data.max_length, config.task)
+        lengths = padded_lengths(config.data, devices)
+        splits = tokenize(datasets, tokenizer, names, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, model.num_labels)
-    values = config.train
-    stage = Stage(
-        "finetune",
-        losses=(),
-        epochs=values.epochs,
-        max_steps=values.max_steps,
-        patience=values.patience,
-        learning_rate=values.learning_rate,
-        schedule=values.schedule,
-        warmup_fraction=values.warmup_fraction,
-        weight_decay=values.weight_decay,
-    )
-    train = splits["train"].training_batches(values.batch_size, values.seed)
+    stage = Stage.trained(config.train, name="finetune", losses=())
+    train = splits["train"].training_batches(config.train)
     dev = splits["dev"].evaluation_batches()
 
     run.create()
@@ -76,7 +66,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         model,
         stage,
         train,
-        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run)],
+        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run, train)],
         jit_compile=devices.choice.jit_compile,
         verbose=0,
         watched=f"dev_{metric}",

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tinybert_tf.config.schema import Data
+from tinybert_tf.config.schema import Data, Train
 from tinybert_tf.data.batches import Batches, RowInputs
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import TokenizedTexts, Tokenizer
@@ -22,15 +22,28 @@ EVALUATION_BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Split:
-    """One tokenized data set with its labels, `(rows,)` class ids or scores, where they were read."""
+    """One tokenized data set with its labels, `(rows,)` class ids or scores, where they were read.
+
+    `padded_lengths` as in `Batches`.
+    """
 
     tokens: TokenizedTexts
     labels: np.ndarray | None
     pad_token_id: int
+    padded_lengths: Sequence[int] | None = None
 
-    def training_batches(self, batch_size: int, seed: int, row_inputs: RowInputs | None = None) -> Batches:
+    def training_batches(self, train: Train, row_inputs: RowInputs | None = None) -> Batches:
         """Shuffled batches, grouped by length."""
-        return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id, row_inputs=row_inputs)
+        return Batches(
+            self.tokens,
+            self.labels,
+            train.batch_size,
+            train.seed,
+            self.pad_token_id,
+            row_inputs=row_inputs,
+            batch_tokens=train.batch_tokens,
+            padded_lengths=self.padded_lengths,
+        )
 
     def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
         """Padded inputs of texts drawn without replacement, texts of like length together.
@@ -49,8 +62,16 @@ class Split:
 
     def evaluation_batches(self, row_inputs: RowInputs | None = None) -> Batches:
         """Every row once, longest first."""
-        size = EVALUATION_BATCH_SIZE
-        return Batches(self.tokens, self.labels, size, None, self.pad_token_id, True, row_inputs)
+        return Batches(
+            self.tokens,
+            self.labels,
+            EVALUATION_BATCH_SIZE,
+            None,
+            self.pad_token_id,
+            group_by_length=True,
+            row_inputs=row_inputs,
+            padded_lengths=self.padded_lengths,
+        )
 
 
 def read_datasets(data: Data, more: Mapping[str, bool] = MappingProxyType({})) -> dict[str, TextDataset]:
@@ -77,6 +98,7 @@ def tokenize(
     label_names: Sequence[str],
     max_length: int,
     task: str = "sequence_classification",
+    padded_lengths: Sequence[int] | None = None,
 ) -> dict[str, Split]:
     """Token ids and labels of every data set; says how many texts were cut at `max_length`.
 
@@ -90,7 +112,7 @@ def tokenize(
     splits = {}
     for name, dataset in datasets.items():
         tokens = tokenizer.encode(dataset.texts, max_length)
-        splits[name] = Split(tokens, labels[name], tokenizer.pad_token_id)
+        splits[name] = Split(tokens, labels[name], tokenizer.pad_token_id, padded_lengths)
         logger.info(
             f"{name}: {len(tokens)} texts, {tokens.lengths.mean():.1f} tokens on average; "
             f"{tokens.num_truncated} cut at {max_length} tokens"
