@@ -15,6 +15,7 @@ from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
 from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.training.optimizer import bert_optimizer
 
 MakeModel = Callable[..., Any]
 
@@ -107,3 +108,16 @@ def test_a_step_is_traced_once(distiller: Distiller, monkeypatch: pytest.MonkeyP
     distiller.compile(optimizer=keras.optimizers.SGD(0.01))
     distiller.fit(make_batches(**options), epochs=3, validation_data=make_batches(**options), verbose=0)
     assert traced == {True: 1, False: 1}
+
+
+def test_compiled_for_a_few_lengths_it_learns_the_same(make_model: MakeModel) -> None:
+    def trained(jit_compile: bool) -> list[np.ndarray]:
+        distiller = Distiller(
+            Teacher(make_model(seed=1)), make_model(seed=2), losses=[AttentionLoss(), PredictionLoss()]
+        )
+        distiller.compile(optimizer=bert_optimizer(1e-3, total_steps=8), jit_compile=jit_compile)
+        distiller.fit(make_batches(padded_lengths=(16, 30)), verbose=0)
+        return [variable.numpy() for variable in distiller.trainable_variables]
+
+    for plain, compiled in zip(trained(False), trained(True), strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=0, atol=1e-5)

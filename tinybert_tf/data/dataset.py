@@ -205,8 +205,10 @@ class TextDataset:
         label_names: Sequence[str] | None = None,
         group_by_length: bool | None = None,
         task: str = "sequence_classification",
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
-        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for `seed` and `group_by_length`.
+        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for how they are cut.
 
         `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
         `label_names` are the model's classes, by default this data set's own; with `task="regression"` labels are
@@ -217,7 +219,16 @@ class TextDataset:
         tokenizer = as_tokenizer(tokenizer)
         labels = None if self.labels is None else self.targets(task, label_names)
         tokens = tokenizer.encode(self.texts, max_length)
-        return Batches(tokens, labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
+        return Batches(
+            tokens,
+            labels,
+            batch_size,
+            seed,
+            tokenizer.pad_token_id,
+            group_by_length,
+            batch_tokens=batch_tokens,
+            padded_lengths=padded_lengths,
+        )
 
     def _given_labels(self) -> list[str]:
         if self.labels is None:
