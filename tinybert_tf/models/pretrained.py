@@ -11,7 +11,8 @@ import keras
 
 from tinybert_tf.checkpoints.assign import LoadReport, assign_tensors, collect_tensors
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
+from tinybert_tf.checkpoints.families import BERT, FAMILIES, family_of_names
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config, write_directory
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
@@ -39,12 +40,11 @@ def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[
 class PretrainedModel(TrainableModel):
     """A Keras model that loads from and saves to a Hugging Face model directory.
 
-    A subclass names its Hugging Face `architecture` and the prefix its encoder's tensors have there, and implements
-    `variables_by_name`, `tensor_names` and `_from_directory`.
+    A subclass names its Hugging Face `architecture` (BERT's; the other families' classes are named alike) and
+    implements `variables_by_name`, `tensor_names` and `_from_directory`.
     """
 
     architecture: ClassVar[str]
-    encoder_prefix: ClassVar[str]
     has_labels: ClassVar[bool] = False
 
     config: EncoderConfig
@@ -60,6 +60,11 @@ class PretrainedModel(TrainableModel):
         """Number of attention heads in each layer."""
         return self.config.num_attention_heads
 
+    @property
+    def encoder_prefix(self) -> str:
+        """What stands before the names of the encoder's tensors in the files of this class."""
+        return ""
+
     def variables_by_name(self) -> dict[str, Any]:
         """The weights by the names that the checkpoint name tables use."""
         raise NotImplementedError
@@ -70,7 +75,8 @@ class PretrainedModel(TrainableModel):
 
     def directory_config(self) -> dict[str, Any]:
         """What `save_pretrained` writes into `config.json`."""
-        return {**self.config.to_dict(), "architectures": [self.architecture]}
+        architecture = self.config.family.class_prefix + self.architecture.removeprefix(BERT.class_prefix)
+        return {**self.config.to_dict(), "architectures": [architecture]}
 
     @classmethod
     def _from_directory(
@@ -83,7 +89,8 @@ class PretrainedModel(TrainableModel):
     def from_pretrained(cls, dir_or_hub_id: str | Path, num_labels: int | None = None, **kwargs: Any) -> Self:
         """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
 
-        Encoder tensors may stand under `bert.` or no prefix and may have the TensorFlow era's `gamma`/`beta` names.
+        The family is what `config.json` says in `model_type`, or, where it says nothing, what the tensors are called.
+        Encoder tensors may stand under their family's prefix (`bert.`) or none and may have the TensorFlow era's `gamma`/`beta` names.
         Weights that the files do not have (a new head) keep their random initialisation; they and tensors that were not
         used are named in a log message and in `load_report`. A directory without tokenizer files loads as a model.
 
@@ -93,7 +100,8 @@ class PretrainedModel(TrainableModel):
             **kwargs: `dtype` and `name`, as in the constructor.
 
         Raises:
-            InputError: no such directory, no or damaged weights, a missing encoder tensor, a wrong shape.
+            InputError: no such directory, no or damaged weights, an unknown family, a missing encoder tensor, a wrong
+                shape.
         """
         if num_labels is not None:
             if not cls.has_labels:
@@ -101,11 +109,12 @@ class PretrainedModel(TrainableModel):
             kwargs["num_labels"] = num_labels
         directory = resolve_directory(dir_or_hub_id, MODEL_FILES)
         values = read_config(directory)
-        config = EncoderConfig.from_dict(values, source=str(directory / "config.json"))
         tensors = TensorFiles.open(directory)
+        values["model_type"] = values.get("model_type") or _model_type(tensors)
+        config = EncoderConfig.from_dict(values, source=str(directory / CONFIG_FILE))
         with before_loading():
             model = cls._from_directory(config, values, tensors, **kwargs)
-        model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors)
+        model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
         if model.load_report.missing:
             logger.warning("%s: %s", directory, model.load_report)
         elif model.load_report.unused:
@@ -121,3 +130,15 @@ class PretrainedModel(TrainableModel):
         write_directory(Path(directory), self.directory_config(), tensors)
         if tokenizer is not None:
             tokenizer.save_pretrained(directory)
+
+
+def _model_type(tensors: TensorFiles) -> str:
+    """The family of a directory whose `config.json` does not say."""
+    family = family_of_names(tensors.__contains__)
+    if family is None:
+        found = ", ".join(tensors.names()[:3]) or "no tensors"
+        raise InputError(
+            f"{tensors.path}: of no known family; {CONFIG_FILE} has no `model_type` and the file has {found}; one of "
+            f"{', '.join(FAMILIES)} is accepted."
+        )
+    return family.model_type

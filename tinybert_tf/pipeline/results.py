@@ -28,7 +28,7 @@ def measure_models(
     turns.
     """
     as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
-    limits = (model.config.max_position_embeddings for model in as_saved.values())
+    limits = (model.config.max_tokens for model in as_saved.values())
     latency = measure_latency(as_saved, seq_len=min(LATENCY_SEQ_LEN, *limits))
     results: dict[str, dict[str, Any]] = {}
     for name, model in as_saved.items():

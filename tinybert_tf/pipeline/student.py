@@ -156,8 +156,7 @@ def cut_from_teacher(
 def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:
     directory = _student_directory(path, tokenizer)
     student = SequenceClassifier.from_pretrained(directory, name="student")
-    has_head = student.load_report is not None and "classifier.weight" not in student.load_report.missing
-    if not has_head:
+    if not student.has_loaded_head:
         encoder = student.encoder
         return SequenceClassifier(encoder, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
     ours, theirs = list(student.id2label.values()), list(teacher.id2label.values())
