@@ -32,8 +32,9 @@ class EncoderConfig:
 
     `model_type` is the family, `bert`, `roberta`, `distilbert` or `electra`; the names stay BERT's in all of them.
     `type_vocab_size` is 0 and `layer_norm_eps` 1e-12 in every DistilBERT; `embedding_size`, the width of the embedding
-    tables where it is another than `hidden_size`, is ELECTRA's alone. `hidden_dropout_prob` and `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the
-    standard deviation of the truncated normal that new weights are drawn from; sizes are counts.
+    tables where it is another than `hidden_size`, is ELECTRA's alone. `hidden_dropout_prob` and
+    `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the standard deviation of the
+    truncated normal that new weights are drawn from; sizes are counts.
 
     Raises:
         InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act` or `model_type`, a number of
@@ -106,7 +107,7 @@ class EncoderConfig:
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of the longest text: `max_position_embeddings`, less the positions that a RoBERTa leaves to padding."""
+        """Tokens of the longest text: `max_position_embeddings`, less what a RoBERTa leaves to padding."""
         return self.max_position_embeddings - (self.pad_token_id + 1 if self.family.positions_after_padding else 0)
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -127,8 +127,9 @@ class TaskModel(PretrainedModel):
 class SequenceClassifier(TaskModel):
     """One label for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
 
-    In the other families the head has a dense layer of its own on the first token, in the pooler's place. `logits` is `(batch, num_labels)`. With one label it is a score, and `compile` without a `loss` trains it with the
-    mean squared error (Hugging Face's `problem_type` "regression").
+    In the other families the head has a dense layer of its own on the first token, in the pooler's place. `logits` is
+    `(batch, num_labels)`. With one label it is a score, and `compile` without a `loss` trains it with the mean squared
+    error (Hugging Face's `problem_type` "regression").
 
     Args:
         encoder: an encoder, with a pooler where it is a BERT, or the config of a new one.
@@ -192,15 +193,21 @@ class SequenceClassifier(TaskModel):
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
         """`(batch, num_labels)` from the pooled output, or from the first token."""
-        design = self.config.family.classifier
         if self.dense is None:
             pooled = outputs[features.POOLED_OUTPUT]
         else:
             first = outputs[features.LAST_HIDDEN_STATE][:, 0]
-            if design.drops_input:
+            if self.config.family.classifier.drops_input:
                 first = self.dropout(first, training=training)
-            pooled = ACTIVATIONS[design.activation](self.dense(first))
+            pooled = self.pooling[1](self.dense(first))
         return {features.LOGITS: self.classifier(self.dropout(pooled, training=training))}
+
+    @property
+    def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
+        """The dense layer on the first token and its activation: the head's own, or the encoder's pooler."""
+        if self.dense is None:
+            return self.encoder.pooler, keras.activations.tanh
+        return self.dense, ACTIVATIONS[str(self.config.family.classifier.activation)]
 
     @property
     def has_loaded_head(self) -> bool:

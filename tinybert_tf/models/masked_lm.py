@@ -21,7 +21,7 @@ from tinybert_tf.models.heads import TaskModel
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class MaskedLM(TaskModel):
-    """A token for each position (`BertForMaskedLM` and its like): dense, activation, LayerNorm, then the word embeddings as decoder.
+    """A token for each position (`BertForMaskedLM`): dense, activation, LayerNorm, then the word embeddings as decoder.
 
     `logits` is `(batch, seq_len, vocab_size)`. With a third input, `masked_positions` `(batch, predictions)` int32, the
     head computes these positions alone, and `logits` is `(batch, predictions, vocab_size)`. The decoder's matrix is the
@@ -131,8 +131,8 @@ class BertPretraining(MaskedLM):
         encoder: an encoder with a pooler, or the config of a new one.
 
     Raises:
-        InputError: an encoder without a pooler, or of a family that was not pretrained so; in training, labels other than a dict of `masked_tokens` and
-            `next_sentence`.
+        InputError: an encoder without a pooler, or of a family that was not pretrained so; in training, labels other
+            than a dict of `masked_tokens` and `next_sentence`.
 
     Example:
         >>> import numpy as np

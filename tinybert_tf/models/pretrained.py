@@ -90,9 +90,10 @@ class PretrainedModel(TrainableModel):
         """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
 
         The family is what `config.json` says in `model_type`, or, where it says nothing, what the tensors are called.
-        Encoder tensors may stand under their family's prefix (`bert.`) or none and may have the TensorFlow era's `gamma`/`beta` names.
-        Weights that the files do not have (a new head) keep their random initialisation; they and tensors that were not
-        used are named in a log message and in `load_report`. A directory without tokenizer files loads as a model.
+        Encoder tensors may stand under their family's prefix (`bert.`) or none and may have the TensorFlow era's
+        `gamma`/`beta` names. Weights that the files do not have (a new head) keep their random initialisation; they and
+        tensors that were not used are named in a log message and in `load_report`. A directory without tokenizer files
+        loads as a model.
 
         Args:
             dir_or_hub_id: a directory, a run directory, or a Hub id.

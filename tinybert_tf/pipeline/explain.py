@@ -91,6 +91,7 @@ def _sizes_table(teacher: EncoderConfig, student: EncoderConfig, num_labels: int
             max_position_embeddings=config.max_position_embeddings,
             type_vocab_size=config.type_vocab_size,
             num_labels=num_labels,
+            embedding_size=config.embedding_size,
         )
         for config in (teacher, student)
     ]

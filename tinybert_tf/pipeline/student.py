@@ -15,7 +15,7 @@ from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenize
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import CUT_SIZES, Cut, check_cut, cut_student
+from tinybert_tf.models.cut.student import CUT_SIZES, EQUAL_FIELDS, Cut, check_cut, cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
@@ -65,7 +65,8 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
         return "dir"
     if section.init == "auto":
         larger = any(getattr(student, name) > getattr(teacher, name) for name in CUT_SIZES)
-        return "random" if larger else "cut"
+        differs = any(getattr(student, name) != getattr(teacher, name) for name in EQUAL_FIELDS)
+        return "random" if larger or differs else "cut"
     if section.init == "cut":
         check_cut(student, teacher)
     different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
