@@ -209,7 +209,8 @@ def test_no_task_head(scene: Scene, encoder_dir: Path) -> None:
 def test_no_tokenizer(scene: Scene) -> None:
     for file in ("tokenizer.json", "vocab.txt"):
         (scene.teacher / file).unlink()
-    assert scene.refused() == f"{scene.teacher}: no tokenizer here; tokenizer.json or vocab.txt is accepted"
+    accepted = "tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
+    assert scene.refused() == f"{scene.teacher}: no tokenizer here; {accepted}"
 
 
 def test_a_broken_tokenizer_is_one_line(scene: Scene) -> None:

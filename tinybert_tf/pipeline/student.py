@@ -172,7 +172,7 @@ def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> 
 def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
     """The directory of a student that reads the teacher's tokens."""
     directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
-    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt")):
+    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
         _check_vocabulary(directory, tokenizer)
     return directory
 
