@@ -217,8 +217,8 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
     """The tokenizer of a Hugging Face directory or Hub repository, from the first of these files that are there.
 
     `tokenizer.json`; `vocab.txt` (WordPiece); `vocab.json` and `merges.txt` (RoBERTa's byte-level BPE).
-    `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of `tokenizer_config.json` win over what
-    `tokenizer.json` says, as they do in transformers.
+    `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of `tokenizer_config.json` win
+    over what `tokenizer.json` says, as they do in transformers.
 
     Raises:
         InputError: no such directory, no tokenizer files in it, or files that cannot be read.
