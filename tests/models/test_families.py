@@ -14,10 +14,12 @@ from safetensors.numpy import save_file
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.pipeline.finetune import load_for_labels
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 Checkpoint = Callable[[str], Path]
@@ -136,3 +138,63 @@ def test_from_config_builds_the_same_shape(family: str, golden_checkpoint: Check
     copy = SequenceClassifier.from_config(model.get_config())
     shapes = {name: tuple(variable.shape) for name, variable in model.variables_by_name().items()}
     assert {name: tuple(variable.shape) for name, variable in copy.variables_by_name().items()} == shapes
+
+
+# === TinyBERT's own directories: no model_type, a projection beside the weights, a ReLU before the classifier ===
+
+
+@pytest.fixture
+def authors_directory(golden: Golden, golden_checkpoint: Checkpoint) -> Path:
+    """The golden classifier as the authors' code writes one."""
+    directory, expected = golden_checkpoint("classifier"), golden("classifier")
+    config = json.loads(str(expected["config"]))
+    (directory / "config.json").write_text(
+        json.dumps({name: value for name, value in config.items() if name not in ("model_type", "architectures")})
+    )
+    weights = {key.removeprefix("weights/"): expected[key] for key in expected if key.startswith("weights/")}
+    weights |= {"fit_dense.weight": np.ones((24, 16), np.float32), "fit_dense.bias": np.ones(24, np.float32)}
+    save_file(weights, directory / "model.safetensors")
+    return directory
+
+
+def test_a_classifier_of_tinyberts_authors(golden: Golden, authors_directory: Path) -> None:
+    expected = golden("classifier")
+    model = SequenceClassifier.from_pretrained(authors_directory)
+    assert model.load_report.unused == ("fit_dense.bias", "fit_dense.weight")
+    outputs = model(inputs_of(expected), training=False)
+    pooled = keras.ops.convert_to_numpy(outputs["pooled_output"])
+    assert (pooled < 0).any()
+    wanted = np.maximum(pooled, 0) @ expected["weights/classifier.weight"].T + expected["weights/classifier.bias"]
+    assert_close(outputs["logits"], wanted)
+    copy = SequenceClassifier.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    assert_close(copy(inputs_of(expected), training=False)["logits"], wanted)
+
+
+def test_what_transformers_has_no_class_for_is_not_saved(authors_directory: Path, tmp_path: Path) -> None:
+    model = SequenceClassifier.from_pretrained(authors_directory)
+    with pytest.raises(InputError, match="a ReLU that no class of transformers has, and is not saved"):
+        model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    model.encoder.save_pretrained(tmp_path / "encoder")
+    again = load_for_labels(str(authors_directory), ["negative", "neutral", "positive"])
+    assert not again.relu  # a new head, for fine-tuning ends with saving
+
+
+def test_an_encoder_of_tinyberts_authors(golden: Golden, authors_directory: Path) -> None:
+    expected = golden("classifier")
+    encoder = TransformerEncoder.from_pretrained(authors_directory)
+    kernel, bias = (expected[f"weights/classifier.{name}"] for name in ("weight", "bias"))
+    pooled = keras.ops.convert_to_numpy(encoder(inputs_of(expected), training=False)["pooled_output"])
+    assert_close(pooled @ kernel.T + bias, expected["logits"])
+
+
+def test_a_student_is_cut_from_a_classifier_of_the_authors(golden: Golden, authors_directory: Path) -> None:
+    teacher = SequenceClassifier.from_pretrained(authors_directory)
+    student = SequenceClassifier(teacher.config, 3)
+    generator = np.random.default_rng(0)
+    ids = generator.integers(1, 61, (300, 9)).astype("int32")
+    batches = [{"input_ids": ids, "attention_mask": np.ones_like(ids)}]
+    cut_student(student, teacher, [(layer, layer) for layer in (1, 2)], batches)
+    wanted, found = (model(batches[0], training=False)["logits"] for model in (teacher, student))
+    assert np.corrcoef(np.ravel(wanted), np.ravel(found))[0, 1] > 0.98

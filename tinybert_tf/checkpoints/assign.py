@@ -10,7 +10,7 @@ import numpy as np
 
 from tinybert_tf.checkpoints.families import BERT, Family
 from tinybert_tf.checkpoints.name_tables import WORD_EMBEDDINGS, TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 
 # Other spellings of the same tensor: LayerNorm as TensorFlow named it, and the masked LM's bias under its tied name.
@@ -67,7 +67,7 @@ class LoadReport:
 
 
 def assign_tensors(
-    variables: Mapping[str, Variable], table: Sequence[TensorName], tensors: TensorFiles, family: Family = BERT
+    variables: Mapping[str, Variable], table: Sequence[TensorName], tensors: Tensors, family: Family = BERT
 ) -> LoadReport:
     """Assign the tensors of a file to the variables that `table` pairs them with; all or, on an error, none.
 
@@ -105,13 +105,13 @@ def collect_tensors(
     return collected
 
 
-def _find(name: TensorName, prefix: str, tensors: TensorFiles) -> str | None:
+def _find(name: TensorName, prefix: str, tensors: Tensors) -> str | None:
     written = prefix + name.tensor if name.prefixed else name.tensor
     spellings = [written.removesuffix(ours) + theirs for ours, theirs in _SPELLINGS if written.endswith(ours)]
     return next((spelling for spelling in (written, *spellings) if spelling in tensors), None)
 
 
-def _check_required(missing: list[str], tensors: TensorFiles, family: Family) -> None:
+def _check_required(missing: list[str], tensors: Tensors, family: Family) -> None:
     if not missing:
         return
     has = _listed(tensors.names(), limit=3) or "no tensors"
@@ -121,7 +121,7 @@ def _check_required(missing: list[str], tensors: TensorFiles, family: Family) ->
     )
 
 
-def _check_shapes(variables: Mapping[str, Variable], present: Mapping[TensorName, str], tensors: TensorFiles) -> None:
+def _check_shapes(variables: Mapping[str, Variable], present: Mapping[TensorName, str], tensors: Tensors) -> None:
     wrong = []
     for name, tensor in present.items():
         expected = tuple(variables[name.variable].shape)

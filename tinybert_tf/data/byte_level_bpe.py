@@ -35,14 +35,15 @@ def byte_level_bpe_backend(directory: Path, settings: dict[str, Any]) -> tokeniz
     except Exception as error:  # the library raises bare `Exception`
         raise InputError(f"{paths[0]} and {paths[1].name}: not a byte-level BPE vocabulary ({error})") from error
     backend = tokenizers.Tokenizer(model)
-    missing = [token for token in ROBERTA_SPECIAL_TOKENS.values() if backend.token_to_id(token) is None]
+    ids = backend.get_vocab()
+    missing = [token for token in ROBERTA_SPECIAL_TOKENS.values() if token not in ids]
     if missing:
         wanted = ", ".join(ROBERTA_SPECIAL_TOKENS.values())
         raise InputError(f"{paths[0]}: a RoBERTa vocabulary holds {wanted}; not found: {', '.join(missing)}")
     prefix = bool(settings.get("add_prefix_space", False))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     backend.decoder = decoders.ByteLevel()
-    cls, sep = ((token, backend.token_to_id(token)) for token in ("<s>", "</s>"))
+    cls, sep = ((token, ids[token]) for token in ("<s>", "</s>"))
     trim = bool(settings.get("trim_offsets", True))
     backend.post_processor = processors.RobertaProcessing(sep, cls, trim_offsets=trim, add_prefix_space=prefix)
     # The mask stands for a word with the space before it.

@@ -10,7 +10,7 @@ import keras
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.features import FeatureRequest, LayerRequest
 from tinybert_tf.models.attention import as_mask_bias
@@ -179,9 +179,7 @@ class TransformerEncoder(PretrainedModel):
         return family.encoder_names(self.num_hidden_layers) + projection + pooler
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         pooler = config.family.pooler
         written = [prefix + name.tensor for prefix in ("", config.family.tensor_prefix) for name in pooler]
         return cls(config, add_pooler=any(name in tensors for name in written), **kwargs)

@@ -10,12 +10,15 @@ import keras
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
+
+# In the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
+_AUTHORS_CLASSIFIER = ("fit_dense.weight", "classifier.weight")
 
 
 class TaskModel(PretrainedModel):
@@ -136,9 +139,11 @@ class SequenceClassifier(TaskModel):
         num_labels: number of classes; 1 for a score.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
         dropout: fraction in [0, 1) dropped from the pooled output; the family's default, or `hidden_dropout_prob`.
+        relu: a ReLU on the pooled output, as in the classifiers of TinyBERT's authors; transformers has no class for
+            it, so `save_pretrained` refuses.
 
     Raises:
-        InputError: fewer than one label, or another number of names than labels.
+        InputError: fewer than one label, or another number of names than labels; saving with `relu`.
 
     Example:
         >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100), num_labels=2)
@@ -155,9 +160,11 @@ class SequenceClassifier(TaskModel):
         num_labels: int = 2,
         id2label: Mapping[int, str] | Sequence[str] | None = None,
         dropout: float | None = None,
+        relu: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, **kwargs)
+        self.relu = relu
         if num_labels < 1:
             raise InputError(f"num_labels={num_labels}: at least 1 is wanted.")
         self.num_labels = num_labels
@@ -195,6 +202,7 @@ class SequenceClassifier(TaskModel):
         """`(batch, num_labels)` from the pooled output, or from the first token."""
         if self.dense is None:
             pooled = outputs[features.POOLED_OUTPUT]
+            pooled = keras.activations.relu(pooled) if self.relu else pooled
         else:
             first = outputs[features.LAST_HIDDEN_STATE][:, 0]
             if self.config.family.classifier.drops_input:
@@ -206,15 +214,15 @@ class SequenceClassifier(TaskModel):
     def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
         """The dense layer on the first token and its activation: the head's own, or the encoder's pooler."""
         if self.dense is None:
-            return self.encoder.pooler, keras.activations.tanh
+            return self.encoder.pooler, relu_of_tanh if self.relu else keras.activations.tanh
         return self.dense, ACTIVATIONS[str(self.config.family.classifier.activation)]
 
     @property
     def has_loaded_head(self) -> bool:
-        """Whether `from_pretrained` found all of the head's weights."""
+        """Whether `from_pretrained` found all of the head's weights, of a head that can be saved again."""
         missing = self.load_report.missing if self.load_report is not None else ()
         head = (name.tensor for name in self.config.family.classifier.names)
-        return self.load_report is not None and not set(head) & set(missing)
+        return self.load_report is not None and not set(head) & set(missing) and not self.relu
 
     def _dense(self, units: int, name: str) -> keras.layers.Dense:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
@@ -227,10 +235,16 @@ class SequenceClassifier(TaskModel):
             "num_labels": self.num_labels,
             "id2label": list(self.id2label.values()),
             "dropout": self.dropout.rate,
+            "relu": self.relu,
         }
 
     def directory_config(self) -> dict[str, Any]:
         """The encoder's fields and the labels."""
+        if self.relu:
+            raise InputError(
+                "a classifier of TinyBERT's authors has a ReLU that no class of transformers has, and is not saved; "
+                "distil a student from it, or give its encoder a new head."
+            )
         return {
             **super().directory_config(),
             **({"problem_type": "regression"} if self.num_labels == 1 else {}),
@@ -248,7 +262,7 @@ class SequenceClassifier(TaskModel):
         cls,
         config: EncoderConfig,
         values: Mapping[str, Any],
-        tensors: TensorFiles,
+        tensors: Tensors,
         num_labels: int | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -264,7 +278,13 @@ class SequenceClassifier(TaskModel):
         elif names is not None and len(names) != num_labels:
             names = None
         dropout = values.get(design.dropout_field)
-        return cls(config, num_labels=num_labels, id2label=names, dropout=dropout, **kwargs)
+        is_authors = all(name in tensors for name in _AUTHORS_CLASSIFIER)
+        return cls(config, num_labels=num_labels, id2label=names, dropout=dropout, relu=is_authors, **kwargs)
+
+
+def relu_of_tanh(values: Any) -> Any:
+    """What TinyBERT's authors make of the pooler's dense layer."""
+    return keras.activations.relu(keras.activations.tanh(values))
 
 
 def _names_in_order(names: Any, source: str) -> list[str]:

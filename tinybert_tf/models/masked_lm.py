@@ -10,7 +10,7 @@ from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
@@ -110,9 +110,7 @@ class MaskedLM(TaskModel):
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         if values.get("tie_word_embeddings") is False:
             raise InputError(f"{tensors.path}: tie_word_embeddings is false; a decoder of its own is not read.")
         return cls(config, **kwargs)

@@ -10,19 +10,17 @@ from typing import Any, ClassVar, Protocol, Self
 import keras
 
 from tinybert_tf.checkpoints.assign import LoadReport, assign_tensors, collect_tensors
-from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.families import BERT, FAMILIES, family_of_names
-from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config, write_directory
+from tinybert_tf.checkpoints.formats import open_tensors, resolve_model
+from tinybert_tf.checkpoints.hf_directory import config_path, read_config, write_directory
 from tinybert_tf.checkpoints.name_tables import TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.initializer import before_loading
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
-
-MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
 
 class SavesPretrained(Protocol):
@@ -79,15 +77,16 @@ class PretrainedModel(TrainableModel):
         return {**self.config.to_dict(), "architectures": [architecture]}
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         """An unloaded model for a directory's config (`values`: all of `config.json`) and tensors."""
         raise NotImplementedError
 
     @classmethod
     def from_pretrained(cls, dir_or_hub_id: str | Path, num_labels: int | None = None, **kwargs: Any) -> Self:
         """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
+
+        Without safetensors, `tf_model.h5`, Google's `bert_config.json` and `bert_model.ckpt`, or `pytorch_model.bin`,
+        which takes an installed torch.
 
         The family is what `config.json` says in `model_type`, or, where it says nothing, what the tensors are called.
         Encoder tensors may stand under their family's prefix (`bert.`) or none and may have the TensorFlow era's
@@ -108,11 +107,11 @@ class PretrainedModel(TrainableModel):
             if not cls.has_labels:
                 raise InputError(f"num_labels={num_labels}: {cls.__name__} has no classes.")
             kwargs["num_labels"] = num_labels
-        directory = resolve_directory(dir_or_hub_id, MODEL_FILES)
+        directory = resolve_model(dir_or_hub_id)
         values = read_config(directory)
-        tensors = TensorFiles.open(directory)
+        tensors = open_tensors(directory)
         values["model_type"] = values.get("model_type") or _model_type(tensors)
-        config = EncoderConfig.from_dict(values, source=str(directory / CONFIG_FILE))
+        config = EncoderConfig.from_dict(values, source=str(config_path(directory)))
         with before_loading():
             model = cls._from_directory(config, values, tensors, **kwargs)
         model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
@@ -133,13 +132,13 @@ class PretrainedModel(TrainableModel):
             tokenizer.save_pretrained(directory)
 
 
-def _model_type(tensors: TensorFiles) -> str:
+def _model_type(tensors: Tensors) -> str:
     """The family of a directory whose `config.json` does not say."""
     family = family_of_names(tensors.__contains__)
     if family is None:
         found = ", ".join(tensors.names()[:3]) or "no tensors"
         raise InputError(
-            f"{tensors.path}: of no known family; {CONFIG_FILE} has no `model_type` and the file has {found}; one of "
+            f"{tensors.path}: of no known family; the config has no `model_type` and the file has {found}; one of "
             f"{', '.join(FAMILIES)} is accepted."
         )
     return family.model_type

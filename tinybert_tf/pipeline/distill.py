@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
@@ -22,7 +22,6 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import CONSTANT_ANSWER, Metrics, choose_metric, constant_score, format_metric
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.pretrained import MODEL_FILES
 from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
@@ -95,7 +94,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     seconds = {"student": time.monotonic() - begin}
     models = {"teacher": work.teacher, "student": work.student}
     directories = {
-        "teacher": resolve_directory(config.teacher.dir, MODEL_FILES),
+        "teacher": resolve_model(config.teacher.dir),
         "student": work.run.path / "student",
     }
     if config.baseline:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.checkpoints.formats import weights_size
 from tinybert_tf.evaluation.cost import count_parameters, measure_latency
 from tinybert_tf.metrics import format_metric
 from tinybert_tf.models.teacher import in_precision
@@ -36,7 +37,7 @@ def measure_models(
         if "test" in splits:
             result["test"] = measure(model, splits["test"].evaluation_batches(), task)
         result["parameters"] = count_parameters(model)
-        result["size_bytes"] = sum(file.stat().st_size for file in directories[name].glob("*.safetensors"))
+        result["size_bytes"] = weights_size(directories[name])
         result["latency_ms"] = latency[name]
         results[name] = result
     return results

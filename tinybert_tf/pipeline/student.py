@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
+from tinybert_tf.checkpoints.formats import MODEL_FILES
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.schema import CutSection, StudentSection
 from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -19,7 +20,7 @@ from tinybert_tf.models.cut.student import CUT_SIZES, EQUAL_FIELDS, Cut, check_c
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
-from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
+from tinybert_tf.models.pretrained import PretrainedModel
 from tinybert_tf.models.teacher import in_precision
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
         if sizes:
             raise InputError(f"{key}.{next(iter(sizes))} is given beside {key}.dir, which has its own sizes.")
         directory = resolve_directory(section.dir, [CONFIG_FILE])
-        return EncoderConfig.from_dict(read_config(directory), source=str(directory / CONFIG_FILE))
+        return EncoderConfig.from_dict(read_config(directory), source=str(config_path(directory)))
     if section.preset is not None:
         preset = EncoderConfig.from_preset(section.preset)
         sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}

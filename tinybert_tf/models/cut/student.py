@@ -145,17 +145,13 @@ def _unexplained(values: Activations, wanted: Activations, texts: Texts) -> floa
 
 def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: Activations, fit: Fit) -> None:
     """The dense layer on the first token, where both have one, and the classifier, from the last layer."""
-    (ours, _), (theirs, activation) = _pooling(student), _pooling(teacher)
+    (ours, activation), (theirs, teacher_activation) = _pooling(student), _pooling(teacher)
     if ours is None or theirs is None:
         return
-
-    def activated(values: np.ndarray) -> np.ndarray:
-        return as_array(activation(values.astype(np.float32))).astype(np.float64)
-
     first, teacher_first = (np.concatenate([values[:, 0] for values in each]) for each in (hidden, teacher_hidden))
     kernel = kernel_of(theirs)
     before_activation = teacher_first @ kernel + as_array(theirs.bias)
-    pooled = activated(before_activation)
+    pooled = _activated(teacher_activation, before_activation)
     classifier = kernel_of(teacher.classifier) if isinstance(teacher, SequenceClassifier) else np.eye(kernel.shape[1])
     importance = pooled.std(axis=0) * np.linalg.norm(classifier, axis=1)
     units = np.sort(np.argsort(-importance, kind="stable")[: kernel_of(ours).shape[1]])
@@ -163,8 +159,12 @@ def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: A
     assign_dense(ours, _fit_rows(prior, first, before_activation[:, units], fit))
     if isinstance(teacher, SequenceClassifier):
         logits = pooled @ classifier + as_array(teacher.classifier.bias)
-        narrow = activated(first @ kernel_of(ours) + as_array(ours.bias))
+        narrow = _activated(activation, first @ kernel_of(ours) + as_array(ours.bias))
         assign_dense(student.classifier, _fit_rows(classifier[units], narrow, logits, fit))
+
+
+def _activated(activation: Any, values: np.ndarray) -> np.ndarray:
+    return as_array(activation(values.astype(np.float32))).astype(np.float64)
 
 
 def _fit_rows(prior: np.ndarray, rows: np.ndarray, targets: np.ndarray, fit: Fit) -> Affine:
