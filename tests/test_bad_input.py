@@ -175,7 +175,7 @@ def test_a_teacher_that_is_not_there(scene: Scene) -> None:
 
 def test_a_teacher_without_weights(scene: Scene) -> None:
     (scene.teacher / "model.safetensors").unlink()
-    assert scene.refused().startswith(f"{scene.teacher}: no weights here, model.safetensors ")
+    assert scene.refused().startswith(f"{scene.teacher}: no weights here; one of model.safetensors, ")
 
 
 @pytest.mark.parametrize("kept", [4, 100, 20_000])

@@ -33,9 +33,10 @@ def measure_models(
     latency = measure_latency(as_saved, seq_len=min(LATENCY_SEQ_LEN, *limits))
     results: dict[str, dict[str, Any]] = {}
     for name, model in as_saved.items():
-        result: dict[str, Any] = dict(measure(model, splits["dev"].evaluation_batches(), task))
+        read = {key: split.for_teacher if name == "teacher" else split for key, split in splits.items()}
+        result: dict[str, Any] = dict(measure(model, read["dev"].evaluation_batches(), task))
         if "test" in splits:
-            result["test"] = measure(model, splits["test"].evaluation_batches(), task)
+            result["test"] = measure(model, read["test"].evaluation_batches(), task)
         result["parameters"] = count_parameters(model)
         result["size_bytes"] = weights_size(directories[name])
         result["latency_ms"] = latency[name]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf import features
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.formats import MODEL_FILES
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
@@ -22,6 +23,7 @@ from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import PretrainedModel
 from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.pipeline.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,32 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
             f"teacher {getattr(teacher, name)}; use init 'cut' or 'random', or the teacher's {name}."
         )
     return section.init
+
+
+def student_tokenizer(
+    section: StudentSection, teachers: Tokenizer, stages: Sequence[Stage], teacher_cache: str
+) -> Tokenizer:
+    """The tokenizer that the student's texts are read with: its directory's own, else the teacher's.
+
+    Raises:
+        InputError: they differ, and a stage compares more than predictions; or the teacher is not asked beforehand.
+    """
+    if section.dir is None:
+        return teachers
+    directory = resolve_directory(section.dir, [*MODEL_FILES, *TOKENIZER_FILES])
+    difference = _other_vocabulary(directory, teachers)
+    if not difference:
+        return teachers
+    for stage in stages:
+        inside = next((loss for loss in stage.losses if set(loss.feature_names) != {features.LOGITS}), None)
+        if inside is not None:
+            raise InputError(
+                f"{difference}; both must read the same token ids for {inside.name} of stage {stage.name!r}: only "
+                f"losses of predictions compare models with different tokenizers."
+            )
+    if teacher_cache == "off":
+        raise InputError(f"{difference}; its teacher is asked beforehand then: teacher_cache auto is wanted, not off.")
+    return load_tokenizer(directory)
 
 
 def build_student(
@@ -173,16 +201,21 @@ def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> 
 def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
     """The directory of a student that reads the teacher's tokens."""
     directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
-    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
-        _check_vocabulary(directory, tokenizer)
+    difference = _other_vocabulary(directory, tokenizer)
+    if difference:
+        raise InputError(f"{difference}; both must read the same token ids.")
     return directory
 
 
-def _check_vocabulary(directory: Path, tokenizer: Tokenizer) -> None:
+def _other_vocabulary(directory: Path, tokenizer: Tokenizer) -> str:
+    """How a directory's vocabulary, if it has one, differs from the teacher's; empty where it does not."""
+    if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        return ""
     ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()
-    if ours != theirs:
-        differing = sum(theirs.get(token) != number for token, number in ours.items())
-        raise InputError(
-            f"student {directory}: its vocabulary differs from the teacher's ({len(ours)} and {len(theirs)} tokens, "
-            f"{differing} of the student's with another id or none); both must read the same token ids."
-        )
+    if ours == theirs:
+        return ""
+    differing = sum(theirs.get(token) != number for token, number in ours.items())
+    return (
+        f"student {directory}: its vocabulary differs from the teacher's ({len(ours)} and {len(theirs)} tokens, "
+        f"{differing} of the student's with another id or none)"
+    )
