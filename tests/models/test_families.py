@@ -106,6 +106,14 @@ def test_a_checkpoint_of_no_known_family(golden_checkpoint: Checkpoint) -> None:
         SequenceClassifier.from_pretrained(directory)
 
 
+def test_an_unknown_model_type_is_said_before_the_weights_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "hidden_size": 16}')
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    accepted = r"config\.json: model_type 'gpt2' is not read; one of bert, roberta, distilbert, electra is"
+    with pytest.raises(InputError, match=accepted):
+        SequenceClassifier.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize("family", ["distilbert", "electra"])
 def test_no_pooler_and_no_next_sentence(family: str, golden_checkpoint: Checkpoint) -> None:
     directory = golden_checkpoint(f"{family}_classifier")

@@ -59,8 +59,9 @@ class TransformerEncoder(PretrainedModel):
     def __init__(self, config: EncoderConfig, add_pooler: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        has_pooler = bool(config.family.pooler)
-        if add_pooler and not has_pooler:
+        if add_pooler is None:
+            add_pooler = bool(config.family.pooler)
+        if add_pooler and not config.family.pooler:
             raise InputError(f"add_pooler=True: a model of type {config.model_type} has no pooler.")
         self.embeddings = Embeddings(
             config.vocab_size,
@@ -91,7 +92,7 @@ class TransformerEncoder(PretrainedModel):
             for number in range(1, config.num_hidden_layers + 1)
         ]
         self.pooler = None
-        if has_pooler if add_pooler is None else add_pooler:
+        if add_pooler:
             self.pooler = keras.layers.Dense(
                 config.hidden_size,
                 activation="tanh",

@@ -175,6 +175,7 @@ class SequenceClassifier(TaskModel):
             default if dropout is None else dropout, dtype=self.dtype_policy, name="dropout"
         )
         self.dense = None
+        self._activation = ACTIVATIONS[design.activation or "tanh"]
         if design.activation is not None:
             self.dense = self._dense(self.config.hidden_size, "dense")
         self.classifier = self._dense(num_labels, "classifier")
@@ -202,20 +203,24 @@ class SequenceClassifier(TaskModel):
         """`(batch, num_labels)` from the pooled output, or from the first token."""
         if self.dense is None:
             pooled = outputs[features.POOLED_OUTPUT]
-            pooled = keras.activations.relu(pooled) if self.relu else pooled
         else:
             first = outputs[features.LAST_HIDDEN_STATE][:, 0]
             if self.config.family.classifier.drops_input:
                 first = self.dropout(first, training=training)
-            pooled = self.pooling[1](self.dense(first))
+            pooled = self._activation(self.dense(first))
+        if self.relu:
+            pooled = keras.activations.relu(pooled)
         return {features.LOGITS: self.classifier(self.dropout(pooled, training=training))}
 
     @property
     def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
-        """The dense layer on the first token and its activation: the head's own, or the encoder's pooler."""
-        if self.dense is None:
-            return self.encoder.pooler, relu_of_tanh if self.relu else keras.activations.tanh
-        return self.dense, ACTIVATIONS[str(self.config.family.classifier.activation)]
+        """The dense layer on the first token and what follows it: the head's own, or the encoder's pooler."""
+
+        def activation(values: Any) -> Any:
+            activated = self._activation(values)
+            return keras.activations.relu(activated) if self.relu else activated
+
+        return self.encoder.pooler if self.dense is None else self.dense, activation
 
     @property
     def has_loaded_head(self) -> bool:
@@ -280,11 +285,6 @@ class SequenceClassifier(TaskModel):
         dropout = values.get(design.dropout_field)
         is_authors = all(name in tensors for name in _AUTHORS_CLASSIFIER)
         return cls(config, num_labels=num_labels, id2label=names, dropout=dropout, relu=is_authors, **kwargs)
-
-
-def relu_of_tanh(values: Any) -> Any:
-    """What TinyBERT's authors make of the pooler's dense layer."""
-    return keras.activations.relu(keras.activations.tanh(values))
 
 
 def _names_in_order(names: Any, source: str) -> list[str]:

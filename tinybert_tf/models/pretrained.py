@@ -108,10 +108,12 @@ class PretrainedModel(TrainableModel):
                 raise InputError(f"num_labels={num_labels}: {cls.__name__} has no classes.")
             kwargs["num_labels"] = num_labels
         directory = resolve_model(dir_or_hub_id)
-        values = read_config(directory)
+        values, source = read_config(directory), str(config_path(directory))
+        if values.get("model_type"):
+            EncoderConfig.from_dict(values, source)  # what it refuses is said before the weights are opened
         tensors = open_tensors(directory)
         values["model_type"] = values.get("model_type") or _model_type(tensors)
-        config = EncoderConfig.from_dict(values, source=str(config_path(directory)))
+        config = EncoderConfig.from_dict(values, source)
         with before_loading():
             model = cls._from_directory(config, values, tensors, **kwargs)
         model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
