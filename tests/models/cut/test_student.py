@@ -97,6 +97,13 @@ def test_relatives_of_bert(model_type: str) -> None:
     assert np.abs(after - wanted).mean() < 0.7 * before
     assert np.corrcoef(after.ravel(), wanted.ravel())[0, 1] > 0.7
     assert all(missed < 0.6 for missed in cut.unexplained.values())
+    batch = texts()[0]
+    mask = batch["attention_mask"].astype(bool)
+    ours, theirs = (model(batch, output_hidden_states=True)["hidden_states"] for model in (narrow, teacher))
+    for layer, of_teacher in ((0, 0), (1, 2), (2, 4)):
+        held = theirs[of_teacher].numpy()[mask] @ cut.basis
+        missed = ((ours[layer].numpy()[mask] - held) ** 2).sum() / ((held - held.mean(axis=0)) ** 2).sum()
+        np.testing.assert_allclose(missed, cut.unexplained[layer], rtol=0.3, atol=1e-6)
 
 
 def test_a_layer_left_out_is_made_up_for(teacher: SequenceClassifier) -> None:
