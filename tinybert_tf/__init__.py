@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tinybert_tf.models.layer_copy import copy_layers
     from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
     from tinybert_tf.models.teacher import Teacher
+    from tinybert_tf.models.teacher_ensemble import TeacherEnsemble
     from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
     from tinybert_tf.training.optimizer import bert_optimizer
@@ -63,6 +64,7 @@ _MODULE_OF = {
     "Stage": "pipeline.stages",
     "Teacher": "models.teacher",
     "TeacherCache": "distillation.teacher_cache",
+    "TeacherEnsemble": "models.teacher_ensemble",
     "TextDataset": "data.dataset",
     "TransformerEncoder": "models.encoder",
     "bert_optimizer": "training.optimizer",
@@ -98,6 +100,7 @@ __all__ = [
     "Stage",
     "Teacher",
     "TeacherCache",
+    "TeacherEnsemble",
     "TextDataset",
     "TransformerEncoder",
     "bert_optimizer",

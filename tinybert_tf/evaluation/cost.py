@@ -25,13 +25,20 @@ def classifier_parameters(
     max_position_embeddings: int,
     type_vocab_size: int,
     num_labels: int,
+    embedding_size: int | None = None,
 ) -> int:
-    """Number of weights of a BERT classifier of these sizes, pooler and head included, without building it."""
-    tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * hidden_size
+    """Number of weights of a classifier of these sizes, BERT's or a relative's, without building it.
+
+    Its head is two dense layers, of which the first may be the encoder's pooler. `embedding_size`: where it is another
+    than `hidden_size`.
+    """
+    width = hidden_size if embedding_size is None else embedding_size
+    tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * width
+    projection = 0 if embedding_size is None else (embedding_size + 1) * hidden_size
     attention = 4 * (hidden_size + 1) * hidden_size
     feed_forward = 2 * hidden_size * intermediate_size + hidden_size + intermediate_size
     layer = attention + feed_forward + 4 * hidden_size
-    return tables + num_hidden_layers * layer + (hidden_size + 1) * (hidden_size + num_labels)
+    return tables + projection + num_hidden_layers * layer + (hidden_size + 1) * (hidden_size + num_labels)
 
 
 def measure_latency(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
@@ -22,7 +23,6 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import CONSTANT_ANSWER, Metrics, choose_metric, constant_score, format_metric
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.pretrained import MODEL_FILES
 from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
@@ -40,7 +40,7 @@ from tinybert_tf.pipeline.stages import (
     train_split,
     train_stage,
 )
-from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init
+from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init, student_tokenizer
 from tinybert_tf.pipeline.teacher_cache import cache_teacher
 from tinybert_tf.training.devices import Devices
 
@@ -67,7 +67,16 @@ class Distillation:
 
     def measure_dev(self, model: Any) -> Metrics:
         """The task's metrics on the dev set."""
-        return measure(model, self.splits["dev"].evaluation_batches(), self.config.task)
+        return measure(model, self.split_of(model, "dev").evaluation_batches(), self.config.task)
+
+    def split_of(self, model: Any, name: str) -> Split:
+        """A data set as the model reads it."""
+        return self.splits[name].for_teacher if model is self.teacher else self.splits[name]
+
+    @property
+    def has_two_tokenizers(self) -> bool:
+        """Whether teacher and student read different tokens."""
+        return self.splits["train"].teacher is not None
 
 
 def run_distill(config: DistillConfig) -> dict[str, Any]:
@@ -96,7 +105,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     seconds = {"student": time.monotonic() - begin}
     models = {"teacher": work.teacher, "student": work.student}
     directories = {
-        "teacher": resolve_directory(config.teacher.dir, MODEL_FILES),
+        "teacher": resolve_model(config.teacher.dir),
         "student": work.run.path / "student",
     }
     if config.baseline:
@@ -129,13 +138,19 @@ def prepare(config: DistillConfig) -> Distillation:
         loaded = Teacher.from_pretrained(config.teacher.dir, config.task, precision="float32").model
         tokenizer = load_tokenizer(config.teacher.dir)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
-        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length, config.task, lengths)
+        own = student_tokenizer(config.student, tokenizer, stages, config.teacher_cache)
+        labels = list(loaded.id2label.values())
+        splits = tokenize(datasets, own, labels, max_length, config.task, lengths)
+        if own is not tokenizer:
+            logger.info("the teacher has another tokenizer than the student: it is asked for its logits beforehand")
+            read_by_teacher = tokenize(datasets, tokenizer, labels, max_length, config.task)
+            splits = {name: dataclasses.replace(split, teacher=read_by_teacher[name]) for name, split in splits.items()}
         metric = choose_metric(config.task, config.metric, loaded.num_labels)
         teacher = Teacher(loaded, precision=config.teacher.precision)
-        student = build_student(config.student, loaded, tokenizer, config.stages[0].layer_map)
-        check_limits(student.config, tokenizer.vocab_size, max_length, config.student.dir or "student")
+        student = build_student(config.student, loaded, own, config.stages[0].layer_map)
+        check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
-    return Distillation(config, run, devices, tokenizer, loaded, student, stages, distillers, splits, metric)
+    return Distillation(config, run, devices, own, loaded, student, stages, distillers, splits, metric)
 
 
 def check_teacher(work: Distillation) -> None:

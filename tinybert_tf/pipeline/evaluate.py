@@ -39,7 +39,7 @@ def run_evaluate(
         loaded = Teacher.from_pretrained(model, task, precision="float32").model
         tokenizer = load_tokenizer(model)
         if max_length is None:
-            max_length = min(DEFAULT_MAX_LENGTH, loaded.config.max_position_embeddings)
+            max_length = min(DEFAULT_MAX_LENGTH, loaded.config.max_tokens)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, model)
         splits = tokenize({"data": dataset}, tokenizer, list(loaded.id2label.values()), max_length, task)
     return measure(loaded, splits["data"].evaluation_batches(), task)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.dataset import TextDataset
@@ -33,7 +33,7 @@ def explain_distill(config: DistillConfig) -> str:
     datasets = read_datasets(config.data, own_files(config, stages))
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
     teacher_values = read_config(directory)
-    teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
+    teacher = EncoderConfig.from_dict(teacher_values, source=str(config_path(directory)))
     labels = _label_names(config.task, teacher_values, datasets)
     metric = choose_metric(config.task, config.metric, len(labels))
     student = student_config(config.student, teacher)
@@ -94,6 +94,7 @@ def _sizes_table(teacher: EncoderConfig, student: EncoderConfig, num_labels: int
             max_position_embeddings=config.max_position_embeddings,
             type_vocab_size=config.type_vocab_size,
             num_labels=num_labels,
+            embedding_size=config.embedding_size,
         )
         for config in (teacher, student)
     ]

@@ -85,9 +85,10 @@ def load_for_labels(path: str, label_names: list[str]) -> SequenceClassifier:
     `["LABEL_0"]` is the label of a score.
     """
     model = SequenceClassifier.from_pretrained(path)
-    has_head = model.load_report is not None and "classifier.weight" not in model.load_report.missing
     names = list(model.id2label.values())
     integers = label_names == [f"LABEL_{number}" for number in range(len(label_names))]
-    if has_head and (sorted(names) == sorted(label_names) or (integers and len(names) == len(label_names))):
+    if model.has_loaded_head and (
+        sorted(names) == sorted(label_names) or (integers and len(names) == len(label_names))
+    ):
         return model
     return SequenceClassifier(model.encoder, num_labels=len(label_names), id2label=label_names)

@@ -24,13 +24,20 @@ EVALUATION_BATCH_SIZE = 64
 class Split:
     """One tokenized data set with its labels, `(rows,)` class ids or scores, where they were read.
 
-    `padded_lengths` as in `Batches`.
+    `padded_lengths` as in `Batches`. `teacher`: the same rows as the teacher reads them, where it has another tokenizer
+    than the student.
     """
 
     tokens: TokenizedTexts
     labels: np.ndarray | None
     pad_token_id: int
     padded_lengths: Sequence[int] | None = None
+    teacher: Split | None = None
+
+    @property
+    def for_teacher(self) -> Split:
+        """The rows as the teacher reads them."""
+        return self if self.teacher is None else self.teacher
 
     def training_batches(self, train: Train, row_inputs: RowInputs | None = None) -> Batches:
         """Shuffled batches, grouped by length."""
