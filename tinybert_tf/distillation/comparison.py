@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,8 @@ class Comparison:
         if not pairs:
             wanted = "(0, ...), the embedding output" if loss.layers == "embedding" else "for a layer from 1 to N"
             raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
+        if loss.layers == "consecutive" and len(pairs) < 2:
+            raise InputError(f"{name} compares two pairs of layers; the layer map has {pairs} alone.")
         return cls(loss, name, pairs)
 
     def requested(self, side: int) -> features.LayerRequest:
@@ -44,7 +47,7 @@ class Comparison:
         return tuple(sorted({pair[side] for pair in self.pairs}))
 
     def compared(self, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Iterator[tuple[int | None, Any, Any]]:
-        """What the loss is called with, once for each pair: the student's layer, its feature, the teacher's feature."""
+        """What is compared, pair by pair: the student's layer, its feature, the teacher's feature."""
         for ours, theirs in self.pairs if self.pairs is not None else [(None, None)]:
             yield ours, self._select(student, ours), self._select(teacher, theirs)
 
@@ -58,9 +61,13 @@ class Comparison:
         self, student: Mapping[str, Any], teacher: Mapping[str, Any], mask: Any, labels: Any, projections: Project
     ) -> Any:
         """The unweighted loss, summed over its pairs."""
+        calls = [
+            (self.project(ours, layer, projections), theirs) for layer, ours, theirs in self.compared(student, teacher)
+        ]
+        if self.loss.layers == "consecutive":
+            calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
         total: Any = 0.0
-        for layer, ours, theirs in self.compared(student, teacher):
-            ours = self.project(ours, layer, projections)
+        for ours, theirs in calls:
             total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels)
         return total
 

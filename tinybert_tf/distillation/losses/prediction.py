@@ -6,11 +6,13 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.arithmetic import masked_mean
+from tinybert_tf.distillation.losses.base import check_reduction, global_mean_of
+from tinybert_tf.distillation.losses.logits import SoftenedLoss
 from tinybert_tf.errors import InputError
 
 
-class PredictionLoss(DistillationLoss):
+class PredictionLoss(SoftenedLoss):
     """Cross-entropy between the teacher's and the student's softened predictions (arXiv 1909.10351, equation 10).
 
     `(1 - w) T^2 CE(softmax(z_T / T), softmax(z_S / T)) + w CE(y, softmax(z_S))`; T^2 keeps the gradient's size when T
@@ -40,7 +42,7 @@ class PredictionLoss(DistillationLoss):
         0.6931
     """
 
-    feature = "logits"
+    takes_scores = True
 
     def __init__(
         self,
@@ -50,14 +52,11 @@ class PredictionLoss(DistillationLoss):
         weight: float = 1.0,
         name: str | None = None,
     ) -> None:
-        super().__init__(weight=weight, name=name)
-        if not 0 < temperature < float("inf"):
-            raise InputError(f"{type(self).__name__}: temperature={temperature}; a number above 0 is wanted.")
+        super().__init__(temperature=temperature, weight=weight, name=name)
         if not 0 <= hard_label_weight <= 1:
             raise InputError(
                 f"{type(self).__name__}: hard_label_weight={hard_label_weight}; a fraction in [0, 1] is wanted."
             )
-        self.temperature = float(temperature)
         self.hard_label_weight = float(hard_label_weight)
         self.reduction = check_reduction(reduction, self)
 
@@ -83,20 +82,17 @@ class PredictionLoss(DistillationLoss):
         if self.reduction == "paper":
             soft_loss = global_mean_of(soft)
         else:
-            soft_loss = self.temperature**2 * _mean_over_predictions(ops.sum(soft, axis=-1), mask)
+            soft_loss = self.temperature**2 * masked_mean(ops.sum(soft, axis=-1), mask)
         if not self.needs_labels:
             return soft_loss
-        if labels is None:
-            raise InputError(f"{self.name}: hard_label_weight={self.hard_label_weight}, and the data has no labels.")
         hard, labelled = hard_term(student, labels)
-        hard_loss = _mean_over_predictions(hard, mask, labelled)
+        hard_loss = masked_mean(hard, mask, labelled)
         return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {
             **super().get_config(),
-            "temperature": self.temperature,
             "hard_label_weight": self.hard_label_weight,
             "reduction": self.reduction,
         }
@@ -130,9 +126,3 @@ def _hard_squared_error(student: Any, labels: Any) -> tuple[Any, Any]:
 # The soft and the hard term of predictions that are classes, and of those that are scores.
 _CLASS_TERMS = (_soft_cross_entropy, _hard_cross_entropy)
 _SCORE_TERMS = (_squared_error, _hard_squared_error)
-
-
-def _mean_over_predictions(losses: Any, mask: Any, counted: Any = 1.0) -> Any:
-    """The mean of `(batch,)`, or of `(batch, seq_len)` over real tokens, where `counted` is 1."""
-    weights = counted * (mask if len(losses.shape) == 2 else ops.ones_like(losses))
-    return global_mean(ops.sum(losses * weights), ops.sum(weights))
