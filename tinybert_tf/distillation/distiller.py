@@ -141,12 +141,7 @@ class Distiller(TrainableModel):
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
-        if all(key in x for key in self.teacher_shapes):
-            teacher_outputs = features.from_teacher_keys(x, self.teacher_shapes)
-        else:
-            teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
-        teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
-        mask = x["attention_mask"]
+        teacher_outputs, mask = self._teacher_outputs(x), x["attention_mask"]
         # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
         counts = _counts(mask)
         mean_counts = self._mean_counts["train" if training else "test"]
@@ -169,6 +164,14 @@ class Distiller(TrainableModel):
         # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
         return total / num_replicas()
 
+    def _teacher_outputs(self, inputs: Any) -> Any:
+        """What is compared of the teacher: as the batch has it, else as it answers."""
+        if all(key in inputs for key in self.teacher_shapes):
+            outputs = features.from_teacher_keys(inputs, self.teacher_shapes)
+        else:
+            outputs = self.teacher(inputs, training=False, **self.teacher_arguments)
+        return keras.tree.map_structure(ops.stop_gradient, outputs)
+
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics given to `compile`, on the student's logits."""
         return super().compute_metrics(x, y, y_pred.get(features.LOGITS), sample_weight)
@@ -179,7 +182,8 @@ class Distiller(TrainableModel):
             # Layers above the compared ones, the head in an intermediate stage, get no gradient, and should not.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
             if self.accumulation_steps > 1:
-                self._counts_of_batch = _counts(args[0][0]["attention_mask"])
+                inputs, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+                self._counts_of_batch = _counts(inputs["attention_mask"])
             logs = super().train_step(*args, **kwargs)
             self._counts_of_batch = {}
             return logs
