@@ -142,7 +142,9 @@ def test_a_score_that_is_no_number(scene: Scene, score: str) -> None:
 
 def test_a_teacher_of_classes_where_scores_are_wanted(scene: Scene) -> None:
     message = scene.refused(task="regression")
-    assert message.startswith(f"{scene.teacher} has 2 classes; a model for task regression gives one score. Fine-tune")
+    assert message.startswith(
+        f"{scene.teacher} gives classes, one of them right; a model for task regression gives one score. Fine-tune"
+    )
 
 
 @pytest.mark.parametrize("verb", ["distill", "finetune", "explain"])
@@ -371,7 +373,7 @@ def test_yaml_that_is_not_there(scene: Scene) -> None:
         ("max_length", "4", "data.max_length: 4 is not a whole number of at least 8"),
         ("seed", "-1", "train.seed: -1 is not a whole number from 0 to 4294967295"),
         ("precision", "float64", "train.precision: 'float64' is not one of auto, float32, bfloat16, float16"),
-        ("task", "chess", "task: 'chess' is not one of sequence_classification, regression"),
+        ("task", "chess", "task: 'chess' is not one of sequence_classification, regression, multi_label"),
         (
             "metric",
             "bleu",

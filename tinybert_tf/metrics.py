@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,14 +54,78 @@ def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     }
 
 
-TASK_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], Metrics]] = {
-    "sequence_classification": classification_metrics,
-    "regression": regression_metrics,
+def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
+    """F1 over all labels of all rows (`f1_micro`), its mean over the labels (`f1_macro`), and rows that are all right.
+
+    From scikit-learn; a label is answered where its logit is above 0, a fraction of one half.
+
+    Args:
+        logits: `(rows, num_labels)`.
+        labels: `(rows, num_labels)` of 0 and 1.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    answered, right = (logits > 0).astype(np.int32), labels.astype(np.int32)
+    return {
+        "f1_micro": float(f1_score(right, answered, average="micro", zero_division=0.0)),
+        "f1_macro": float(f1_score(right, answered, average="macro", zero_division=0.0)),
+        "accuracy": float(accuracy_score(right, answered)),
+    }
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """How a task is measured.
+
+    `measure(answers, expected)`: its metrics, in the form that the task's encoded data has both. `names`: what that
+    measures, of a model of so many labels. `main`: what chooses the best epoch, unless a config's `metric` names
+    another one. `constants(expected, num_labels)`: answers that never look at the text, `constant` in a message's
+    words.
+    """
+
+    measure: Callable[[Any, Any], Metrics]
+    names: Callable[[int], tuple[str, ...]]
+    main: str
+    constant: str
+    constants: Callable[[Any, int], Iterable[Any]]
+
+
+def _one_class(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
+    return (np.tile(answer, (len(labels), 1)) for answer in np.eye(num_labels))
+
+
+def _same_labels(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
+    """The most frequent label, the two most frequent ones, ...: no other set of as many labels is right more often."""
+    by_frequency = np.argsort(-labels.sum(axis=0), kind="stable")
+    for count in range(1, num_labels + 1):
+        answer = np.full(num_labels, -1.0)
+        answer[by_frequency[:count]] = 1.0
+        yield np.tile(answer, (len(labels), 1))
+
+
+TASK_METRICS: dict[str, TaskMetrics] = {
+    "sequence_classification": TaskMetrics(
+        classification_metrics,
+        lambda num_labels: ("accuracy", *(["f1"] if num_labels == 2 else []), "f1_macro", "matthews_correlation"),
+        main="accuracy",
+        constant="always answering one class",
+        constants=_one_class,
+    ),
+    "regression": TaskMetrics(
+        regression_metrics,
+        lambda num_labels: ("pearson", "spearman"),
+        main="pearson",
+        constant="always answering the mean",
+        constants=_one_class,
+    ),
+    "multi_label": TaskMetrics(
+        multi_label_metrics,
+        lambda num_labels: ("f1_micro", "f1_macro", "accuracy"),
+        main="f1_micro",
+        constant="always answering the same labels",
+        constants=_same_labels,
+    ),
 }
-# What chooses the best epoch, unless a config's `metric` names another one.
-MAIN_METRIC = {"sequence_classification": "accuracy", "regression": "pearson"}
-# What `constant_score` measures, in a message's words.
-CONSTANT_ANSWER = {"sequence_classification": "always answering one class", "regression": "always answering the mean"}
 
 
 def choose_metric(task: str, metric: str | None = None, num_labels: int | None = None) -> str:
@@ -69,19 +135,18 @@ def choose_metric(task: str, metric: str | None = None, num_labels: int | None =
         InputError: the task, or a model of `num_labels` classes, has no such metric.
     """
     if metric is None:
-        return MAIN_METRIC[task]
-    classes = num_labels or 2
-    accepted = list(TASK_METRICS[task](np.eye(classes), np.arange(classes)))
+        return TASK_METRICS[task].main
+    accepted = TASK_METRICS[task].names(num_labels or 2)
     if metric not in accepted:
-        of_classes = "" if task == "regression" or num_labels is None else f" with {num_labels} classes"
+        of_classes = f" with {num_labels} classes" if metric in TASK_METRICS[task].names(2) else ""
         raise InputError(f"metric: {metric!r} is not measured in {task}{of_classes}; one of {', '.join(accepted)} is.")
     return metric
 
 
-def constant_score(task: str, metric: str, labels: np.ndarray, num_labels: int) -> float:
+def constant_score(task: str, metric: str, expected: Any, num_labels: int) -> float:
     """The metric of the best model that gives every text the same answer: what a model must beat to know anything."""
     measured = TASK_METRICS[task]
-    return max(measured(np.tile(answer, (len(labels), 1)), labels)[metric] for answer in np.eye(num_labels))
+    return max(measured.measure(answers, expected)[metric] for answers in measured.constants(expected, num_labels))
 
 
 def format_metric(metric: str, value: float) -> str:

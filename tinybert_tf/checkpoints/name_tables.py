@@ -73,6 +73,9 @@ POOLER = _optional(_dense("pooler", "pooler.dense"))
 CLASSIFIER = _optional(_dense("classifier", "classifier"))
 """The head of sequence and token classifiers."""
 
+SPANS = _optional(_dense("qa_outputs", "qa_outputs"))
+"""The head of question answering: where the answer starts and ends."""
+
 MASKED_LM = _optional(
     (
         *_dense("transform", "cls.predictions.transform.dense"),

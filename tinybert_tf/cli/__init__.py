@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("--data", "--text", "--label"):
         evaluate.add_argument(flag, required=True, metavar="F" if flag == "--data" else "COLUMN")
     evaluate.add_argument("--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default 128)")
-    evaluate.add_argument("--task", default="sequence_classification", metavar="TASK", help="or regression")
+    evaluate.add_argument("--task", metavar="TASK", help="the task (default: the one that the model is for)")
 
     predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
     predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")

@@ -24,7 +24,7 @@ TRAIN_FLAGS = {
     "--learning-rate": ("train.learning_rate", "X", "peak learning rate"),
     "--seed": ("train.seed", "N", "seed of weights, dropout and data order"),
     "--precision": ("train.precision", "P", "auto, float32, bfloat16 or float16"),
-    "--task": ("task", "TASK", "sequence_classification (default) or regression"),
+    "--task": ("task", "TASK", "sequence_classification (default), regression, multi_label"),
     "--metric": ("metric", "NAME", "what chooses the best epoch: accuracy, f1, matthews_correlation, pearson, ..."),
     "--out": ("out", "RUN", "run directory to make"),
 }

@@ -22,13 +22,15 @@ class Data(CheckedSection):
     """The examples: files and columns.
 
     `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
-    `label`: the column of the label. `max_length`: tokens of an example, [CLS] and [SEP] included.
+    `label`: the column of the label. `labels`: what integers in it stand for, in their order. `max_length`: tokens of
+    an example, [CLS] and [SEP] included.
     """
 
     train: str
     dev: str
     text: tuple[str, ...]
     label: str
+    labels: tuple[str, ...] | None = None
     test: str | None = None
     max_length: int = 128
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,14 @@ from tinybert_tf.errors import InputError
 BATCHES_PER_POOL = 50
 
 Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], np.ndarray]
+
+
+class Labels(Protocol):
+    """Labels by row: an array, or `TokenLabels`; indexed with rows it gives a batch's."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
 
 
 class RowInputs(Protocol):
@@ -35,7 +43,8 @@ class Batches(BatchSource):
     """Batches for `fit`, `evaluate` and `predict`: `(inputs, labels)`, or `(inputs,)` without labels.
 
     `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, longest row of the batch)` int32;
-    `labels` is `(batch,)`. Every row comes once an epoch, the rows of the partial batch included.
+    `labels` is `(batch, ...)`, or `(batch, longest row)` of tokens. Every row comes once an epoch, the rows of the
+    partial batch included.
 
     The order is a pure function of (`seed`, `epoch`, step) and of the rows' token counts, so a resumed run sets
     `epoch` and needs no other state:
@@ -55,7 +64,7 @@ class Batches(BatchSource):
     def __init__(
         self,
         tokens: TokenizedTexts,
-        labels: np.ndarray | None = None,
+        labels: Labels | None = None,
         batch_size: int = 32,
         seed: int | None = None,
         pad_token_id: int = 0,
@@ -95,10 +104,23 @@ class Batches(BatchSource):
         return self._rows(self.epoch, step)
 
     def in_file_order(self, answers: np.ndarray) -> np.ndarray:
-        """Answers given batch by batch, one a row (`predict`'s), in the order of the data set's rows."""
-        ordered = np.empty_like(answers)
-        ordered[np.concatenate([self.rows(step) for step in range(len(self))])] = answers
-        return ordered
+        """Answers given batch by batch (`predict`'s), in the order of the data set's rows.
+
+        One a row; or one a token, padding included, which then come as `(rows, longest row, ...)`, padded with 0.
+        """
+        order = [self.rows(step) for step in range(len(self))]
+        if len(answers) == self.num_rows:
+            ordered = np.empty_like(answers)
+            ordered[np.concatenate(order)] = answers
+            return ordered
+        padded = np.zeros((self.num_rows, self._lengths.max(), *answers.shape[1:]), answers.dtype)
+        start = 0
+        for rows in order:
+            longest = self._lengths[rows].max()
+            end = start + len(rows) * longest
+            padded[rows, :longest] = answers[start:end].reshape(len(rows), longest, *answers.shape[1:])
+            start = end
+        return padded
 
     def _batch(self, epoch: int, step: int) -> Batch:
         rows = self._rows(epoch, step)

@@ -16,26 +16,30 @@ Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once)."""
+    """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once).
+
+    `predicts`: what the logits are, where the models say so.
+    """
 
     loss: DistillationLoss
     name: str
     pairs: tuple[tuple[int, int], ...] | None
+    predicts: str | None = None
 
     @classmethod
-    def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap) -> Comparison:
+    def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap, predicts: str | None = None) -> Comparison:
         """Find the loss's pairs in the map.
 
         Raises:
             InputError: the map has no pair for this loss.
         """
         if not loss.is_per_layer or loss.layers == "all":
-            return cls(loss, name, None)
+            return cls(loss, name, None, predicts)
         pairs = layer_map.embedding_pairs() if loss.layers == "embedding" else layer_map.layer_pairs()
         if not pairs:
             wanted = "(0, ...), the embedding output" if loss.layers == "embedding" else "for a layer from 1 to N"
             raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
-        return cls(loss, name, pairs)
+        return cls(loss, name, pairs, predicts)
 
     def requested(self, side: int) -> features.LayerRequest:
         """The layers of the student (side 0) or the teacher (side 1) whose features the loss compares."""
@@ -61,7 +65,7 @@ class Comparison:
         total: Any = 0.0
         for layer, ours, theirs in self.compared(student, teacher):
             ours = self.project(ours, layer, projections)
-            total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels)
+            total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels, predicts=self.predicts)
         return total
 
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:

@@ -33,7 +33,8 @@ class Distiller(TrainableModel):
     taken, and the teacher is not run: see `TeacherCache`.
 
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
-    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`.
+    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`; their `predicts` says what their logits
+    are.
 
     Args:
         teacher: the model to learn from; frozen, called with `training=False`.
@@ -43,8 +44,9 @@ class Distiller(TrainableModel):
         projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
 
     Raises:
-        InputError: no losses; labels other than the teacher's, or in another order; a loss whose features or pairs are
-            not there or cannot be compared.
+        InputError: no losses; labels other than the teacher's, or in another order; logits that mean something else
+        than
+            the teacher's; a loss whose features or pairs are not there or cannot be compared.
 
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
@@ -80,8 +82,9 @@ class Distiller(TrainableModel):
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         self.layer_map = LayerMap.resolve(layer_map, *depths)
         names = _distinct_names(losses)
+        predicts = _agree_on_predictions(teacher, student)
         self.comparisons = tuple(
-            Comparison.bind(loss, name, self.layer_map) for loss, name in zip(losses, names, strict=True)
+            Comparison.bind(loss, name, self.layer_map, predicts) for loss, name in zip(losses, names, strict=True)
         )
         self.student_arguments = call_arguments(self.comparisons, 0, depths[0])
         # The student is always run to its logits: metrics want them, and a prediction costs next to nothing.
@@ -252,6 +255,18 @@ def _agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
             f"they must be equal."
         )
     student.id2label = theirs
+
+
+def _agree_on_predictions(teacher: keras.Model, student: keras.Model) -> str | None:
+    """What the logits are, by the models' `predicts`; None where they do not say.
+
+    Raises:
+        InputError: both models say so, and not alike.
+    """
+    said = [predicts for model in (student, teacher) if (predicts := getattr(model, "predicts", None)) is not None]
+    if len(set(said)) > 1:
+        raise InputError(f"the student predicts {said[0]}, the teacher {said[1]}; they must predict the same.")
+    return said[0] if said else None
 
 
 def _are_default(id2label: dict[int, str]) -> bool:

@@ -16,7 +16,7 @@ from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
-from tinybert_tf.models.heads import TaskModel
+from tinybert_tf.models.task_model import TaskModel, cross_entropy
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -95,7 +95,7 @@ class MaskedLM(TaskModel):
     def _transformed(self, hidden: Any) -> Any:
         return self.transform_layer_norm(self.activation(self.transform(hidden)))
 
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """The masked tokens and the logits."""
         if isinstance(labels, Mapping):
             labels = labels[features.MASKED_TOKENS]
@@ -161,12 +161,12 @@ class BertPretraining(MaskedLM):
         """`keras.Model.compile`; a `loss` is a dict of `masked_tokens` and `next_sentence`, as the labels are."""
         if loss is None:
             loss = {
-                features.MASKED_TOKENS: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100),
+                features.MASKED_TOKENS: cross_entropy(),
                 features.NEXT_SENTENCE: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """Both labels, and both logits by the names that their labels have."""
         logits = {
             features.MASKED_TOKENS: outputs[features.LOGITS],

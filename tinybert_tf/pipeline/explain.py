@@ -9,7 +9,7 @@ from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.data.dataset import TextDataset
+from tinybert_tf.data.tasks import find_task
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.evaluation.cost import classifier_parameters
 from tinybert_tf.metrics import choose_metric
@@ -30,7 +30,7 @@ def explain_distill(config: DistillConfig) -> str:
         InputError: as `run_distill`, as far as these show it.
     """
     stages = [Stage.from_config(section, config.train) for section in config.stages]
-    datasets = read_datasets(config.data, own_files(config, stages))
+    datasets = read_datasets(config.data, own_files(config, stages), config.task)
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
     teacher_values = read_config(directory)
     teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
@@ -55,17 +55,16 @@ def explain_distill(config: DistillConfig) -> str:
     return "\n".join(parts)
 
 
-def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, TextDataset]) -> list[str]:
+def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
     """The teacher's labels, or the training file's where its config names none; every file's labels are among them."""
     given = list((teacher_values.get("id2label") or {}).values())
-    names = given or (["LABEL_0"] if task == "regression" else datasets["train"].label_names())
+    names = given or find_task(task).label_names(datasets["train"])
     for dataset in datasets.values():
-        if dataset.labels is not None:
-            dataset.targets(task, names)
+        find_task(task).check(dataset, names)
     return names
 
 
-def _stage_lines(stage: Stage, dataset: TextDataset, batch_size: int, metric: str) -> list[str]:
+def _stage_lines(stage: Stage, dataset: Any, batch_size: int, metric: str) -> list[str]:
     """The stage's steps and data, what ends it early, and its loss."""
     steps = stage.capped(-(-len(dataset) // batch_size) * stage.epochs)
     warmup = int(stage.warmup_fraction * steps)

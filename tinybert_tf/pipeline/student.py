@@ -17,9 +17,9 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import CUT_SIZES, Cut, check_cut, cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
+from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.teacher import in_precision
 
 logger = logging.getLogger(__name__)
@@ -78,9 +78,7 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
     return section.init
 
 
-def build_student(
-    section: StudentSection, teacher: PretrainedModel, tokenizer: Tokenizer, layer_map: Any
-) -> SequenceClassifier:
+def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokenizer, layer_map: Any) -> TaskModel:
     """The student with its first weights and the teacher's labels.
 
     Raises:
@@ -91,7 +89,7 @@ def build_student(
     init = resolved_init(section, config, teacher.config)
     if init == "dir":
         return _load_student(str(section.dir), teacher, tokenizer)
-    student = SequenceClassifier(config, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
+    student = teacher.with_encoder(config, name="student")
     if init == "layers":
         _start_from_layers(student, teacher, layer_map)
     return student
@@ -122,8 +120,8 @@ def _start_from_layers(student: PretrainedModel, teacher: PretrainedModel, layer
 
 
 def cut_from_teacher(
-    student: TransformerEncoder | SequenceClassifier,
-    teacher: TransformerEncoder | SequenceClassifier,
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
     layer_map: Any,
     batches: Sequence[Mapping[str, Any]],
     section: CutSection,
@@ -153,14 +151,12 @@ def cut_from_teacher(
     return cut
 
 
-def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:
+def _load_student(path: str, teacher: TaskModel, tokenizer: Tokenizer) -> TaskModel:
     directory = _student_directory(path, tokenizer)
-    student = SequenceClassifier.from_pretrained(directory, name="student")
-    has_head = student.load_report is not None and "classifier.weight" not in student.load_report.missing
-    if not has_head:
-        encoder = student.encoder
-        return SequenceClassifier(encoder, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
-    ours, theirs = list(student.id2label.values()), list(teacher.id2label.values())
+    student = type(teacher).from_pretrained(directory, name="student")
+    if student.has_new_head or student.predicts != teacher.predicts:
+        return teacher.with_encoder(student.encoder, name="student")
+    ours, theirs = student.label_names, teacher.label_names
     if ours != theirs:
         what = "in another order" if sorted(ours) == sorted(theirs) else "other ones"
         raise InputError(

@@ -27,7 +27,8 @@ class DistillationLoss:
       `{layer: tensor}` of all layers.
     - `projected`: whether a learned projection may bring the student's last axis to the teacher's width.
     - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
-      on real tokens and 0 on padding. A `call` that also names `labels` gets them.
+      on real tokens and 0 on padding. A `call` that also names `labels` gets them, and one that names `predicts` what
+      the logits of both models are (`tinybert_tf.features`; None where they do not say).
 
     A mean in `call` is that of one replica, of which a small last batch can leave some without rows: `global_mean` is
     exact on several GPUs too.
@@ -86,7 +87,7 @@ class DistillationLoss:
     @property
     def uses_labels(self) -> bool:
         """Whether `call` wants the labels."""
-        return "labels" in inspect.signature(self.call).parameters
+        return self._wants("labels")
 
     @property
     def needs_labels(self) -> bool:
@@ -116,7 +117,9 @@ class DistillationLoss:
                 f"{_shape(teacher)}; they must be equal."
             )
 
-    def __call__(self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None) -> Any:
+    def __call__(
+        self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None, predicts: str | None = None
+    ) -> Any:
         """The unweighted loss, a float32 scalar; see the class."""
         student, teacher = tree.map_structure(_float32, student), tree.map_structure(_float32, teacher)
         if mask is None and self.is_per_layer:
@@ -124,12 +127,15 @@ class DistillationLoss:
         if self.layers != "all":
             self.check_shapes(student, teacher)
         arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
-        if self.uses_labels:
-            arguments["labels"] = labels
+        more = {"labels": labels, "predicts": predicts}
+        arguments |= {name: value for name, value in more.items() if self._wants(name)}
         value = self.call(**arguments)
         if len(value.shape) != 0:
             raise InputError(f"{type(self).__name__}.call returned shape {tuple(value.shape)}; a scalar is wanted.")
         return ops.cast(value, "float32")
+
+    def _wants(self, argument: str) -> bool:
+        return argument in inspect.signature(self.call).parameters
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
