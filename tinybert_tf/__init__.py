@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tinybert_tf.data.dataset import TextDataset
     from tinybert_tf.data.masking import Masking
     from tinybert_tf.data.pretraining_batches import PretrainingBatches
+    from tinybert_tf.data.questions import QuestionDataset
+    from tinybert_tf.data.tagging import TaggedDataset
     from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
     from tinybert_tf.distillation.distiller import Distiller
     from tinybert_tf.distillation.layer_map import LayerMap
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from tinybert_tf.models.layer_copy import copy_layers
     from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
     from tinybert_tf.models.teacher import Teacher
+    from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
     from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
     from tinybert_tf.training.optimizer import bert_optimizer
@@ -59,11 +62,15 @@ _MODULE_OF = {
     "PredictionLoss": "distillation.losses",
     "Predictor": "export.predictor",
     "PretrainingBatches": "data.pretraining_batches",
+    "QuestionAnswering": "models.token_heads",
+    "QuestionDataset": "data.questions",
     "SequenceClassifier": "models.heads",
     "Stage": "pipeline.stages",
+    "TaggedDataset": "data.tagging",
     "Teacher": "models.teacher",
     "TeacherCache": "distillation.teacher_cache",
     "TextDataset": "data.dataset",
+    "TokenClassifier": "models.token_heads",
     "TransformerEncoder": "models.encoder",
     "bert_optimizer": "training.optimizer",
     "copy_layers": "models.layer_copy",
@@ -94,11 +101,15 @@ __all__ = [
     "PredictionLoss",
     "Predictor",
     "PretrainingBatches",
+    "QuestionAnswering",
+    "QuestionDataset",
     "SequenceClassifier",
     "Stage",
+    "TaggedDataset",
     "Teacher",
     "TeacherCache",
     "TextDataset",
+    "TokenClassifier",
     "TransformerEncoder",
     "bert_optimizer",
     "copy_layers",

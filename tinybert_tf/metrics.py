@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +75,57 @@ def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     }
 
 
+def tag_metrics(answers: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Metrics:
+    """Precision, recall and F1 of entities by the definition of the CoNLL evaluation, from seqeval; accuracy of tags.
+
+    An entity is right where its type, its first and its last word are. An `I-type` that follows no tag of its type
+    begins one.
+
+    Args:
+        answers: the tags of each sentence.
+        tags: as many that are expected.
+    """
+    from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+    expected, answered = [list(row) for row in tags], [list(row) for row in answers]
+    return {
+        "f1": float(f1_score(expected, answered, zero_division=0)),
+        "precision": float(precision_score(expected, answered, zero_division=0)),
+        "recall": float(recall_score(expected, answered, zero_division=0)),
+        "accuracy": float(accuracy_score(expected, answered)),
+    }
+
+
+def answer_metrics(answers: Sequence[str], expected: Sequence[Sequence[str]]) -> Metrics:
+    """Exact match and F1 over words of answers to questions, as SQuAD's evaluation script has them (arXiv 1606.05250).
+
+    Case, punctuation and the words a, an, the do not count. Of several right answers to a question the best counts. An
+    empty answer is that there is none.
+
+    Args:
+        answers: one for each question.
+        expected: the right ones of each question, at least one.
+    """
+    found = [_words(answer) for answer in answers]
+    right = [[_words(one) for one in of_question] for of_question in expected]
+    pairs = list(zip(found, right, strict=True))
+    return {
+        "f1": float(np.mean([max(_word_f1(answer, one) for one in of_question) for answer, of_question in pairs])),
+        "exact_match": float(np.mean([answer in of_question for answer, of_question in pairs])),
+    }
+
+
+def _words(answer: str) -> list[str]:
+    without = "".join(letter for letter in answer.lower() if letter not in string.punctuation)
+    return [word for word in without.split() if word not in ("a", "an", "the")]
+
+
+def _word_f1(answer: list[str], right: list[str]) -> float:
+    if not answer or not right:
+        return float(answer == right)
+    return 2 * (Counter(answer) & Counter(right)).total() / (len(answer) + len(right))
+
+
 @dataclass(frozen=True)
 class TaskMetrics:
     """How a task is measured.
@@ -103,6 +156,12 @@ def _same_labels(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
         yield np.tile(answer, (len(labels), 1))
 
 
+def _one_tag(tags: Sequence[Sequence[str]], num_labels: int) -> Iterable[list[list[str]]]:
+    """Nothing is an entity, or every word is one of the same type."""
+    for tag in sorted({"O", *(tag for row in tags for tag in row if tag.startswith("B-"))}):
+        yield [[tag] * len(row) for row in tags]
+
+
 TASK_METRICS: dict[str, TaskMetrics] = {
     "sequence_classification": TaskMetrics(
         classification_metrics,
@@ -124,6 +183,20 @@ TASK_METRICS: dict[str, TaskMetrics] = {
         main="f1_micro",
         constant="always answering the same labels",
         constants=_same_labels,
+    ),
+    "token_classification": TaskMetrics(
+        tag_metrics,
+        lambda num_labels: ("f1", "precision", "recall", "accuracy"),
+        main="f1",
+        constant="always answering one tag",
+        constants=_one_tag,
+    ),
+    "question_answering": TaskMetrics(
+        answer_metrics,
+        lambda num_labels: ("f1", "exact_match"),
+        main="f1",
+        constant="never finding an answer",
+        constants=lambda expected, num_labels: [[""] * len(expected)],
     ),
 }
 

@@ -26,6 +26,13 @@ def several_labels() -> Iterator[str]:
         yield f"the {subject} was {adjective}\t{','.join(labels)}"
 
 
+def tagged() -> Iterator[str]:
+    """Sentences with a thing, of two words in every other one, and a verdict."""
+    for number, (subject, adjective) in enumerate(product([*SUBJECTS, "story"], ADJECTIVES)):
+        thing = [f"{subject}\tB-thing"] if number % 2 else ["whole\tB-thing", f"{subject}\tI-thing"]
+        yield from ("the\tO", *thing, "was\tO", f"{adjective}\tB-{ADJECTIVES[adjective]}", "")
+
+
 @dataclass(frozen=True)
 class Case:
     """A task's file, the flags that say what is in it, and what `predict` says to a text."""
@@ -46,6 +53,20 @@ CASES = {
         "the film was dull",
         {"labels": ["blame", "screen"]},
         "BertForSequenceClassification",
+    ),
+    "token_classification": Case(
+        tagged,
+        "conll",
+        (),
+        "the whole film was dull",
+        {
+            "tags": ["O", "B-thing", "I-thing", "O", "B-blame"],
+            "entities": [
+                {"type": "thing", "text": "whole film", "start": 4, "end": 14},
+                {"type": "blame", "text": "dull", "start": 19, "end": 23},
+            ],
+        },
+        "BertForTokenClassification",
     ),
 }
 

@@ -70,7 +70,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if reader is None:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}; {', '.join(_READERS)} are accepted")
     # Empty lines at the end of a file are an editor's habit, not rows.
-    text = _read_text(path).rstrip("\r\n")
+    text = read_text(path, ", ".join(_READERS)).rstrip("\r\n")
     if not text.strip():
         raise InputError(f"{path}: the file is empty; a header line and rows are accepted")
     rows = reader(path, text)
@@ -81,9 +81,14 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     yield from rows
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, kind: str) -> str:
+    """The text of a UTF-8 file, of the `kind` that messages name.
+
+    Raises:
+        InputError: there is no such file, or it is none of text.
+    """
     if path.is_dir():
-        raise InputError(f"{path}: is a directory; a {', '.join(_READERS)} file is accepted")
+        raise InputError(f"{path}: is a directory; a {kind} file is accepted")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:

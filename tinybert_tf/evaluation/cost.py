@@ -16,7 +16,7 @@ def count_parameters(model: Any) -> int:
     return int(sum(np.prod(variable.shape) for variable in model.weights))
 
 
-def classifier_parameters(
+def task_model_parameters(
     *,
     vocab_size: int,
     hidden_size: int,
@@ -24,14 +24,15 @@ def classifier_parameters(
     intermediate_size: int,
     max_position_embeddings: int,
     type_vocab_size: int,
-    num_labels: int,
+    num_outputs: int,
+    has_pooler: bool = True,
 ) -> int:
-    """Number of weights of a BERT classifier of these sizes, pooler and head included, without building it."""
+    """Number of weights of a BERT with a linear head of `num_outputs` columns, without building it."""
     tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * hidden_size
     attention = 4 * (hidden_size + 1) * hidden_size
     feed_forward = 2 * hidden_size * intermediate_size + hidden_size + intermediate_size
     layer = attention + feed_forward + 4 * hidden_size
-    return tables + num_hidden_layers * layer + (hidden_size + 1) * (hidden_size + num_labels)
+    return tables + num_hidden_layers * layer + (hidden_size + 1) * (hidden_size * has_pooler + num_outputs)
 
 
 def measure_latency(

@@ -108,6 +108,11 @@ class TaskModel(PretrainedModel):
         return cls(**{**config, "encoder": EncoderConfig(**config["encoder"])})
 
     @classmethod
+    def num_outputs(cls, num_labels: int) -> int:
+        """Columns of the logits of a model with so many labels."""
+        return num_labels
+
+    @classmethod
     def new_head(cls, encoder: TransformerEncoder, label_names: Sequence[str], **kwargs: Any) -> Self:
         """A new model on an encoder, to predict these labels."""
         return cls(encoder, num_labels=len(label_names), id2label=list(label_names), **kwargs)

@@ -20,10 +20,15 @@ from tinybert_tf.models.task_model import TaskModel
 NEVER = -1e9
 
 
-class _AnswersForTokens(TaskModel):
+class TokenModel(TaskModel):
     """What models with a prediction for each token share: no pooler, and what `predict` gives."""
 
     add_pooler = False
+
+    @property
+    def token_head(self) -> keras.layers.Dense:
+        """The linear layer on the last hidden state."""
+        raise NotImplementedError
 
     def predict_step(self, data: Any) -> Any:
         """`predict` gives the `answers` of all tokens, row after row, padding included: `(tokens, columns)`.
@@ -34,7 +39,7 @@ class _AnswersForTokens(TaskModel):
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
-class TokenClassifier(_AnswersForTokens, LabelledModel):
+class TokenClassifier(TokenModel, LabelledModel):
     """One label for each token: dropout and a linear layer on the last hidden state (`BertForTokenClassification`).
 
     `logits` is `(batch, seq_len, num_labels)`. Labels are `(batch, seq_len)` integers, -100 where there is none:
@@ -64,13 +69,18 @@ class TokenClassifier(_AnswersForTokens, LabelledModel):
         """`(batch, seq_len, num_labels)` from the last hidden state."""
         return {features.LOGITS: self.logits(outputs[features.LAST_HIDDEN_STATE], training)}
 
+    @property
+    def token_head(self) -> keras.layers.Dense:
+        """The linear layer on the last hidden state."""
+        return self.classifier
+
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table, without a pooler, and the classifier."""
         return encoder_names(self.num_hidden_layers) + CLASSIFIER
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
-class QuestionAnswering(_AnswersForTokens):
+class QuestionAnswering(TokenModel):
     """Where in a text the answer to a question starts and ends (`BertForQuestionAnswering`).
 
     `logits` is `(batch, seq_len, 2)`: of each token, as the answer's first (0) and as its last (1); Hugging Face's
@@ -116,9 +126,19 @@ class QuestionAnswering(_AnswersForTokens):
         logits = ops.cast(ops.transpose(outputs[features.LOGITS], (0, 2, 1)), "float32")
         return labels, ops.where(inputs["attention_mask"][:, None, :] > 0, logits, NEVER)
 
+    @property
+    def token_head(self) -> keras.layers.Dense:
+        """The linear layer on the last hidden state."""
+        return self.spans
+
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table, without a pooler, and the head."""
         return encoder_names(self.num_hidden_layers) + SPANS
+
+    @classmethod
+    def num_outputs(cls, num_labels: int) -> int:
+        """Two columns, which are no labels."""
+        return 2
 
     @classmethod
     def new_head(cls, encoder: TransformerEncoder, label_names: Any, **kwargs: Any) -> Self:

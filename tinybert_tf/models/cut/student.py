@@ -15,7 +15,9 @@ from tinybert_tf.models.cut.layers import Activations, Fit, assign_dense, cut_em
 from tinybert_tf.models.cut.least_squares import Affine, LeastSquares, Moments
 from tinybert_tf.models.cut.residual_basis import BASES, expansion, residual_basis
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier, TaskModel
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.token_heads import TokenModel
 
 # The pooler and the classifier see one row a text, not one a token: they lean more on the teacher's own weights.
 HEAD_RIDGE = 1e-2
@@ -51,8 +53,8 @@ class Cut:
 
 
 def cut_student(
-    student: TransformerEncoder | SequenceClassifier,
-    teacher: TransformerEncoder | SequenceClassifier,
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
     pairs: Iterable[tuple[int, int]],
     batches: Iterable[Mapping[str, Any] | tuple[Any, ...]],
     basis: str = "components",
@@ -126,7 +128,13 @@ def _unexplained(values: Activations, wanted: Activations, texts: Texts) -> floa
 
 
 def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: Activations, fit: Fit) -> None:
-    """The pooler, where both have one, and the classifier, from the first tokens of the last layer."""
+    """The pooler, where both have one, and the classifier, from the first tokens of the last layer; or tokens' head."""
+    if isinstance(teacher, TokenModel):
+        kernel = kernel_of(teacher.token_head)
+        logits = [values @ kernel + as_array(teacher.token_head.bias) for values in teacher_hidden]
+        prior = expansion(fit.moments(teacher_hidden), fit.basis).kernel @ kernel
+        fit.dense(student.token_head, prior, hidden, logits)
+        return
     ours, theirs = _encoder(student).pooler, _encoder(teacher).pooler
     if ours is None or theirs is None:
         return
