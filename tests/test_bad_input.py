@@ -225,7 +225,7 @@ def test_a_teacher_that_is_not_there(scene: Scene) -> None:
 
 def test_a_teacher_without_weights(scene: Scene) -> None:
     (scene.teacher / "model.safetensors").unlink()
-    assert scene.refused().startswith(f"{scene.teacher}: no weights here, model.safetensors ")
+    assert scene.refused().startswith(f"{scene.teacher}: no weights here; one of model.safetensors, ")
 
 
 @pytest.mark.parametrize("kept", [4, 100, 20_000])
@@ -259,7 +259,8 @@ def test_no_task_head(scene: Scene, encoder_dir: Path) -> None:
 def test_no_tokenizer(scene: Scene) -> None:
     for file in ("tokenizer.json", "vocab.txt"):
         (scene.teacher / file).unlink()
-    assert scene.refused() == f"{scene.teacher}: no tokenizer here; tokenizer.json or vocab.txt is accepted"
+    accepted = "tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
+    assert scene.refused() == f"{scene.teacher}: no tokenizer here; {accepted}"
 
 
 def test_a_broken_tokenizer_is_one_line(scene: Scene) -> None:

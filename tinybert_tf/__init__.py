@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tinybert_tf.models.layer_copy import copy_layers
     from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
     from tinybert_tf.models.teacher import Teacher
+    from tinybert_tf.models.teacher_ensemble import TeacherEnsemble
     from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
     from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
@@ -69,6 +70,7 @@ _MODULE_OF = {
     "TaggedDataset": "data.tagging",
     "Teacher": "models.teacher",
     "TeacherCache": "distillation.teacher_cache",
+    "TeacherEnsemble": "models.teacher_ensemble",
     "TextDataset": "data.dataset",
     "TokenClassifier": "models.token_heads",
     "TransformerEncoder": "models.encoder",
@@ -108,6 +110,7 @@ __all__ = [
     "TaggedDataset",
     "Teacher",
     "TeacherCache",
+    "TeacherEnsemble",
     "TextDataset",
     "TokenClassifier",
     "TransformerEncoder",

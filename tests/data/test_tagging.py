@@ -35,7 +35,7 @@ def test_labels_are_at_first_pieces(dataset: TaggedDataset, tokenizer: Tokenizer
     for number, count in zip([0, 1, 0], pieces, strict=True):
         expected += [number] + [-100] * (count - 1)
     assert encoded.labels is not None
-    assert encoded.labels[[0]].tolist() == [[*expected, -100]]
+    assert encoded.labels.padded([0], len(expected) + 1).tolist() == [[*expected, -100]]
     whole = encoded.labels[[1, 0]]
     assert whole[0].tolist() == [-100, 2] + [-100] * (whole.shape[1] - 2)
 

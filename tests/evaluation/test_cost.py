@@ -31,6 +31,19 @@ def test_parameters_of_a_head_for_tokens() -> None:
     assert counted == count_parameters(model)
 
 
+@pytest.mark.parametrize("more", [{"model_type": "distilbert", "type_vocab_size": 0}, {"model_type": "roberta"}])
+def test_parameters_of_relatives(more: dict[str, Any]) -> None:
+    sizes = {**SIZES, "type_vocab_size": more.get("type_vocab_size", 2)}
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, **{**sizes, **more}), num_labels=3)
+    assert task_model_parameters(**sizes, num_outputs=3) == model.count_params()
+
+
+def test_parameters_with_embeddings_of_another_width() -> None:
+    sizes = {**SIZES, "type_vocab_size": 2, "embedding_size": 12}
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, model_type="electra", **sizes), num_labels=3)
+    assert task_model_parameters(**sizes, num_outputs=3) == model.count_params()
+
+
 def test_parameters_of_bert_base() -> None:
     sizes = dict(vocab_size=30522, hidden_size=768, num_hidden_layers=12, intermediate_size=3072)
     counted = task_model_parameters(**sizes, max_position_embeddings=512, type_vocab_size=2, num_outputs=2)

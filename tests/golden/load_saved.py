@@ -39,6 +39,11 @@ SAVED = {
     "masked_lm": ("masked_lm", AutoModelForMaskedLM, ("logits",)),
     "pretraining": ("pretraining", AutoModelForPreTraining, ("prediction_logits", "seq_relationship_logits")),
 }
+for family in ("roberta", "distilbert", "electra"):
+    SAVED[f"{family}_classifier"] = (f"{family}_classifier", AutoModelForSequenceClassification, ("logits",))
+    SAVED[f"{family}_masked_lm"] = (f"{family}_masked_lm", AutoModelForMaskedLM, ("logits",))
+for family in ("distilbert", "electra"):
+    SAVED[f"{family}_encoder"] = (f"{family}_classifier", AutoModel, ("last_hidden_state",))
 
 
 def describe(tensors: dict[str, np.ndarray]) -> dict[str, dict[str, object]]:

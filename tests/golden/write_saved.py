@@ -33,6 +33,11 @@ SAVED: dict[str, tuple[str, type[PretrainedModel]]] = {
     "masked_lm": ("masked_lm", MaskedLM),
     "pretraining": ("pretraining", BertPretraining),
 }
+for family in ("roberta", "distilbert", "electra"):
+    SAVED[f"{family}_classifier"] = (f"{family}_classifier", SequenceClassifier)
+    SAVED[f"{family}_masked_lm"] = (f"{family}_masked_lm", MaskedLM)
+for family in ("distilbert", "electra"):  # transformers' RobertaModel wants a pooler, which a classifier has not
+    SAVED[f"{family}_encoder"] = (f"{family}_classifier", TransformerEncoder)
 
 
 def write_checkpoint(golden: Mapping[str, np.ndarray], directory: Path) -> None:

@@ -79,7 +79,7 @@ def test_save_and_load(
     assert loaded.get_config() == {**model.get_config(), "name": loaded.name}
     inputs = make_inputs([5, 2])
     np.testing.assert_array_equal(loaded(inputs)["logits"], model(inputs)["logits"])
-    assert not load_for_labels(tmp_path, task, labels).has_new_head
+    assert load_for_labels(tmp_path, task, labels).has_loaded_head
 
 
 def test_a_classifiers_encoder_gets_a_head_for_tokens(make_config: MakeConfig, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ class Data(CheckedSection):
 
     `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
     `label`: the column of the label. `labels`: what integers in it stand for, in their order. `max_length`: tokens of
-    an example, [CLS] and [SEP] included.
+    an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its longest
+    example, or with XLA, which compiles every length, to one of a few lengths.
     """
 
     train: str
@@ -35,6 +36,14 @@ class Data(CheckedSection):
     labels: tuple[str, ...] | None = None
     test: str | None = None
     max_length: int = 128
+    padded_lengths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.padded_lengths is not None and max(self.padded_lengths) < self.max_length:
+            raise SettingError(
+                "padded_lengths", f"{list(self.padded_lengths)} ends before max_length={self.max_length}"
+            )
 
 
 @dataclass(frozen=True)
@@ -98,18 +107,32 @@ class Train(CheckedSection):
     `max_steps`: optimizer steps after which a stage ends early. `patience`: epochs without a better dev set after which
     it ends early. `learning_rate`: at its peak. `schedule`: how it goes on after the warm-up. `warmup_fraction`:
     fraction of the steps in which it rises, in [0, 1). `weight_decay`: per step, times the learning rate.
+
+    `batch_tokens`, in place of `batch_size`: tokens of a batch at most, padding included. `accumulation_steps`: parts
+    that a batch is passed through in, for the memory of one. `steps_per_execution`: steps that a GPU is given at once.
+    `xla`: whether steps are compiled with XLA; by default on one GPU.
     """
 
     epochs: int = 3
     max_steps: int | None = None
     patience: int | None = None
     batch_size: int = 32
+    batch_tokens: int | None = None
+    accumulation_steps: int = 1
     learning_rate: float = 5e-5
     schedule: str = "linear"
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     seed: int = 1
     precision: str = "auto"
+    xla: bool | None = None
+    steps_per_execution: int = 1
+
+    def check_batches(self, data: Data, key: str = "train") -> None:
+        """Refuse batches that the longest example does not fit into."""
+        longest = data.max_length if data.padded_lengths is None else max(data.padded_lengths)
+        if self.batch_tokens is not None and self.batch_tokens < longest:
+            raise SettingError(f"{key}.batch_tokens", f"{self.batch_tokens}: an example may have {longest}")
 
 
 @dataclass(frozen=True)
@@ -156,6 +179,7 @@ class Stage(CheckedSection):
     max_steps: int | None = None
     patience: int | None = None
     batch_size: int | None = None
+    batch_tokens: int | None = None
     learning_rate: float | None = None
     schedule: str | None = None
     warmup_fraction: float | None = None
@@ -225,6 +249,8 @@ class DistillConfig(LabelledConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for number, stage in enumerate(self.stages):
+            stage.resolved(self.train).check_batches(self.data, f"stages.{number}" if stage.batch_tokens else "train")
         names = [stage.name for stage in self.stages]
         if not names:
             raise SettingError("stages", "is empty, at least one stage is wanted")
@@ -248,6 +274,10 @@ class FinetuneConfig(LabelledConfig):
     out: str
     task: str = DEFAULT_TASK
     metric: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.train.check_batches(self.data)
 
 
 @dataclass(frozen=True)
@@ -294,6 +324,8 @@ class PretrainConfig(CheckedSection):
         super().__post_init__()
         if self.train.patience is not None:
             raise SettingError("train.patience", f"{self.train.patience!r}: pretraining runs to its last step")
+        if self.train.batch_tokens is not None:
+            raise SettingError("train.batch_tokens", f"{self.train.batch_tokens}: pretraining counts batch_size rows")
         if self.head_only and (self.teacher is not None or self.model.dir is None):
             raise SettingError("head_only", "true wants a model.dir whose encoder is kept, and no teacher")
         if self.teacher is not None and self.tokenizer is not None:

@@ -220,8 +220,10 @@ class TextDataset:
         label_names: Sequence[str] | None = None,
         group_by_length: bool | None = None,
         task: str = "sequence_classification",
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
-        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for `seed` and `group_by_length`.
+        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for how they are cut.
 
         `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
         `label_names` are the model's classes, by default this data set's own; `task` says what labels are:
@@ -233,7 +235,7 @@ class TextDataset:
         if label_names is None:
             label_names = found.label_names(self) if self.has_labels else ()
         encoded = found.encode(self, tokenizer, label_names, max_length)
-        return Batches(encoded.tokens, encoded.labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
+        return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
 
     def _given_labels(self) -> list[str]:
         if self.labels is None:

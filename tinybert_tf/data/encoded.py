@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tinybert_tf.config.schema import Train
 from tinybert_tf.data.batches import Batches, Labels, RowInputs
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 
@@ -21,20 +22,50 @@ class EncodedDataset:
     """Rows of tokens with their labels, where there are any; a subclass knows a task's answers.
 
     A row is a text, or a part of one. `logits` are a model's of all rows, in their order, as `Batches.in_file_order`
-    gives them.
+    gives them. `padded_lengths` as in `Batches`. `teacher`: the same rows as the teacher reads them, where it has
+    another tokenizer than the student.
     """
 
     tokens: TokenizedTexts
     labels: Labels | None
     pad_token_id: int
+    padded_lengths: Sequence[int] | None = field(default=None, kw_only=True)
+    teacher: EncodedDataset | None = field(default=None, kw_only=True)
 
-    def training_batches(self, batch_size: int, seed: int, row_inputs: RowInputs | None = None) -> Batches:
+    @property
+    def for_teacher(self) -> EncodedDataset:
+        """The rows as the teacher reads them."""
+        return self if self.teacher is None else self.teacher
+
+    def batches(
+        self,
+        batch_size: int = 32,
+        seed: int | None = None,
+        group_by_length: bool | None = None,
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
+        row_inputs: RowInputs | None = None,
+    ) -> Batches:
+        """The rows in batches; see `tinybert_tf.data.batches.Batches` for how they are cut."""
+        return Batches(
+            self.tokens,
+            self.labels,
+            batch_size,
+            seed,
+            self.pad_token_id,
+            group_by_length,
+            row_inputs,
+            batch_tokens,
+            self.padded_lengths if padded_lengths is None else padded_lengths,
+        )
+
+    def training_batches(self, train: Train, row_inputs: RowInputs | None = None) -> Batches:
         """Shuffled batches, grouped by length."""
-        return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id, row_inputs=row_inputs)
+        return self.batches(train.batch_size, train.seed, batch_tokens=train.batch_tokens, row_inputs=row_inputs)
 
     def evaluation_batches(self, row_inputs: RowInputs | None = None, batch_size: int = BATCH_SIZE) -> Batches:
         """Every row once, longest first."""
-        return Batches(self.tokens, self.labels, batch_size, None, self.pad_token_id, True, row_inputs)
+        return self.batches(batch_size, group_by_length=True, row_inputs=row_inputs)
 
     def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
         """Padded inputs of rows drawn without replacement, rows of like length together.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,13 @@ class QuestionDataset:
         seed: int | None = None,
         max_length: int = 384,
         group_by_length: bool | None = None,
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
         """Tokenize and cut into batches, as `TextDataset.batches`; labels are `(batch, 2)` positions."""
         tokenizer = as_tokenizer(tokenizer)
         encoded = self.encode(tokenizer, max_length)
-        return Batches(encoded.tokens, encoded.labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
+        return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
 
     def _positions(self, windows: Windows) -> np.ndarray:
         positions = np.zeros((len(windows.pairs), 2), np.int32)

@@ -122,11 +122,13 @@ class TaggedDataset:
         max_length: int = 128,
         label_names: Sequence[str] | None = None,
         group_by_length: bool | None = None,
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
         """Tokenize and cut into batches, as `TextDataset.batches`; labels are `(batch, longest row)`."""
         tokenizer = as_tokenizer(tokenizer)
         encoded = self.encode(tokenizer, self.label_names() if label_names is None else label_names, max_length)
-        return Batches(encoded.tokens, encoded.labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
+        return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
 
 
 @dataclass(frozen=True)

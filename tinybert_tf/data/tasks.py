@@ -208,7 +208,9 @@ class _SpanTask(Task):
                 raise InputError(
                     f"text {number} is {pair!r}; a question and the text that it is about, with --pairs, are wanted."
                 )
-        questions = [Question(*pair, answers=[], place=f"text {number}") for number, pair in enumerate(texts, start=1)]
+        questions = [
+            Question(question, text, [], f"text {number}") for number, (question, text) in enumerate(texts, start=1)
+        ]
         return QuestionDataset(questions, "texts", has_labels=False)
 
     def label_names(self, dataset: QuestionDataset) -> list[str]:

@@ -15,12 +15,11 @@ NO_LABEL = -100
 class TokenLabels:
     """A label for each token: `values`, `(tokens,)` int32, of all rows one after the other.
 
-    Row `i` is `offsets[i]:offsets[i + 1]`, as in `TokenizedTexts`. Indexed with rows it gives `(rows, longest)`, padded
-    with -100.
+    Row `i` is `offsets[i]:offsets[i + 1]`, as in `TokenizedTexts`.
 
     Example:
         >>> labels = TokenLabels(np.array([-100, 1, -100, -100, 2, 0, -100]), np.array([0, 3, 7]))
-        >>> labels[np.array([1, 0])].tolist()
+        >>> labels.padded(np.array([1, 0]), 4).tolist()
         [[-100, 2, 0, -100], [-100, 1, -100, -100]]
     """
 
@@ -30,10 +29,11 @@ class TokenLabels:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    def padded(self, rows: Sequence[int] | np.ndarray, length: int) -> np.ndarray:
+        """The labels of `rows`, `(len(rows), length)` int32, -100 on padding; no row is longer than `length`."""
         starts = self.offsets[rows]
         lengths = self.offsets[np.asarray(rows) + 1] - starts
-        columns = np.arange(lengths.max(initial=0))
+        columns = np.arange(length)
         is_token = columns < lengths[:, None]
         padded = np.full(is_token.shape, NO_LABEL, np.int32)
         padded[is_token] = self.values[(starts[:, None] + columns)[is_token]]

@@ -47,11 +47,16 @@ class TokenizedTexts:
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
-    def padded(self, rows: Sequence[int] | np.ndarray, pad_token_id: int) -> dict[str, np.ndarray]:
-        """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), longest)` int32."""
+    def padded(
+        self, rows: Sequence[int] | np.ndarray, pad_token_id: int, length: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), length)` int32.
+
+        `length` is the longest row's by default, and no row is longer.
+        """
         starts = self.offsets[rows]
         lengths = self.offsets[np.asarray(rows) + 1] - starts
-        columns = np.arange(lengths.max(initial=0))
+        columns = np.arange(lengths.max(initial=0) if length is None else length)
         is_token = columns < lengths[:, None]
         positions = (starts[:, None] + columns)[is_token]
         input_ids = np.full(is_token.shape, pad_token_id, np.int32)

@@ -58,6 +58,11 @@ class Comparison:
             return feature
         return projections(feature, name=self.loss.feature_names[0], layer=layer)
 
+    def mean_over(self, student: Mapping[str, Any]) -> str:
+        """What the loss is a mean over, of these outputs; see `DistillationLoss.mean_over`."""
+        layer = self.pairs[0][0] if self.pairs is not None else None
+        return self.loss.mean_over(self._select(student, layer), self.predicts)
+
     def __call__(
         self, student: Mapping[str, Any], teacher: Mapping[str, Any], mask: Any, labels: Any, projections: Project
     ) -> Any:

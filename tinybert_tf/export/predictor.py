@@ -41,7 +41,7 @@ class Predictor:
         self.model = load_teaching(directory, task)
         self.tokenizer = load_tokenizer(directory)
         self.batch_size = batch_size
-        self.max_length = self.model.config.max_position_embeddings if max_length is None else max_length
+        self.max_length = self.model.config.max_tokens if max_length is None else max_length
         check_limits(self.model.config, self.tokenizer.vocab_size, self.max_length, directory)
 
     def __call__(self, texts: str | Sequence[Text]) -> Any:

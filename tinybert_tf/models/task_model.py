@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import keras
 
 from tinybert_tf import features
+from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
@@ -29,19 +30,34 @@ class TaskModel(PretrainedModel):
     An encoder that is frozen (`encoder.trainable = False`) is run without dropout.
     """
 
-    encoder_prefix = "bert."
     add_pooler = True
     answers: ClassVar[tuple[str, ...]] = (features.LOGITS,)
     predicts: str = features.CLASSES
 
     def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        config = encoder if isinstance(encoder, EncoderConfig) else encoder.config
+        needs_pooler = self.needs_pooler(config)
         if isinstance(encoder, EncoderConfig):
-            encoder = TransformerEncoder(encoder, add_pooler=self.add_pooler, dtype=self.dtype_policy, name="bert")
-        if self.add_pooler and encoder.pooler is None:
+            encoder = TransformerEncoder(encoder, add_pooler=needs_pooler, dtype=self.dtype_policy, name="bert")
+        if needs_pooler and encoder.pooler is None:
             raise InputError(f"{type(self).__name__} needs an encoder with a pooler; this one has none.")
         self.encoder = encoder
-        self.config = encoder.config
+        self.config = config
+
+    @classmethod
+    def needs_pooler(cls, config: EncoderConfig) -> bool:
+        """Whether the head reads the pooled output, in the config's family."""
+        return cls.add_pooler
+
+    @property
+    def encoder_prefix(self) -> str:
+        """The family's: `bert.`, `roberta.`, ..."""
+        return self.config.family.tensor_prefix
+
+    def names_without_pooler(self) -> tuple[TensorName, ...]:
+        """The encoder's table, but for a pooler: of a head that does not read it."""
+        return tuple(name for name in self.encoder.tensor_names() if name not in self.config.family.pooler)
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
         """The `answers`, from the model's inputs and the encoder's outputs."""
@@ -131,10 +147,12 @@ class TaskModel(PretrainedModel):
         return list((getattr(self, "id2label", None) or {}).values())
 
     @property
-    def has_new_head(self) -> bool:
-        """Whether the directory that the model is from had no such head."""
-        missing = self.load_report.missing if self.load_report is not None else ()
-        return any(name.tensor in missing for name in self.tensor_names() if not name.prefixed)
+    def has_loaded_head(self) -> bool:
+        """Whether `from_pretrained` found all of the head's weights."""
+        if self.load_report is None:
+            return False
+        head = {name.tensor for name in self.tensor_names()} - {name.tensor for name in self.encoder.tensor_names()}
+        return not head & set(self.load_report.missing)
 
     def variables_by_name(self) -> dict[str, Any]:
         """The weights by path: the encoder's below the encoder, the head's below this model."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.families import BERT
+from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.checkpoints.hf_directory import read_config
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import MaskedLM
-from tinybert_tf.models.pretrained import MODEL_FILES
 from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
@@ -61,12 +61,13 @@ def task_of(dir_or_hub_id: str | Path) -> str:
     Raises:
         InputError: no such directory, or one without a readable `config.json`.
     """
-    values = read_config(resolve_directory(dir_or_hub_id, MODEL_FILES))
+    values = read_config(resolve_model(dir_or_hub_id))
     architectures = values.get("architectures") or ()
     problem = values.get("problem_type")
     num_labels = len(values.get("id2label") or ()) or 2
     for task, head in TASK_MODELS.items():
-        if head.model_class is not SequenceClassifier and head.model_class.architecture in architectures:
+        suffix = head.model_class.architecture.removeprefix(BERT.class_prefix)
+        if head.model_class is not SequenceClassifier and any(name.endswith(suffix) for name in architectures):
             return task
     if problem == "multi_label_classification":
         return "multi_label"
@@ -109,6 +110,6 @@ def load_for_labels(dir_or_hub_id: str | Path, task: str, label_names: Sequence[
     model = head.model_class.from_pretrained(dir_or_hub_id)
     integers = list(label_names) == [f"LABEL_{number}" for number in range(len(label_names))]
     fits = sorted(model.label_names) == sorted(label_names) or (integers and len(model.label_names) == len(label_names))
-    if not model.has_new_head and model.predicts == head.predicts and fits:
+    if model.has_loaded_head and model.predicts == head.predicts and fits:
         return model
     return head.model_class.new_head(model.encoder, label_names, **head.arguments)

@@ -9,8 +9,9 @@ import keras
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.name_tables import CLASSIFIER, SPANS, TensorName, encoder_names
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.families import ClassifierHead
+from tinybert_tf.checkpoints.name_tables import CLASSIFIER, SPANS, TensorName
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import LabelledModel
@@ -65,6 +66,11 @@ class TokenClassifier(TokenModel, LabelledModel):
 
     architecture = "BertForTokenClassification"
 
+    @staticmethod
+    def head_design(config: EncoderConfig) -> ClassifierHead:
+        """The same in all families."""
+        return ClassifierHead(CLASSIFIER)
+
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
         """`(batch, seq_len, num_labels)` from the last hidden state."""
         return {features.LOGITS: self.logits(outputs[features.LAST_HIDDEN_STATE], training)}
@@ -76,7 +82,7 @@ class TokenClassifier(TokenModel, LabelledModel):
 
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table, without a pooler, and the classifier."""
-        return encoder_names(self.num_hidden_layers) + CLASSIFIER
+        return self.names_without_pooler() + CLASSIFIER
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -133,7 +139,7 @@ class QuestionAnswering(TokenModel):
 
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table, without a pooler, and the head."""
-        return encoder_names(self.num_hidden_layers) + SPANS
+        return self.names_without_pooler() + SPANS
 
     @classmethod
     def num_outputs(cls, num_labels: int) -> int:
@@ -146,7 +152,5 @@ class QuestionAnswering(TokenModel):
         return cls(encoder, **kwargs)
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         return cls(config, **kwargs)

@@ -40,7 +40,7 @@ def run_evaluate(
         loaded = load_teaching(model, task)
         tokenizer = load_tokenizer(model)
         if max_length is None:
-            max_length = min(DEFAULT_MAX_LENGTH, loaded.config.max_position_embeddings)
+            max_length = min(DEFAULT_MAX_LENGTH, loaded.config.max_tokens)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, model)
         splits = tokenize({"data": dataset}, tokenizer, loaded.label_names, max_length, task)
     return measure(loaded, splits["data"], task)

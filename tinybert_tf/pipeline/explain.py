@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.load import dump_config
-from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -35,7 +35,7 @@ def explain_distill(config: DistillConfig) -> str:
     datasets = read_datasets(config.data, own_files(config, stages), config.task)
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
     teacher_values = read_config(directory)
-    teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
+    teacher = EncoderConfig.from_dict(teacher_values, source=str(config_path(directory)))
     labels = _label_names(config.task, teacher_values, datasets)
     metric = choose_metric(config.task, config.metric, len(labels))
     student = student_config(config.student, teacher)
@@ -56,11 +56,8 @@ def explain_distill(config: DistillConfig) -> str:
             dataset, lambda: load_tokenizer(config.teacher.dir), config.data.max_length
         )
         layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
-        parts += [
-            "",
-            *_stage_lines(stage, dataset.source, rows, section.resolved(config.train).batch_size, metric),
-            str(layer_map),
-        ]
+        values = section.resolved(config.train)
+        parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), str(layer_map)]
     return "\n".join(parts)
 
 
@@ -73,15 +70,18 @@ def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping
     return names
 
 
-def _stage_lines(stage: Stage, source: str, rows: int, batch_size: int, metric: str) -> list[str]:
+def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str) -> list[str]:
     """The stage's steps and data, what ends it early, and its loss."""
-    steps = stage.capped(-(-rows // batch_size) * stage.epochs)
-    warmup = int(stage.warmup_fraction * steps)
+    steps = stage.capped(-(-rows // train.batch_size) * stage.epochs)
+    amount = f"{steps} steps of {train.batch_size}"
+    warmup = f"{int(stage.warmup_fraction * steps)} steps"
+    if train.batch_tokens is not None:  # how many steps they are, only the tokens say
+        amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"
     cap = "" if stage.max_steps is None else f", at most {stage.max_steps} steps"
     early_end = stage.early_end(metric)
     return [
-        f"stage {stage.name}: {steps} steps of {batch_size}, learning rate {stage.learning_rate:g}, "
-        f"{stage.schedule} after {warmup} steps of warm-up",
+        f"stage {stage.name}: {amount}, learning rate {stage.learning_rate:g}, "
+        f"{stage.schedule} after {warmup} of warm-up",
         f"data = {rows} rows of {source}, {stage.epochs} times{cap}",
         *([f"ends early after {early_end}"] if early_end else []),
         "loss = " + " + ".join(f"{loss.weight:g} x {loss.name}" for loss in stage.losses),
@@ -99,6 +99,7 @@ def _sizes_table(task: str, teacher: EncoderConfig, student: EncoderConfig, num_
             max_position_embeddings=config.max_position_embeddings,
             type_vocab_size=config.type_vocab_size,
             num_outputs=TASK_MODELS[task].model_class.num_outputs(num_labels),
+            embedding_size=config.embedding_size,
             has_pooler=TASK_MODELS[task].model_class.add_pooler,
         )
         for config in (teacher, student)

@@ -18,9 +18,9 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.splits import read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, train_stage
-from tinybert_tf.training.devices import setup_devices
 
 
 def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
@@ -40,27 +40,17 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         datasets = read_datasets(config.data, task=config.task)
         task = find_task(config.task)
         task.check_training(datasets["train"])
-        devices = setup_devices(config.train.precision)
+        devices = devices_for(config.train)
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
             model = load_for_labels(config.model.dir, config.task, task.label_names(datasets["train"]))
         tokenizer = load_tokenizer(config.model.dir)
         check_limits(model.config, tokenizer.vocab_size, config.data.max_length, config.model.dir)
-        splits = tokenize(datasets, tokenizer, model.label_names, config.data.max_length, config.task)
+        lengths = padded_lengths(config.data, devices)
+        splits = tokenize(datasets, tokenizer, model.label_names, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, len(model.label_names))
-    values = config.train
-    stage = Stage(
-        "finetune",
-        losses=(),
-        epochs=values.epochs,
-        max_steps=values.max_steps,
-        patience=values.patience,
-        learning_rate=values.learning_rate,
-        schedule=values.schedule,
-        warmup_fraction=values.warmup_fraction,
-        weight_decay=values.weight_decay,
-    )
-    train = splits["train"].training_batches(values.batch_size, values.seed)
+    stage = Stage.trained(config.train, name="finetune", losses=())
+    train = splits["train"].training_batches(config.train)
 
     run.create()
     begin = time.monotonic()
@@ -69,7 +59,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         model,
         stage,
         train,
-        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run)],
+        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run, train)],
         jit_compile=devices.choice.jit_compile,
         verbose=0,
         watched=f"dev_{metric}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -44,6 +45,7 @@ def tokenize(
     label_names: Sequence[str],
     max_length: int,
     task: str = "sequence_classification",
+    padded_lengths: Sequence[int] | None = None,
 ) -> dict[str, EncodedDataset]:
     """Token ids and labels of every data set; says how many texts were cut at `max_length`.
 
@@ -54,8 +56,8 @@ def tokenize(
         find_task(task).check(dataset, label_names)
     encoded = {}
     for name, dataset in datasets.items():
-        encoded[name] = find_task(task).encode(dataset, tokenizer, label_names, max_length)
-        tokens = encoded[name].tokens
+        of_task = find_task(task).encode(dataset, tokenizer, label_names, max_length)
+        encoded[name], tokens = replace(of_task, padded_lengths=padded_lengths), of_task.tokens
         logger.info(
             f"{name}: {len(tokens)} texts, {tokens.lengths.mean():.1f} tokens on average; "
             f"{tokens.num_truncated} cut at {max_length} tokens"

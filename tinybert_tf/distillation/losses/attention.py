@@ -59,6 +59,10 @@ class AttentionLoss(DistillationLoss):
         total = ops.sum(ops.square(student - teacher) * valid)
         return global_mean(total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1))))
 
+    def mean_over(self, student: Any, predicts: str | None = None) -> str:
+        """Pairs of real tokens."""
+        return super().mean_over(student, predicts) if self.reads_padding else "token_pairs"
+
     @property
     def reads_padding(self) -> bool:
         """The authors' mean is over padding too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from keras import ops, tree
@@ -13,6 +14,13 @@ from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
 
 LAYERS = ("mapped", "embedding", "all")
+
+# What losses are means over, counted from the real tokens of each row, `(rows,)`.
+COUNTS: dict[str, Callable[[Any], Any]] = {
+    "rows": lambda lengths: ops.sum(ops.ones_like(lengths)),
+    "tokens": ops.sum,
+    "token_pairs": lambda lengths: ops.sum(ops.square(lengths)),
+}
 
 
 class DistillationLoss:
@@ -83,6 +91,15 @@ class DistillationLoss:
     def is_per_layer(self) -> bool:
         """Whether the feature exists layer by layer."""
         return all(features.is_per_layer(name) for name in self.feature_names)
+
+    def mean_over(self, student: Any, predicts: str | None = None) -> str:
+        """What the loss is a mean over, a key of `COUNTS`: by default tokens, or rows for what a row has once.
+
+        `student` is its feature, `predicts` what logits are.
+        Batches have different numbers of them. `Distiller.fit` weighs batches so that an epoch's sum is the data set's
+        mean, however its rows are grouped.
+        """
+        return "tokens" if self.is_per_layer and not self.reads_padding else "rows"
 
     @property
     def uses_labels(self) -> bool:

@@ -77,6 +77,11 @@ class PredictionLoss(DistillationLoss):
         """Whether there is a hard-label term."""
         return self.hard_label_weight > 0
 
+    def mean_over(self, student: Any, predicts: str | None = None) -> str:
+        """Tokens, where each has a prediction; else rows."""
+        of_tokens = len(student.shape) > 2 and _kind_of(student, predicts).counted is _each_text_or_token
+        return "tokens" if of_tokens else "rows"
+
     def check_shapes(self, student: Any, teacher: Any) -> None:
         """Refuse logits of different shapes, and of tokens where padding would be compared.
 
@@ -89,9 +94,7 @@ class PredictionLoss(DistillationLoss):
 
     def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None, predicts: str | None = None) -> Any:
         """The loss, a scalar."""
-        if predicts is None:
-            predicts = features.SCORES if student.shape[-1] == 1 else features.CLASSES
-        kind = _KINDS[predicts]
+        kind = _kind_of(student, predicts)
         if kind is _KINDS[features.SCORES] and self.temperature != 1.0:
             raise InputError(f"{self.name}: temperature={self.temperature} softens classes; scores take 1.")
         student, teacher = kind.predictions(student, mask), kind.predictions(teacher, mask)
@@ -189,6 +192,13 @@ _KINDS = {
     features.LABELS: _Kind(_soft_binary, _hard_binary, lambda logits, mask: logits[..., None], _all),
     features.POSITIONS: _Kind(_soft_cross_entropy, _hard_cross_entropy, _over_positions, _all),
 }
+
+
+def _kind_of(logits: Any, predicts: str | None) -> _Kind:
+    """By what models say that they predict; where they do not, one column is a score."""
+    if predicts is None:
+        predicts = features.SCORES if logits.shape[-1] == 1 else features.CLASSES
+    return _KINDS[predicts]
 
 
 def _mean(losses: Any, counted: Any) -> Any:
