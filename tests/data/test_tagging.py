@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tinybert_tf.data.alignment import encode_words
 from tinybert_tf.data.tagging import EncodedTags, TaggedDataset, entities
 from tinybert_tf.data.tokenizer import Tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
@@ -18,7 +19,7 @@ TAGS = [["O", "B-loc", "O"], ["I-loc"]]
 def tokenizer() -> Tokenizer:
     """It knows `in`, `york` and `now`; `yorkin` is several pieces."""
     tokenizer = train_wordpiece(["in york now ,"] * 9 + ["yorkin"], vocab_size=99)
-    assert tokenizer.encode_words([["yorkin"]], 9)[0].lengths[0] > 3
+    assert encode_words(tokenizer, [["yorkin"]], 9)[0].lengths[0] > 3
     return tokenizer
 
 
@@ -36,8 +37,7 @@ def test_labels_are_at_first_pieces(dataset: TaggedDataset, tokenizer: Tokenizer
         expected += [number] + [-100] * (count - 1)
     assert encoded.labels is not None
     assert encoded.labels.padded([0], len(expected) + 1).tolist() == [[*expected, -100]]
-    whole = encoded.labels[[1, 0]]
-    assert whole[0].tolist() == [-100, 2] + [-100] * (whole.shape[1] - 2)
+    assert encoded.labels.padded([1, 0], 16)[0].tolist() == [-100, 2] + [-100] * 14
 
 
 def test_batches_are_padded_together(dataset: TaggedDataset, tokenizer: Tokenizer) -> None:
@@ -45,6 +45,13 @@ def test_batches_are_padded_together(dataset: TaggedDataset, tokenizer: Tokenize
     assert labels.shape == inputs["input_ids"].shape
     assert (labels[inputs["attention_mask"] == 0] == -100).all()
     assert sorted(labels[labels >= 0].tolist()) == [0, 0, 1, 2]
+
+
+def test_labels_are_padded_as_their_batch(dataset: TaggedDataset, tokenizer: Tokenizer) -> None:
+    batches = dataset.batches(tokenizer, batch_size=2, max_length=16, label_names=NAMES, padded_lengths=[16])
+    inputs, labels = batches[0]
+    assert labels.shape == inputs["input_ids"].shape == (2, 16)
+    assert (labels[inputs["attention_mask"] == 0] == -100).all()
 
 
 def answered(encoded: EncodedTags, tags: list[list[int]]) -> np.ndarray:

@@ -33,6 +33,20 @@ def tagged() -> Iterator[str]:
         yield from ("the\tO", *thing, "was\tO", f"{adjective}\tB-{ADJECTIVES[adjective]}", "")
 
 
+def asked() -> Iterator[str]:
+    """What is judged, and how, of every such sentence; and what is not said."""
+    paragraphs = []
+    for subject, adjective in product([*SUBJECTS, "story"], ADJECTIVES):
+        context = f"the {subject} was {adjective}"
+        found = [("the what", subject), ("was what", adjective)]
+        qas: list[dict[str, Any]] = [
+            {"question": question, "answers": [{"text": answer, "answer_start": context.index(answer)}]}
+            for question, answer in found
+        ]
+        paragraphs.append({"context": context, "qas": [*qas, {"question": "a", "is_impossible": True, "answers": []}]})
+    yield json.dumps({"data": [{"paragraphs": paragraphs}]})
+
+
 @dataclass(frozen=True)
 class Case:
     """A task's file, the flags that say what is in it, and what `predict` says to a text."""
@@ -40,7 +54,7 @@ class Case:
     lines: Callable[[], Iterator[str]]
     suffix: str
     flags: tuple[str, ...]
-    text: str
+    text: tuple[str, ...]
     answer: dict[str, Any]
     architecture: str
 
@@ -50,7 +64,7 @@ CASES = {
         several_labels,
         "tsv",
         ("--text", "text", "--label", "labels"),
-        "the film was dull",
+        ("the film was dull",),
         {"labels": ["blame", "screen"]},
         "BertForSequenceClassification",
     ),
@@ -58,7 +72,7 @@ CASES = {
         tagged,
         "conll",
         (),
-        "the whole film was dull",
+        ("the whole film was dull",),
         {
             "tags": ["O", "B-thing", "I-thing", "O", "B-blame"],
             "entities": [
@@ -67,6 +81,14 @@ CASES = {
             ],
         },
         "BertForTokenClassification",
+    ),
+    "question_answering": Case(
+        asked,
+        "json",
+        (),
+        ("--pairs", "the what\tthe film was dull"),
+        {"answer": "film", "start": 4, "end": 8},
+        "BertForQuestionAnswering",
     ),
 }
 
@@ -141,7 +163,7 @@ def test_evaluate_gives_the_metrics_of_the_run(runs: Runs, tinybert: Callable[..
 
 
 def test_predict(runs: Runs, tinybert: Callable[..., Any]) -> None:
-    command = tinybert("predict", runs.teacher, runs.case.text)
+    command = tinybert("predict", runs.teacher, *runs.case.text)
     assert command.status == 0, command.err
     answer = json.loads(command.out)
     assert {name: answer[name] for name in runs.case.answer} == runs.case.answer
