@@ -86,7 +86,7 @@ CASES = {
         asked,
         "json",
         (),
-        ("--pairs", "the what\tthe film was dull"),
+        ("the what\tthe film was dull", "--pairs"),
         {"answer": "film", "start": 4, "end": 8},
         "BertForQuestionAnswering",
     ),

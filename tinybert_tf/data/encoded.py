@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from tinybert_tf.config.schema import Train
 from tinybert_tf.data.batches import Batches, Labels, RowInputs
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 
 Prediction = dict[str, Any]
 # Rows that are looked at together where nothing is trained.
 BATCH_SIZE = 64
+
+
+class TrainValues(Protocol):
+    """What a configuration says of training batches."""
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch."""
+
+    @property
+    def batch_tokens(self) -> int | None:
+        """Tokens of a batch, in its place."""
+
+    @property
+    def seed(self) -> int:
+        """What the order comes from."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class EncodedDataset:
             self.padded_lengths if padded_lengths is None else padded_lengths,
         )
 
-    def training_batches(self, train: Train, row_inputs: RowInputs | None = None) -> Batches:
+    def training_batches(self, train: TrainValues, row_inputs: RowInputs | None = None) -> Batches:
         """Shuffled batches, grouped by length."""
         return self.batches(train.batch_size, train.seed, batch_tokens=train.batch_tokens, row_inputs=row_inputs)
 
