@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tokenizers
 
 from tinybert_tf.data.questions import LONGEST_ANSWER, EncodedQuestions, QuestionDataset
 from tinybert_tf.data.squad import Question
@@ -81,6 +82,15 @@ def test_an_answer_ends_behind_its_start_and_is_not_too_long(tokenizer: Tokenize
     assert len(rows.answers(far)[0].split()) <= LONGEST_ANSWER
     near = logits_of(rows, (0, 3, 2 + LONGEST_ANSWER, 8.0))
     assert len(rows.answers(near)[0].split()) == LONGEST_ANSWER
+
+
+def test_a_tokenizer_that_has_no_words() -> None:
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.BPE({"<s>": 0, "</s>": 1, "<pad>": 2, "<unk>": 3, "<mask>": 4}, [])
+    )
+    byte_level = Tokenizer(backend)
+    with pytest.raises(InputError, match="a BPE tokenizer does not say which pieces are one word; a WordPiece one is"):
+        encoded(byte_level, Question("who", "ax", [], "questions[0]"))
 
 
 def test_too_short_a_row(tokenizer: Tokenizer) -> None:

@@ -76,7 +76,7 @@ def test_a_stages_own_values_win() -> None:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (LossSection("cosine"), "stage 'one': loss 'cosine' is not known; one of embedding, "),
+        (LossSection("cosinus"), "stage 'one': loss 'cosinus' is not known; one of embedding, "),
         (
             LossSection("attention", options={"heads": 2}),
             "loss 'attention' has no option 'heads'; it has weight, name, red",

@@ -167,7 +167,7 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
-    from tinybert_tf.config.schema import PretrainConfig
+    from tinybert_tf.config.pretraining import PretrainConfig
 
     config = load(PretrainConfig, arguments, PRETRAIN_FLAGS)
     _import_tensorflow()

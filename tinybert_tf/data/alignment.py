@@ -29,7 +29,7 @@ def encode_words(
     Raises:
         InputError: `max_length` leaves no room for text; the tokenizer is no WordPiece.
     """
-    _check_word_piece(tokenizer)
+    tokenizer.continuation_ids()  # refuses what is no WordPiece: a word's pieces then depend on the space before it
     if max_length < SHORTEST:
         raise InputError(f"max_length={max_length} leaves no room for text; at least {SHORTEST} is accepted")
     firsts: list[int] = []
@@ -73,7 +73,7 @@ def encode_windows(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], max_l
     Raises:
         InputError: `max_length` leaves no room for both; the tokenizer is no WordPiece.
     """
-    _check_word_piece(tokenizer)
+    tokenizer.continuation_ids()  # refuses what is no WordPiece: a word's pieces then depend on the space before it
     if max_length < SHORTEST_PAIR:
         raise InputError(
             f"max_length={max_length} leaves no room for question and text; at least {SHORTEST_PAIR} is accepted"
@@ -102,12 +102,6 @@ def encode_windows(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], max_l
     )
     numbers, begins, parts = np.array(rows, np.int64).reshape(-1, 3).T
     return Windows(tokens, numbers, begins, parts, [spans for _, spans in texts])
-
-
-def _check_word_piece(tokenizer: Tokenizer) -> None:
-    """Refuse a tokenizer whose pieces depend on the space in front, which words on their own do not have."""
-    if not tokenizer.is_word_piece:
-        raise InputError("a byte-level BPE tokenizer (RoBERTa's); for tags and answers a WordPiece one is accepted")
 
 
 def _part_begins(length: int, room: int) -> list[int]:

@@ -134,25 +134,12 @@ class Tokenizer:
         return TokenizedTexts.of(self.encodings(rows, max_length))
 
     def encodings(
-        self,
-        rows: Sequence[Any],
-        max_length: int,
-        strategy: str = "longest_first",
-        stride: int = 0,
-        words: bool = False,
+        self, rows: Sequence[Any], max_length: int, words: bool = False
     ) -> Iterator[list[tokenizers.Encoding]]:
-        """The library's encodings of rows, cut at `max_length` tokens, chunk by chunk; at least one chunk.
-
-        `strategy` and `stride` are the library's, for what is cut off; of `words`, rows are lists of words.
-        """
-        self._backend.enable_truncation(max_length, stride=stride, strategy=strategy)
+        """The library's encodings of rows, cut at `max_length` tokens, in chunks, at least one; `words`: rows are lists."""
+        self._backend.enable_truncation(max_length, strategy="longest_first")
         for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
             yield self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
-
-    @property
-    def is_word_piece(self) -> bool:
-        """Whether words are looked up in pieces, spaces apart, as BERT does."""
-        return isinstance(self._backend.model, models.WordPiece)
 
     @property
     def piece_dtype(self) -> np.dtype:

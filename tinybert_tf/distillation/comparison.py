@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +32,21 @@ class Comparison:
         """Find the loss's pairs in the map.
 
         Raises:
-            InputError: the map has no pair for this loss.
+            InputError: the map has no pair for this loss, or the loss is not for what the models predict.
         """
+        if loss.compares is not None and predicts is not None and predicts not in loss.compares:
+            raise InputError(
+                f"{name} compares {' or '.join(loss.compares)}, and the models predict {predicts}; `prediction` and "
+                f"`logits_mse` compare these."
+            )
         if not loss.is_per_layer or loss.layers == "all":
             return cls(loss, name, None, predicts)
         pairs = layer_map.embedding_pairs() if loss.layers == "embedding" else layer_map.layer_pairs()
         if not pairs:
             wanted = "(0, ...), the embedding output" if loss.layers == "embedding" else "for a layer from 1 to N"
             raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
+        if loss.layers == "consecutive" and len(pairs) < 2:
+            raise InputError(f"{name} compares two pairs of layers; the layer map has {pairs} alone.")
         return cls(loss, name, pairs, predicts)
 
     def requested(self, side: int) -> features.LayerRequest:
@@ -48,7 +56,7 @@ class Comparison:
         return tuple(sorted({pair[side] for pair in self.pairs}))
 
     def compared(self, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Iterator[tuple[int | None, Any, Any]]:
-        """What the loss is called with, once for each pair: the student's layer, its feature, the teacher's feature."""
+        """What is compared, pair by pair: the student's layer, its feature, the teacher's feature."""
         for ours, theirs in self.pairs if self.pairs is not None else [(None, None)]:
             yield ours, self._select(student, ours), self._select(teacher, theirs)
 
@@ -59,17 +67,20 @@ class Comparison:
         return projections(feature, name=self.loss.feature_names[0], layer=layer)
 
     def mean_over(self, student: Mapping[str, Any]) -> str:
-        """What the loss is a mean over, of these outputs; see `DistillationLoss.mean_over`."""
-        layer = self.pairs[0][0] if self.pairs is not None else None
-        return self.loss.mean_over(self._select(student, layer), self.predicts)
+        """What the loss is a mean over, of these outputs: a key of `COUNTS`."""
+        return self.loss.mean_over if self.pairs else self.loss.mean_over_of(self._select(student, None), self.predicts)
 
     def __call__(
         self, student: Mapping[str, Any], teacher: Mapping[str, Any], mask: Any, labels: Any, projections: Project
     ) -> Any:
         """The unweighted loss, summed over its pairs."""
+        calls = [
+            (self.project(ours, layer, projections), theirs) for layer, ours, theirs in self.compared(student, teacher)
+        ]
+        if self.loss.layers == "consecutive":
+            calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
         total: Any = 0.0
-        for layer, ours, theirs in self.compared(student, teacher):
-            ours = self.project(ours, layer, projections)
+        for ours, theirs in calls:
             total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels, predicts=self.predicts)
         return total
 

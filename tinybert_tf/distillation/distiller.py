@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf import features
+from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
@@ -47,8 +48,7 @@ class Distiller(TrainableModel):
 
     Raises:
         InputError: no losses; labels other than the teacher's, or in another order; logits that mean something else
-        than
-            the teacher's; a loss whose features or pairs are not there or cannot be compared.
+            than the teacher's; a loss whose features or pairs are not there or cannot be compared.
 
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
@@ -80,11 +80,11 @@ class Distiller(TrainableModel):
         # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
         self._teacher_box = _Box(teacher)
         teacher.trainable = False
-        _agree_on_labels(teacher, student)
+        agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         self.layer_map = LayerMap.resolve(layer_map, *depths)
         names = _distinct_names(losses)
-        predicts = _agree_on_predictions(teacher, student)
+        predicts = agree_on_predictions(teacher, student)
         self.comparisons = tuple(
             Comparison.bind(loss, name, self.layer_map, predicts) for loss, name in zip(losses, names, strict=True)
         )
@@ -144,12 +144,7 @@ class Distiller(TrainableModel):
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
-        if all(key in x for key in self.teacher_shapes):
-            teacher_outputs = features.from_teacher_keys(x, self.teacher_shapes)
-        else:
-            teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
-        teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
-        mask = x["attention_mask"]
+        teacher_outputs, mask = self._teacher_outputs(x), x["attention_mask"]
         # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
         counts = _counts(mask)
         mean_counts = self._mean_counts["train" if training else "test"]
@@ -172,6 +167,14 @@ class Distiller(TrainableModel):
         # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
         return total / num_replicas()
 
+    def _teacher_outputs(self, inputs: Any) -> Any:
+        """What is compared of the teacher: as the batch has it, else as it answers."""
+        if all(key in inputs for key in self.teacher_shapes):
+            outputs = features.from_teacher_keys(inputs, self.teacher_shapes)
+        else:
+            outputs = self.teacher(inputs, training=False, **self.teacher_arguments)
+        return keras.tree.map_structure(ops.stop_gradient, outputs)
+
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics given to `compile`, on the student's logits."""
         return super().compute_metrics(x, y, y_pred.get(features.LOGITS), sample_weight)
@@ -182,7 +185,8 @@ class Distiller(TrainableModel):
             # Layers above the compared ones, the head in an intermediate stage, get no gradient, and should not.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
             if self.accumulation_steps > 1:
-                self._counts_of_batch = _counts(args[0][0]["attention_mask"])
+                inputs, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+                self._counts_of_batch = _counts(inputs["attention_mask"])
             logs = super().train_step(*args, **kwargs)
             self._counts_of_batch = {}
             return logs
@@ -288,39 +292,6 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
             name = f"{loss.name}_{number}"
         names.append(name)
     return names
-
-
-def _agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
-    """Give a student whose classes have no names yet the teacher's; refuse one with other names, or another order.
-
-    Raises:
-        InputError: both models name their classes, and not alike.
-    """
-    theirs, ours = (dict(getattr(model, "id2label", None) or {}) for model in (teacher, student))
-    if len(ours) != len(theirs) or ours == theirs or _are_default(theirs):
-        return
-    if not _are_default(ours):
-        raise InputError(
-            f"the student's labels {list(ours.values())} are not the teacher's {list(theirs.values())}, in that order; "
-            f"they must be equal."
-        )
-    student.id2label = theirs
-
-
-def _agree_on_predictions(teacher: keras.Model, student: keras.Model) -> str | None:
-    """What the logits are, by the models' `predicts`; None where they do not say.
-
-    Raises:
-        InputError: both models say so, and not alike.
-    """
-    said = [predicts for model in (student, teacher) if (predicts := getattr(model, "predicts", None)) is not None]
-    if len(set(said)) > 1:
-        raise InputError(f"the student predicts {said[0]}, the teacher {said[1]}; they must predict the same.")
-    return said[0] if said else None
-
-
-def _are_default(id2label: dict[int, str]) -> bool:
-    return all(name == f"LABEL_{number}" for number, name in id2label.items())
 
 
 class _Box:

@@ -153,7 +153,8 @@ class FiniteTraining(CountsSteps):
         super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            self._refuse(f"the loss is {loss}")
+            names = [name for name, value in logs.items() if name != "loss" and not math.isfinite(float(value))]
+            self._refuse(f"the loss is {loss}" + (f" ({', '.join(names)})" if names else ""))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at the weights: the last update's effect has not been in any loss yet."""

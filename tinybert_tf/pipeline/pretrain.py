@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.config.schema import PretrainConfig
+from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.data.batch_source import BatchStream
 from tinybert_tf.data.corpus import Corpus
 from tinybert_tf.data.masking import Masking

@@ -27,6 +27,7 @@ from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
+from tinybert_tf.pipeline.loss_files import is_reference, load_loss_class
 from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -290,14 +291,19 @@ def make_loss(stage: str, section: LossSection) -> DistillationLoss:
         InputError: an unknown loss, or an option that it does not have; `stage` is named.
     """
     name, options = section.name, {"weight": section.weight, **section.options}
-    if name not in LOSSES:
-        raise InputError(f"stage {stage!r}: loss {name!r} is not known; one of {', '.join(LOSSES)} is.")
-    accepted = LOSSES[name]().get_config()
+    if is_reference(name):
+        loss_class = load_loss_class(name)
+    elif name in LOSSES:
+        loss_class = LOSSES[name]
+    else:
+        known = f"one of {', '.join(LOSSES)}, or your own (file.py:Class)"
+        raise InputError(f"stage {stage!r}: loss {name!r} is not known; {known} is.")
+    accepted = loss_class().get_config()
     unknown = [option for option in options if option not in accepted]
     if unknown:
         raise InputError(f"stage {stage!r}: loss {name!r} has no option {unknown[0]!r}; it has {', '.join(accepted)}.")
     try:
-        return LOSSES[name](**options)
+        return loss_class(**options)
     except InputError:
         raise
     except (TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, ClassVar
 
 import keras
@@ -10,11 +11,19 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tinybert_tf.distillation.losses import LOSSES, AttentionLoss, DistillationLoss, HiddenStateLoss, PredictionLoss
+from tinybert_tf.distillation.losses import (
+    LOSSES,
+    AttentionLoss,
+    DistillationLoss,
+    EmbeddingLoss,
+    HiddenStateLoss,
+    PredictionLoss,
+)
 from tinybert_tf.distillation.losses.base import global_mean, global_mean_of
 from tinybert_tf.errors import InputError
 
 MASK = np.array([[1, 1, 0]], "int32")
+OF_TINYBERT = (EmbeddingLoss, AttentionLoss, HiddenStateLoss, PredictionLoss)
 
 
 class LabelledMargin(DistillationLoss):
@@ -121,7 +130,7 @@ def test_layers_is_one_of_three() -> None:
         feature = "hidden_states"
         layers: ClassVar[str] = "odd"
 
-    with pytest.raises(InputError, match=r"Odd\.layers is 'odd'; one of mapped, embedding, all is wanted"):
+    with pytest.raises(InputError, match=r"Odd\.layers is 'odd'; one of mapped, consecutive, embedding, all is wanted"):
         Odd()
 
 
@@ -132,22 +141,42 @@ def test_a_weight_is_not_negative(weight: float) -> None:
 
 
 def test_a_result_that_is_no_scalar() -> None:
-    with pytest.raises(InputError, match=r"Vector.call returned shape \(3,\); a scalar is wanted"):
+    with pytest.raises(InputError, match=r"^Vector\.call returned shape \(3,\); a scalar tensor is wanted\.$"):
         Vector()(student=np.zeros((3, 2)), teacher=np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("result", [None, "0.5", [0.5]])
+def test_a_result_that_is_no_tensor(result: Any) -> None:
+    class Forgetful(Vector):
+        def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+            return result
+
+    with pytest.raises(InputError, match=rf"^Forgetful\.call returned {re.escape(repr(result))}; a scalar tensor is"):
+        Forgetful()(student=np.zeros((3, 2)), teacher=np.zeros((3, 2)))
+
+
+def test_a_number_is_a_scalar() -> None:
+    class Constant(Vector):
+        def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+            return 2
+
+    value = Constant()(student=np.zeros((3, 2)), teacher=np.zeros((3, 2)))
+    assert (float(value), keras.backend.standardize_dtype(value.dtype)) == (2.0, "float32")
 
 
 def test_missing_labels() -> None:
     loss = PredictionLoss(hard_label_weight=0.5)
-    with pytest.raises(InputError, match=r"prediction_loss: hard_label_weight=0\.5, and the data has no labels"):
+    with pytest.raises(InputError, match=r"^prediction_loss: labels are wanted, and the data has no labels\.$"):
         loss(student=np.zeros((1, 2)), teacher=np.zeros((1, 2)))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if "relation" not in name])
 def test_different_shapes(name: str) -> None:
     loss = LOSSES[name]()
-    message = rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2"
+    size = 4 if loss.any_width else 3
+    message = rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2, {size}, 4\).* be equal"
     with pytest.raises(InputError, match=message):
-        loss(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 2, 3, 4)), mask=MASK)
+        loss(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 2, size, 4)), mask=MASK, labels=np.zeros(1, "int32"))
 
 
 def test_different_numbers_of_heads() -> None:
@@ -158,6 +187,7 @@ def test_different_numbers_of_heads() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_names(name: str) -> None:
+    assert LOSSES[name].__doc__
     assert LOSSES[name]().name == f"{name}_loss"
     assert LOSSES[name](name="mine").name == "mine"
 
@@ -165,7 +195,11 @@ def test_names(name: str) -> None:
 @pytest.mark.parametrize(
     "loss",
     [
-        *[loss_class(reduction="paper", weight=0.25, name="mine") for loss_class in LOSSES.values()],
+        *[loss_class(weight=0.25, name="mine") for loss_class in LOSSES.values()],
+        *[loss_class(reduction="paper") for loss_class in OF_TINYBERT],
+        LOSSES["dkd"](alpha=0.5, beta=2.0, temperature=3.0),  # type: ignore[call-arg]
+        LOSSES["rkd"](distance_weight=0.5, angle_weight=3.0),  # type: ignore[call-arg]
+        LOSSES["value_relation"](num_relation_heads=4),  # type: ignore[call-arg]
         PredictionLoss(temperature=3.0, hard_label_weight=0.5),
         LabelledMargin(weight=3.0),
     ],
@@ -175,10 +209,10 @@ def test_config_round_trip(loss: DistillationLoss) -> None:
     assert vars(again) == vars(loss)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_reduction_is_one_of_two(name: str) -> None:
+@pytest.mark.parametrize("loss_class", OF_TINYBERT)
+def test_reduction_is_one_of_two(loss_class: type[DistillationLoss]) -> None:
     with pytest.raises(InputError, match="reduction='mean'; 'tokens' or 'paper' is wanted"):
-        LOSSES[name](reduction="mean")  # type: ignore[call-arg]
+        loss_class(reduction="mean")  # type: ignore[call-arg]
 
 
 def test_global_mean_of_nothing_is_zero() -> None:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from tinybert_tf.distillation.losses.attention import AttentionLoss
 from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.cka import CKALoss
+from tinybert_tf.distillation.losses.cosine import CosineLoss
+from tinybert_tf.distillation.losses.dkd import DKDLoss
 from tinybert_tf.distillation.losses.embedding import EmbeddingLoss
+from tinybert_tf.distillation.losses.flow import FSPLoss, GramLoss
 from tinybert_tf.distillation.losses.hidden_state import HiddenStateLoss
+from tinybert_tf.distillation.losses.logits import KLLoss, LogitsMSELoss, StandardizedKLLoss
+from tinybert_tf.distillation.losses.nst import NSTLoss
+from tinybert_tf.distillation.losses.pkd import PKDLoss
 from tinybert_tf.distillation.losses.prediction import PredictionLoss
+from tinybert_tf.distillation.losses.relation import (
+    AttentionKLLoss,
+    KeyRelationLoss,
+    QueryRelationLoss,
+    ValueRelationLoss,
+)
+from tinybert_tf.distillation.losses.rkd import RKDLoss
 
 # What a config writes under `losses`.
 LOSSES: dict[str, type[DistillationLoss]] = {
@@ -14,6 +28,21 @@ LOSSES: dict[str, type[DistillationLoss]] = {
     "attention": AttentionLoss,
     "hidden_state": HiddenStateLoss,
     "prediction": PredictionLoss,
+    "kl": KLLoss,
+    "standardized_kl": StandardizedKLLoss,
+    "logits_mse": LogitsMSELoss,
+    "dkd": DKDLoss,
+    "cosine": CosineLoss,
+    "pkd": PKDLoss,
+    "attention_kl": AttentionKLLoss,
+    "query_relation": QueryRelationLoss,
+    "key_relation": KeyRelationLoss,
+    "value_relation": ValueRelationLoss,
+    "rkd": RKDLoss,
+    "cka": CKALoss,
+    "nst": NSTLoss,
+    "gram": GramLoss,
+    "fsp": FSPLoss,
 }
 
-__all__ = ["LOSSES", "AttentionLoss", "DistillationLoss", "EmbeddingLoss", "HiddenStateLoss", "PredictionLoss"]
+__all__ = ["LOSSES", "DistillationLoss", *(loss.__name__ for loss in LOSSES.values())]

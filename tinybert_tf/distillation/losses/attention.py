@@ -42,12 +42,7 @@ class AttentionLoss(DistillationLoss):
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
         """Refuse different numbers of heads, and say what to use instead."""
-        if student.shape[1] != teacher.shape[1]:
-            raise InputError(
-                f"{self.name}: the student has {student.shape[1]} attention heads, the teacher {teacher.shape[1]}; "
-                f"attention scores are compared head by head. Give the student num_attention_heads={teacher.shape[1]}, "
-                f"or leave this loss out and use HiddenStateLoss alone."
-            )
+        check_heads(self.name, student, teacher, "leave this loss out and use HiddenStateLoss alone")
         super().check_shapes(student, teacher)
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
@@ -59,9 +54,10 @@ class AttentionLoss(DistillationLoss):
         total = ops.sum(ops.square(student - teacher) * valid)
         return global_mean(total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1))))
 
-    def mean_over(self, student: Any, predicts: str | None = None) -> str:
+    @property
+    def mean_over(self) -> str:
         """Pairs of real tokens."""
-        return super().mean_over(student, predicts) if self.reads_padding else "token_pairs"
+        return super().mean_over if self.reads_padding else "token_pairs"
 
     @property
     def reads_padding(self) -> bool:
@@ -71,6 +67,20 @@ class AttentionLoss(DistillationLoss):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "reduction": self.reduction}
+
+
+def check_heads(name: str, student: Any, teacher: Any, instead: str) -> None:
+    """Refuse `(batch, heads, ...)` of different numbers of heads; `instead` is what else could be done.
+
+    Raises:
+        InputError: the numbers differ.
+    """
+    ours, theirs = student.shape[1], teacher.shape[1]
+    if ours != theirs:
+        raise InputError(
+            f"{name}: the student has {ours} attention heads, the teacher {theirs}, which are compared head by head. "
+            f"Give the student num_attention_heads={theirs}, or {instead}."
+        )
 
 
 def _cleaned(scores: Any) -> Any:

@@ -13,7 +13,7 @@ from tinybert_tf import features
 from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
 
-LAYERS = ("mapped", "embedding", "all")
+LAYERS = ("mapped", "consecutive", "embedding", "all")
 
 # What losses are means over, counted from the real tokens of each row, `(rows,)`.
 COUNTS: dict[str, Callable[[Any], Any]] = {
@@ -31,9 +31,11 @@ class DistillationLoss:
     - `feature`: a key of the models' output dict (`hidden_states`, `attention_scores`, `queries`, `keys`, `values`,
       `pooled_output`, `last_hidden_state`, `logits`), or a tuple of keys: `student` and `teacher` are dicts then.
     - `layers`: for a feature that exists layer by layer, which layers are compared. `mapped` (default): once for each
-      pair of the layer map's layers 1..N, summed. `embedding`: once, for the embedding outputs. `all`: once, with
-      `{layer: tensor}` of all layers.
-    - `projected`: whether a learned projection may bring the student's last axis to the teacher's width.
+      pair of the layer map's layers 1..N, summed. `consecutive`: once for each of these pairs and the next, with
+      `(lower, upper)` tensors. `embedding`: once, for the embedding outputs. `all`: once, with `{layer: tensor}` of all
+      layers.
+    - `projected`: whether a learned projection may bring the student's last axis to the teacher's width. `any_width`:
+      whether that axis may differ as it is. `compares`: what logits may be (`tinybert_tf.features`); None is anything.
     - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
       on real tokens and 0 on padding. A `call` that also names `labels` gets them, and one that names `predicts` what
       the logits of both models are (`tinybert_tf.features`; None where they do not say).
@@ -64,6 +66,8 @@ class DistillationLoss:
     feature: ClassVar[str | tuple[str, ...]]
     layers: ClassVar[str] = "mapped"
     projected: ClassVar[bool] = False
+    any_width: ClassVar[bool] = False
+    compares: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, weight: float = 1.0, name: str | None = None) -> None:
         cls = type(self)
@@ -80,7 +84,7 @@ class DistillationLoss:
         if not weight >= 0:
             raise InputError(f"{cls.__name__}: weight={weight}; a number of at least 0 is wanted.")
         self.weight = float(weight)
-        self.name = name or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -92,14 +96,18 @@ class DistillationLoss:
         """Whether the feature exists layer by layer."""
         return all(features.is_per_layer(name) for name in self.feature_names)
 
-    def mean_over(self, student: Any, predicts: str | None = None) -> str:
+    @property
+    def mean_over(self) -> str:
         """What the loss is a mean over, a key of `COUNTS`: by default tokens, or rows for what a row has once.
 
-        `student` is its feature, `predicts` what logits are.
         Batches have different numbers of them. `Distiller.fit` weighs batches so that an epoch's sum is the data set's
         mean, however its rows are grouped.
         """
         return "tokens" if self.is_per_layer and not self.reads_padding else "rows"
+
+    def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
+        """`mean_over` where a feature that a row has once is compared; of logits of tokens, `tokens`."""
+        return "tokens" if self.feature == features.LOGITS and len(student.shape) > 2 else self.mean_over
 
     @property
     def uses_labels(self) -> bool:
@@ -124,14 +132,13 @@ class DistillationLoss:
         """Refuse tensors that cannot be compared; by default, those of different shapes.
 
         Raises:
-            InputError: the shapes differ.
+            InputError: the shapes differ, elsewhere than in the last axis where that may be of `any_width`.
         """
-        if tree.map_structure(lambda tensor: _shape(tensor), student) != tree.map_structure(
-            lambda tensor: _shape(tensor), teacher
-        ):
+        end = -1 if self.any_width else None
+        if _shape(student, end) != _shape(teacher, end):
             raise InputError(
                 f"{self.name}: the student's {self.feature} has shape {_shape(student)}, the teacher's "
-                f"{_shape(teacher)}; they must be equal."
+                f"{_shape(teacher)}; they must be equal{', but for the last axis' if self.any_width else ''}."
             )
 
     def __call__(
@@ -144,11 +151,21 @@ class DistillationLoss:
         if self.layers != "all":
             self.check_shapes(student, teacher)
         arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
-        more = {"labels": labels, "predicts": predicts}
-        arguments |= {name: value for name, value in more.items() if self._wants(name)}
-        value = self.call(**arguments)
-        if len(value.shape) != 0:
-            raise InputError(f"{type(self).__name__}.call returned shape {tuple(value.shape)}; a scalar is wanted.")
+        if self._wants("predicts"):
+            arguments["predicts"] = predicts
+        if self.uses_labels:
+            arguments["labels"] = labels
+            if labels is None and self.needs_labels:
+                raise InputError(f"{self.name}: labels are wanted, and the data has no labels.")
+        return self._scalar(self.call(**arguments))
+
+    def _scalar(self, value: Any) -> Any:
+        """What `call` returned, float32."""
+        if isinstance(value, int | float):
+            value = ops.convert_to_tensor(value, "float32")
+        found = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+        if found != "shape ()":
+            raise InputError(f"{type(self).__name__}.call returned {found}; a scalar tensor is wanted.")
         return ops.cast(value, "float32")
 
     def _wants(self, argument: str) -> bool:
@@ -191,5 +208,5 @@ def _float32(tensor: Any) -> Any:
     return ops.cast(tensor, "float32")
 
 
-def _shape(tensor: Any) -> Any:
-    return tree.map_structure(lambda leaf: tuple(leaf.shape), tensor)
+def _shape(tensor: Any, end: int | None = None) -> Any:
+    return tree.map_structure(lambda leaf: tuple(leaf.shape[:end]), tensor)

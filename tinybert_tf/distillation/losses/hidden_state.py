@@ -6,7 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.arithmetic import masked_mean
+from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean_of
 
 
 class HiddenStateLoss(DistillationLoss):
@@ -40,7 +41,7 @@ class HiddenStateLoss(DistillationLoss):
         squared = ops.mean(ops.square(student - teacher), axis=-1)  # (batch, seq_len)
         if self.reduction == "paper":
             return global_mean_of(squared)
-        return global_mean(ops.sum(squared * mask), ops.sum(mask))
+        return masked_mean(squared, mask)
 
     @property
     def reads_padding(self) -> bool:

@@ -9,14 +9,13 @@ from typing import Any
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.arithmetic import MASKED
+from tinybert_tf.distillation.losses.base import check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.logits import SoftenedLoss
 from tinybert_tf.errors import InputError
 
-# The logit of what cannot be: no probability in float32, and finite, so that 0 times it is 0.
-NEVER = -1e9
 
-
-class PredictionLoss(DistillationLoss):
+class PredictionLoss(SoftenedLoss):
     """Cross-entropy between the teacher's and the student's softened predictions (arXiv 1909.10351, equation 10).
 
     `(1 - w) T^2 CE(softmax(z_T / T), softmax(z_S / T)) + w CE(y, softmax(z_S))`; T^2 keeps the gradient's size when T
@@ -51,7 +50,8 @@ class PredictionLoss(DistillationLoss):
         0.6931
     """
 
-    feature = "logits"
+    compares = None
+    takes_scores = True
 
     def __init__(
         self,
@@ -61,14 +61,11 @@ class PredictionLoss(DistillationLoss):
         weight: float = 1.0,
         name: str | None = None,
     ) -> None:
-        super().__init__(weight=weight, name=name)
-        if not 0 < temperature < float("inf"):
-            raise InputError(f"{type(self).__name__}: temperature={temperature}; a number above 0 is wanted.")
+        super().__init__(temperature=temperature, weight=weight, name=name)
         if not 0 <= hard_label_weight <= 1:
             raise InputError(
                 f"{type(self).__name__}: hard_label_weight={hard_label_weight}; a fraction in [0, 1] is wanted."
             )
-        self.temperature = float(temperature)
         self.hard_label_weight = float(hard_label_weight)
         self.reduction = check_reduction(reduction, self)
 
@@ -77,10 +74,9 @@ class PredictionLoss(DistillationLoss):
         """Whether there is a hard-label term."""
         return self.hard_label_weight > 0
 
-    def mean_over(self, student: Any, predicts: str | None = None) -> str:
-        """Tokens, where each has a prediction; else rows."""
-        of_tokens = len(student.shape) > 2 and _kind_of(student, predicts).counted is _each_text_or_token
-        return "tokens" if of_tokens else "rows"
+    def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
+        """As of other losses, but for positions, of which a row has one for each column."""
+        return "rows" if predicts == features.POSITIONS else super().mean_over_of(student, predicts)
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
         """Refuse logits of different shapes, and of tokens where padding would be compared.
@@ -106,8 +102,6 @@ class PredictionLoss(DistillationLoss):
             soft_loss = self.temperature**2 * _mean(ops.sum(soft, axis=-1), counted)
         if not self.needs_labels:
             return soft_loss
-        if labels is None:
-            raise InputError(f"{self.name}: hard_label_weight={self.hard_label_weight}, and the data has no labels.")
         hard, labelled = kind.hard(student, labels)
         hard_loss = _mean(hard, counted * labelled)
         return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
@@ -116,7 +110,6 @@ class PredictionLoss(DistillationLoss):
         """Constructor arguments."""
         return {
             **super().get_config(),
-            "temperature": self.temperature,
             "hard_label_weight": self.hard_label_weight,
             "reduction": self.reduction,
         }
@@ -159,7 +152,7 @@ def _hard_binary(student: Any, labels: Any) -> tuple[Any, Any]:
 
 def _over_positions(logits: Any, mask: Any) -> Any:
     """`(batch, seq_len, columns)` as predictions of a position, `(batch, columns, seq_len)`; padding is none."""
-    return ops.where(mask[:, None, :] > 0, ops.transpose(logits, (0, 2, 1)), NEVER)
+    return ops.where(mask[:, None, :] > 0, ops.transpose(logits, (0, 2, 1)), MASKED)
 
 
 def _each_text_or_token(predictions: Any, mask: Any) -> Any:

@@ -1,0 +1,69 @@
+"""Decoupled knowledge distillation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from tinybert_tf.distillation.losses.arithmetic import MASKED, kl_divergence, masked_mean
+from tinybert_tf.distillation.losses.logits import SoftenedLoss
+from tinybert_tf.errors import InputError
+
+
+class DKDLoss(SoftenedLoss):
+    """`T^2 (alpha TCKD + beta NCKD)`, the mean over labelled predictions (Zhao et al., arXiv 2203.08679, equation 7).
+
+    The KL divergence in two parts. TCKD is that of the label's class against all others, `[p, 1 - p]`; NCKD that among
+    the other classes, which plain distillation weighs by `1 - p_T`: nothing where the teacher is sure. With two classes
+    NCKD is 0.
+
+    Args:
+        alpha: weight of the label's class.
+        beta: weight of the other classes.
+        temperature: T, above 0.
+        weight: factor in the Distiller's sum.
+        name: the name it is logged under.
+
+    Raises:
+        InputError: a weight below 0, and as `SoftenedLoss`; when called, no labels. A label below 0 is none.
+
+    Example:
+        >>> import numpy as np
+        >>> logits = np.array([[0.0, 1.0, 2.0]])
+        >>> float(DKDLoss()(student=logits, teacher=logits, labels=np.array([2])))
+        0.0
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        beta: float = 8.0,
+        temperature: float = 4.0,
+        weight: float = 1.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(temperature=temperature, weight=weight, name=name)
+        for argument, value in (("alpha", alpha), ("beta", beta)):
+            if not 0 <= value < float("inf"):
+                raise InputError(f"{type(self).__name__}: {argument}={value}; a number of at least 0 is wanted.")
+        self.alpha, self.beta = float(alpha), float(beta)
+
+    def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None) -> Any:
+        """The loss, a scalar."""
+        target = ops.one_hot(labels, student.shape[-1], dtype="float32")
+        student, teacher = student / self.temperature, teacher / self.temperature
+        of_target = kl_divergence(_target_and_rest(student, target), _target_and_rest(teacher, target))
+        among_rest = kl_divergence(student + MASKED * target, teacher + MASKED * target)
+        labelled = ops.cast(ops.greater_equal(labels, 0), "float32")
+        return self.temperature**2 * masked_mean(self.alpha * of_target + self.beta * among_rest, mask, labelled)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "alpha": self.alpha, "beta": self.beta}
+
+
+def _target_and_rest(logits: Any, target: Any) -> Any:
+    """Logits of two classes, the label's and all others together, `(..., 2)`."""
+    rest = ops.logsumexp(logits + MASKED * target, axis=-1)
+    return ops.stack([ops.sum(logits * target, axis=-1), rest], axis=-1)

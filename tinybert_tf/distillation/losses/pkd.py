@@ -1,0 +1,33 @@
+"""Patient knowledge distillation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from tinybert_tf.distillation.losses.arithmetic import masked_mean, unit
+from tinybert_tf.distillation.losses.base import DistillationLoss
+
+
+class PKDLoss(DistillationLoss):
+    """`| h_S / |h_S| - h_T / |h_T| |^2` of [CLS], for each mapped pair (Sun et al., arXiv 1908.09355, equation 7).
+
+    Hidden states are `(batch, seq_len, hidden_size)`, projected where widths differ; the mean is over the batch. The
+    paper skips the last layer: give it no pair.
+
+    Example:
+        >>> import numpy as np
+        >>> student, teacher = np.array([[[2.0, 0.0]]]), np.array([[[0.0, 3.0]]])
+        >>> float(PKDLoss()(student=student, teacher=teacher, mask=np.array([[1]])))
+        2.0
+    """
+
+    feature = "hidden_states"
+    mean_over = "rows"
+    projected = True
+
+    def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+        """The loss of one pair, a scalar."""
+        difference = unit(student[:, 0]) - unit(teacher[:, 0])  # (batch, hidden_size)
+        return masked_mean(ops.sum(ops.square(difference), axis=-1), mask)
