@@ -66,7 +66,14 @@ def test_an_epochs_losses_do_not_depend_on_the_grouping(distiller: Distiller, op
 def test_predictions_of_tokens_weigh_what_they_are_a_mean_over(cls: Any, labels: dict[str, int], unit: str) -> None:
     def make(seed: int) -> Any:
         keras.utils.set_random_seed(seed)
-        config = EncoderConfig(50, 16, 1, 2, 32, max_position_embeddings=32)
+        config = EncoderConfig(
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=32,
+        )
         model = cls(config, dtype="float32", **labels)
         model.token_head.kernel.assign(np.random.default_rng(seed).normal(size=model.token_head.kernel.shape))
         return model

@@ -136,7 +136,7 @@ class Tokenizer:
     def encodings(
         self, rows: Sequence[Any], max_length: int, words: bool = False
     ) -> Iterator[list[tokenizers.Encoding]]:
-        """The library's encodings of rows, cut at `max_length` tokens, in chunks, at least one; `words`: rows are lists."""
+        """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
         self._backend.enable_truncation(max_length, strategy="longest_first")
         for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
             yield self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
