@@ -14,7 +14,9 @@ from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
+from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 from tinybert_tf.training.optimizer import bert_optimizer
 
 MakeModel = Callable[..., Any]
@@ -55,6 +57,36 @@ def test_an_epochs_losses_do_not_depend_on_the_grouping(distiller: Distiller, op
     weights = {"attention_loss": 2.0}
     terms = [weights.get(name, 1.0) * grouped[name] for name in grouped if name.endswith("_loss") and "val" not in name]
     assert grouped["loss"] == pytest.approx(sum(terms), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cls", "labels", "unit"),
+    [(TokenClassifier, {"num_labels": 3}, "tokens"), (QuestionAnswering, {}, "rows")],
+)
+def test_predictions_of_tokens_weigh_what_they_are_a_mean_over(cls: Any, labels: dict[str, int], unit: str) -> None:
+    def make(seed: int) -> Any:
+        keras.utils.set_random_seed(seed)
+        config = EncoderConfig(
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=32,
+        )
+        model = cls(config, dtype="float32", **labels)
+        model.token_head.kernel.assign(np.random.default_rng(seed).normal(size=model.token_head.kernel.shape))
+        return model
+
+    distiller = Distiller(Teacher(make(1)), make(2), losses=[PredictionLoss(temperature=2.0)])
+    assert distiller.comparisons[0].mean_over(distiller(make_batches()[0][0])) == unit
+    distiller.compile(optimizer=keras.optimizers.SGD(0.0))
+    tokens = make_batches().tokens
+    losses = [
+        distiller.fit(Batches(tokens, seed=1, batch_size=size), verbose=0).history["prediction_loss"][0]
+        for size in (50, 8, 1)
+    ]
+    assert losses[1:] == pytest.approx(losses[:1] * 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["batches", "dataset"])

@@ -21,11 +21,15 @@ from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
 HERE = Path(__file__).parent
 SAVED: dict[str, tuple[str, type[PretrainedModel]]] = {
     "encoder": ("encoder_gelu", TransformerEncoder),
     "classifier": ("classifier", SequenceClassifier),
+    "multi_label": ("multi_label", SequenceClassifier),
+    "token_classifier": ("token_classifier", TokenClassifier),
+    "question_answering": ("question_answering", QuestionAnswering),
     "masked_lm": ("masked_lm", MaskedLM),
     "pretraining": ("pretraining", BertPretraining),
 }

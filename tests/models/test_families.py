@@ -19,7 +19,7 @@ from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.pipeline.finetune import load_for_labels
+from tinybert_tf.models.tasks import load_for_labels
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 Checkpoint = Callable[[str], Path]
@@ -185,7 +185,7 @@ def test_what_transformers_has_no_class_for_is_not_saved(authors_directory: Path
         model.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
     model.encoder.save_pretrained(tmp_path / "encoder")
-    again = load_for_labels(str(authors_directory), ["negative", "neutral", "positive"])
+    again = load_for_labels(str(authors_directory), "sequence_classification", ["negative", "neutral", "positive"])
     assert not again.relu  # a new head, for fine-tuning ends with saving
 
 

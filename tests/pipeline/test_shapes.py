@@ -8,9 +8,9 @@ import pytest
 from tinybert_tf.config.rules import SettingError
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
 from tinybert_tf.data.batches import few_lengths
+from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.splits import Split
 from tinybert_tf.pipeline.stages import Stage
 
 FILES: dict[str, Any] = {"train": "train.tsv", "dev": "dev.tsv", "text": ("text",), "label": "label"}
@@ -34,7 +34,7 @@ def test_lengths_are_few_where_steps_are_compiled_for_each() -> None:
 
 def test_a_split_is_cut_as_the_config_says() -> None:
     tokens = TokenizedTexts(np.ones(60, np.int32), np.zeros(60, np.int8), np.arange(0, 61, 6))
-    split = Split(tokens, None, 0, padded_lengths=(8, 16))
+    split = EncodedDataset(tokens, None, 0, padded_lengths=(8, 16))
     by_rows, by_tokens = (split.training_batches(Train(batch_size=4, batch_tokens=tokens)) for tokens in (None, 40))
     assert [by_rows[step][0]["input_ids"].shape[1] for step in range(3)] == [8, 8, 8]
     assert sorted(len(by_tokens.rows(step)) for step in range(len(by_tokens))) == [5, 5]

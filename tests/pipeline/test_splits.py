@@ -113,11 +113,6 @@ def test_scores(tokenizer: Tokenizer) -> None:
         tokenize({"train": TextDataset.from_lists(["a", "b"], ["1", "high"])}, tokenizer, ["LABEL_0"], 8, "regression")
 
 
-def test_a_model_of_scores_has_no_classes(tokenizer: Tokenizer) -> None:
-    with pytest.raises(InputError, match=r"^the model gives one score, and no classes; task regression"):
-        tokenize({"train": TextDataset.from_lists(["a"], ["0"])}, tokenizer, ["LABEL_0"], max_length=8)
-
-
 def test_an_unknown_label_names_its_row(write: Write, tokenizer: Tokenizer) -> None:
     dataset = TextDataset.from_file(write("train", ["a", "b"]), "text", "pair")
     with pytest.raises(InputError, match=r"train\.tsv:2: label 'other'; 'no', 'yes', or 0 to 1, are accepted"):

@@ -82,6 +82,9 @@ POOLER = optional(dense_names("pooler", "pooler.dense"))
 CLASSIFIER = optional(dense_names("classifier", "classifier"))
 """The head of sequence and token classifiers."""
 
+SPANS = optional(dense_names("qa_outputs", "qa_outputs"))
+"""The head of question answering: where the answer starts and ends."""
+
 MASKED_LM = optional(
     (
         *dense_names("transform", "cls.predictions.transform.dense"),

@@ -13,24 +13,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.tasks import TASK_KEYS
 
+DEFAULT_TASK = "sequence_classification"
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Data(CheckedSection):
-    """The examples: files and columns.
+    """The examples: files, and columns where the task's files have any.
 
     `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
-    `label`: the column of the label. `max_length`: tokens of an example, [CLS] and [SEP] included. `padded_lengths`:
-    what batches are padded to; by default each to its longest example, or with XLA, which compiles every length, to one
-    of a few lengths.
+    `label`: the column of the label. `labels`: what integers in it stand for, in their order. `max_length`: tokens of
+    an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its longest
+    example, or with XLA, which compiles every length, to one of a few lengths.
     """
 
     train: str
     dev: str
-    text: tuple[str, ...]
-    label: str
+    text: tuple[str, ...] | None = None
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
     test: str | None = None
     max_length: int = 128
     padded_lengths: tuple[int, ...] | None = None
@@ -208,8 +211,17 @@ def _tinybert_stages() -> tuple[Stage, ...]:
     )
 
 
+class LabelledConfig(CheckedSection):
+    """A configuration with a `task` and its `data`."""
+
+    @classmethod
+    def needed_keys(cls, plain: Mapping[str, Any]) -> tuple[str, ...]:
+        """The keys that have no value of their own, and that the task of this plain mapping needs."""
+        return TASK_KEYS.get(plain.get("task") or DEFAULT_TASK, ())
+
+
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CheckedSection):
+class DistillConfig(LabelledConfig):
     """A distillation: from a teacher to a student, in stages.
 
     `teacher_cache`: what the teacher says is computed once and kept on disk: `logits`, all `features` that the losses
@@ -230,7 +242,7 @@ class DistillConfig(CheckedSection):
     cache_dir: str | None = None
     max_disk_gib: float = 20.0
     out: str
-    task: str = "sequence_classification"
+    task: str = DEFAULT_TASK
     metric: str | None = None
     baseline: bool = False
     allow_weak_teacher: bool = False
@@ -250,7 +262,7 @@ class DistillConfig(CheckedSection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(CheckedSection):
+class FinetuneConfig(LabelledConfig):
     """A fine-tuning: a model, the examples, how to train, and the run directory `out`.
 
     `metric`: the one that chooses the best epoch; by default the task's own.
@@ -260,7 +272,7 @@ class FinetuneConfig(CheckedSection):
     data: Data
     train: Train = field(default_factory=Train)
     out: str
-    task: str = "sequence_classification"
+    task: str = DEFAULT_TASK
     metric: str | None = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tinybert_tf.data.batch_source import BatchSource
+from tinybert_tf.data.token_labels import TokenLabels
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.errors import InputError
 
@@ -16,6 +17,10 @@ from tinybert_tf.errors import InputError
 BATCHES_PER_POOL = 50
 
 Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], np.ndarray]
+
+
+# By row, or by token.
+Labels = np.ndarray | TokenLabels
 
 
 class RowInputs(Protocol):
@@ -47,7 +52,7 @@ class Batches(BatchSource):
     """Batches for `fit`, `evaluate` and `predict`: `(inputs, labels)`, or `(inputs,)` without labels.
 
     `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, length)` int32; `labels` is
-    `(batch,)`. Every row comes once an epoch, the rows of partial batches included.
+    `(batch, ...)`, or `(batch, length)` of tokens. Every row comes once an epoch, the rows of partial batches included.
 
     A batch's `length` is that of its longest row; with `padded_lengths`, the least of these that is enough: XLA, which
     compiles every shape, then compiles one a length, and one more for a partial batch. `batch_tokens` in place of
@@ -73,7 +78,7 @@ class Batches(BatchSource):
     def __init__(
         self,
         tokens: TokenizedTexts,
-        labels: np.ndarray | None = None,
+        labels: Labels | None = None,
         batch_size: int = 32,
         seed: int | None = None,
         pad_token_id: int = 0,
@@ -133,17 +138,33 @@ class Batches(BatchSource):
         return self._rows(self.epoch, step)
 
     def in_file_order(self, answers: np.ndarray) -> np.ndarray:
-        """Answers given batch by batch, one a row (`predict`'s), in the order of the data set's rows."""
-        ordered = np.empty_like(answers)
-        ordered[np.concatenate([self.rows(step) for step in range(len(self))])] = answers
-        return ordered
+        """Answers given batch by batch (`predict`'s), in the order of the data set's rows.
+
+        One a row; or one a token, padding included, which then come as `(rows, longest row, ...)`, padded with 0.
+        """
+        order = [self.rows(step) for step in range(len(self))]
+        if len(answers) == self.num_rows:
+            ordered = np.empty_like(answers)
+            ordered[np.concatenate(order)] = answers
+            return ordered
+        padded = np.zeros((self.num_rows, self._lengths.max(), *answers.shape[1:]), answers.dtype)
+        start = 0
+        for rows in order:
+            longest = self._lengths[rows].max()
+            end = start + len(rows) * longest
+            padded[rows, :longest] = answers[start:end].reshape(len(rows), longest, *answers.shape[1:])
+            start = end
+        return padded
 
     def _batch(self, epoch: int, step: int) -> Batch:
         rows = self._rows(epoch, step)
         inputs = self.tokens.padded(rows, self.pad_token_id, int(self._lengths[rows].max()))
+        length = inputs["input_ids"].shape[1]
         if self.row_inputs is not None:
-            inputs |= self.row_inputs(rows, inputs["input_ids"].shape[1])
-        return (inputs,) if self.labels is None else (inputs, self.labels[rows])
+            inputs |= self.row_inputs(rows, length)
+        if self.labels is None:
+            return (inputs,)
+        return inputs, self.labels.padded(rows, length) if isinstance(self.labels, TokenLabels) else self.labels[rows]
 
     def _rows(self, epoch: int, step: int) -> np.ndarray:
         known_epoch, order = self._order

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,14 @@ class TokenizedTexts:
     token_type_ids: np.ndarray
     offsets: np.ndarray
     num_truncated: int = 0
+
+    @classmethod
+    def of(cls, chunks: Iterable[list[tokenizers.Encoding]]) -> TokenizedTexts:
+        """The rows of some encodings; one or more chunks of them."""
+        parts = [_flatten(chunk) for chunk in chunks]
+        input_ids, token_type_ids, lengths, is_truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(input_ids, token_type_ids, offsets, int(is_truncated.sum()))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -62,7 +70,7 @@ class TokenizedTexts:
         }
 
 
-def flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Ids and token types of all rows one after the other; each row's length, and whether it was cut."""
     return (
         np.array([token_id for encoding in encodings for token_id in encoding.ids], np.int32),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tinybert_tf.data.byte_level_bpe import (
     set_prefix_space,
     vocabulary_files,
 )
-from tinybert_tf.data.tokenized_texts import TokenizedTexts, flatten
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.wordpiece import (
     SPECIAL_TOKENS,
     bert_normalizer,
@@ -131,12 +131,15 @@ class Tokenizer:
         smallest = self._backend.num_special_tokens_to_add(has_pairs) + 1 + has_pairs
         if max_length < smallest:
             raise InputError(f"max_length={max_length} leaves no room for text; at least {smallest} is accepted")
+        return TokenizedTexts.of(self.encodings(rows, max_length))
+
+    def encodings(
+        self, rows: Sequence[Any], max_length: int, words: bool = False
+    ) -> Iterator[list[tokenizers.Encoding]]:
+        """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
         self._backend.enable_truncation(max_length, strategy="longest_first")
-        chunks = [rows[start : start + ROWS_PER_CHUNK] for start in range(0, len(rows), ROWS_PER_CHUNK)] or [[]]
-        parts = [flatten(self._backend.encode_batch(chunk)) for chunk in chunks]
-        input_ids, token_type_ids, lengths, is_truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return TokenizedTexts(input_ids, token_type_ids, offsets, int(is_truncated.sum()))
+        for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
+            yield self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
 
     @property
     def piece_dtype(self) -> np.dtype:
@@ -170,6 +173,11 @@ class Tokenizer:
             else:
                 words.append((start, end, token, 1))
         return encoding.ids, words
+
+    def pieces_and_spans(self, texts: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
+        """Of each text its ids, as `pieces` gives them, and where they are in it, in characters, `(tokens, 2)`."""
+        encodings = self._verbatim_backend.encode_batch(list(texts), add_special_tokens=False)
+        return [(encoding.ids, np.array(encoding.offsets, np.int32).reshape(-1, 2)) for encoding in encodings]
 
     @cached_property
     def _verbatim_backend(self) -> tokenizers.Tokenizer:

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf import features
+from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
@@ -35,7 +36,8 @@ class Distiller(TrainableModel):
     taken, and the teacher is not run: see `TeacherCache`.
 
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
-    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`.
+    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`; their `predicts` says what their logits
+    are.
 
     Args:
         teacher: the model to learn from; frozen, called with `training=False`.
@@ -45,8 +47,8 @@ class Distiller(TrainableModel):
         projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
 
     Raises:
-        InputError: no losses; labels other than the teacher's, or in another order; a loss whose features or pairs are
-            not there or cannot be compared.
+        InputError: no losses; labels other than the teacher's, or in another order; logits that mean something else
+            than the teacher's; a loss whose features or pairs are not there or cannot be compared.
 
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
@@ -78,12 +80,13 @@ class Distiller(TrainableModel):
         # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
         self._teacher_box = _Box(teacher)
         teacher.trainable = False
-        _agree_on_labels(teacher, student)
+        agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         self.layer_map = LayerMap.resolve(layer_map, *depths)
         names = _distinct_names(losses)
+        predicts = agree_on_predictions(teacher, student)
         self.comparisons = tuple(
-            Comparison.bind(loss, name, self.layer_map) for loss, name in zip(losses, names, strict=True)
+            Comparison.bind(loss, name, self.layer_map, predicts) for loss, name in zip(losses, names, strict=True)
         )
         self.student_arguments = call_arguments(self.comparisons, 0, depths[0])
         # The student is always run to its logits: metrics want them, and a prediction costs next to nothing.
@@ -150,7 +153,7 @@ class Distiller(TrainableModel):
         logged: Any = 0.0
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
             value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
-            loss, unit = comparison.loss, comparison.loss.mean_over
+            loss, unit = comparison.loss, comparison.mean_over(y_pred)
             tracker.update_state(value, sample_weight=counts[unit] / num_replicas())
             weighted = loss.weight * value
             logged = logged + weighted * _part(counts, whole, unit)
@@ -289,27 +292,6 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
             name = f"{loss.name}_{number}"
         names.append(name)
     return names
-
-
-def _agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
-    """Give a student whose classes have no names yet the teacher's; refuse one with other names, or another order.
-
-    Raises:
-        InputError: both models name their classes, and not alike.
-    """
-    theirs, ours = (dict(getattr(model, "id2label", None) or {}) for model in (teacher, student))
-    if len(ours) != len(theirs) or ours == theirs or _are_default(theirs):
-        return
-    if not _are_default(ours):
-        raise InputError(
-            f"the student's labels {list(ours.values())} are not the teacher's {list(theirs.values())}, in that order; "
-            f"they must be equal."
-        )
-    student.id2label = theirs
-
-
-def _are_default(id2label: dict[int, str]) -> bool:
-    return all(name == f"LABEL_{number}" for number, name in id2label.items())
 
 
 class _Box:

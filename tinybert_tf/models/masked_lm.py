@@ -16,7 +16,7 @@ from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
-from tinybert_tf.models.heads import TaskModel
+from tinybert_tf.models.task_model import TaskModel, cross_entropy
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -94,7 +94,7 @@ class MaskedLM(TaskModel):
     def _transformed(self, hidden: Any) -> Any:
         return self.transform_layer_norm(self.activation(self.transform(hidden)))
 
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """The masked tokens and the logits."""
         if isinstance(labels, Mapping):
             labels = labels[features.MASKED_TOKENS]
@@ -102,8 +102,7 @@ class MaskedLM(TaskModel):
 
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table, without a pooler, and the masked-LM head."""
-        names = self.encoder.tensor_names() + self.config.family.masked_lm.names
-        return tuple(name for name in names if name not in self.config.family.pooler)
+        return self.names_without_pooler() + self.config.family.masked_lm.names
 
     def _dense(self, units: int, name: str) -> keras.layers.Dense:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
@@ -166,12 +165,12 @@ class BertPretraining(MaskedLM):
         """`keras.Model.compile`; a `loss` is a dict of `masked_tokens` and `next_sentence`, as the labels are."""
         if loss is None:
             loss = {
-                features.MASKED_TOKENS: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100),
+                features.MASKED_TOKENS: cross_entropy(),
                 features.NEXT_SENTENCE: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """Both labels, and both logits by the names that their labels have."""
         logits = {
             features.MASKED_TOKENS: outputs[features.LOGITS],

@@ -24,8 +24,8 @@ class TeacherEnsemble(keras.Model):
         shares: how much each counts, above 0 and of any sum; by default all alike.
 
     Raises:
-        InputError: fewer than two teachers, other labels or another order of them, shares that are not one positive
-            number for each; in a call, features that are asked for.
+        InputError: fewer than two teachers, other labels or another order of them, other predictions, shares
+            that are not one positive number for each; in a call, features that are asked for.
 
     Example:
         >>> from tinybert_tf.models.config import EncoderConfig
@@ -44,6 +44,9 @@ class TeacherEnsemble(keras.Model):
         different = next((names for names in labels if names != labels[0]), None)
         if different is not None:
             raise InputError(f"teachers with the labels {labels[0]} and {different}: all of them must be equal.")
+        predicts = list(dict.fromkeys(teacher.predicts for teacher in teachers))
+        if len(predicts) > 1:
+            raise InputError(f"teachers that predict {predicts[0]} and {predicts[1]}: all of them must be alike.")
         given = [1.0] * len(teachers) if shares is None else [float(share) for share in shares]
         if len(given) != len(teachers) or not all(share > 0 for share in given):
             raise InputError(f"shares={given} of {len(teachers)} teachers: one number above 0 for each is wanted.")
@@ -56,6 +59,11 @@ class TeacherEnsemble(keras.Model):
     def id2label(self) -> dict[int, str] | None:
         """The names of the classes, which all have."""
         return self.teachers[0].id2label
+
+    @property
+    def predicts(self) -> str | None:
+        """What the logits are, which all agree on."""
+        return self.teachers[0].predicts
 
     @property
     def num_hidden_layers(self) -> int:

@@ -19,10 +19,11 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import CUT_SIZES, EQUAL_FIELDS, Cut, check_cut, cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.models.token_heads import TokenModel
 from tinybert_tf.pipeline.stages import Stage
 
 logger = logging.getLogger(__name__)
@@ -108,9 +109,20 @@ def student_tokenizer(
     return load_tokenizer(directory)
 
 
-def build_student(
-    section: StudentSection, teacher: PretrainedModel, tokenizer: Tokenizer, layer_map: Any
-) -> SequenceClassifier:
+def check_two_tokenizers(section: StudentSection, teacher: TaskModel) -> None:
+    """Refuse a teacher whose predictions are of tokens, which a student with another tokenizer does not have.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(teacher, TokenModel):
+        raise InputError(
+            f"student {section.dir}: has another tokenizer than its teacher, and a {type(teacher).__name__} predicts "
+            f"for each token; both must read the same token ids."
+        )
+
+
+def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokenizer, layer_map: Any) -> TaskModel:
     """The student with its first weights and the teacher's labels.
 
     Raises:
@@ -121,7 +133,7 @@ def build_student(
     init = resolved_init(section, config, teacher.config)
     if init == "dir":
         return _load_student(str(section.dir), teacher, tokenizer)
-    student = SequenceClassifier(config, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
+    student = teacher.with_encoder(config, name="student")
     if init == "layers":
         _start_from_layers(student, teacher, layer_map)
     return student
@@ -152,8 +164,8 @@ def _start_from_layers(student: PretrainedModel, teacher: PretrainedModel, layer
 
 
 def cut_from_teacher(
-    student: TransformerEncoder | SequenceClassifier,
-    teacher: TransformerEncoder | SequenceClassifier,
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
     layer_map: Any,
     batches: Sequence[Mapping[str, Any]],
     section: CutSection,
@@ -183,13 +195,12 @@ def cut_from_teacher(
     return cut
 
 
-def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:
+def _load_student(path: str, teacher: TaskModel, tokenizer: Tokenizer) -> TaskModel:
     directory = _student_directory(path, tokenizer)
-    student = SequenceClassifier.from_pretrained(directory, name="student")
-    if not student.has_loaded_head:
-        encoder = student.encoder
-        return SequenceClassifier(encoder, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
-    ours, theirs = list(student.id2label.values()), list(teacher.id2label.values())
+    student = type(teacher).from_pretrained(directory, name="student")
+    if not student.has_loaded_head or student.predicts != teacher.predicts:
+        return teacher.with_encoder(student.encoder, name="student")
+    ours, theirs = student.label_names, teacher.label_names
     if ours != theirs:
         what = "in another order" if sorted(ours) == sorted(theirs) else "other ones"
         raise InputError(

@@ -14,6 +14,7 @@ from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
 TEACHER = EncoderConfig(
     vocab_size=40,
@@ -80,6 +81,26 @@ def test_at_full_size_it_is_the_teacher(teacher: SequenceClassifier) -> None:
     cut = cut_student(student, teacher, [(layer, layer) for layer in (1, 2, 3, 4)], texts())
     np.testing.assert_allclose(logits(student, texts()), logits(teacher, texts()), atol=1e-4)
     assert max(cut.unexplained.values()) < 1e-8
+
+
+@pytest.mark.parametrize("cls", [TokenClassifier, QuestionAnswering])
+def test_a_head_for_tokens_is_cut_too(teacher: SequenceClassifier, cls: Any) -> None:
+    """At full size the teacher's logits; of a narrow student more than half of their variance."""
+    of_tokens, batches = cls(teacher.encoder, dtype="float32"), texts()
+    of_tokens.token_head.kernel.assign(np.random.default_rng(3).normal(size=of_tokens.token_head.kernel.shape))
+    real = np.concatenate([batch["attention_mask"].ravel() for batch in batches]) == 1
+    expected = logits(of_tokens, batches).reshape(len(real), -1)[real]
+    missed = {}
+    for name, sizes, pairs in (
+        ("full", {}, [(layer, layer) for layer in range(1, 5)]),
+        ("narrow", NARROW, [(1, 2), (2, 4)]),
+    ):
+        student = make(cls, **sizes)
+        cut_student(student, of_tokens, pairs, batches, ridge=1e-6 if name == "full" else 1e-3)
+        errors = logits(student, batches).reshape(len(real), -1)[real] - expected
+        missed[name] = errors.var(axis=0).sum() / expected.var(axis=0).sum()
+    assert missed["full"] < 1e-6
+    assert missed["narrow"] < 0.5
 
 
 @pytest.mark.parametrize("model_type", RELATIVES)

@@ -35,9 +35,10 @@ class DistillationLoss:
       `(lower, upper)` tensors. `embedding`: once, for the embedding outputs. `all`: once, with `{layer: tensor}` of all
       layers.
     - `projected`: whether a learned projection may bring the student's last axis to the teacher's width. `any_width`:
-      whether that axis may differ as it is.
+      whether that axis may differ as it is. `compares`: what logits may be (`tinybert_tf.features`); None is anything.
     - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
-      on real tokens and 0 on padding. A `call` that also names `labels` gets them.
+      on real tokens and 0 on padding. A `call` that also names `labels` gets them, and one that names `predicts` what
+      the logits of both models are (`tinybert_tf.features`; None where they do not say).
 
     A mean in `call` is that of one replica, of which a small last batch can leave some without rows: `global_mean` is
     exact on several GPUs too.
@@ -66,6 +67,7 @@ class DistillationLoss:
     layers: ClassVar[str] = "mapped"
     projected: ClassVar[bool] = False
     any_width: ClassVar[bool] = False
+    compares: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, weight: float = 1.0, name: str | None = None) -> None:
         cls = type(self)
@@ -103,10 +105,14 @@ class DistillationLoss:
         """
         return "tokens" if self.is_per_layer and not self.reads_padding else "rows"
 
+    def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
+        """`mean_over` where a feature that a row has once is compared; of logits of tokens, `tokens`."""
+        return "tokens" if self.feature == features.LOGITS and len(student.shape) > 2 else self.mean_over
+
     @property
     def uses_labels(self) -> bool:
         """Whether `call` wants the labels."""
-        return "labels" in inspect.signature(self.call).parameters
+        return self._wants("labels")
 
     @property
     def needs_labels(self) -> bool:
@@ -135,7 +141,9 @@ class DistillationLoss:
                 f"{_shape(teacher)}; they must be equal{', but for the last axis' if self.any_width else ''}."
             )
 
-    def __call__(self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None) -> Any:
+    def __call__(
+        self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None, predicts: str | None = None
+    ) -> Any:
         """The unweighted loss, a float32 scalar; see the class."""
         student, teacher = tree.map_structure(_float32, student), tree.map_structure(_float32, teacher)
         if mask is None and self.is_per_layer:
@@ -143,6 +151,8 @@ class DistillationLoss:
         if self.layers != "all":
             self.check_shapes(student, teacher)
         arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
+        if self._wants("predicts"):
+            arguments["predicts"] = predicts
         if self.uses_labels:
             arguments["labels"] = labels
             if labels is None and self.needs_labels:
@@ -157,6 +167,9 @@ class DistillationLoss:
         if found != "shape ()":
             raise InputError(f"{type(self).__name__}.call returned {found}; a scalar tensor is wanted.")
         return ops.cast(value, "float32")
+
+    def _wants(self, argument: str) -> bool:
+        return argument in inspect.signature(self.call).parameters
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

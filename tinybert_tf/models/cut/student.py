@@ -16,7 +16,9 @@ from tinybert_tf.models.cut.layers import Activations, Fit, assign_dense, cut_em
 from tinybert_tf.models.cut.least_squares import Affine, LeastSquares, Moments
 from tinybert_tf.models.cut.residual_basis import BASES, expansion, residual_basis
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier, TaskModel
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.token_heads import TokenModel
 
 # The pooler and the classifier see one row a text, not one a token: they lean more on the teacher's own weights.
 HEAD_RIDGE = 1e-2
@@ -62,8 +64,8 @@ class Cut:
 
 
 def cut_student(
-    student: TransformerEncoder | SequenceClassifier,
-    teacher: TransformerEncoder | SequenceClassifier,
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
     pairs: Iterable[tuple[int, int]],
     batches: Iterable[Mapping[str, Any] | tuple[Any, ...]],
     basis: str = "components",
@@ -144,7 +146,13 @@ def _unexplained(values: Activations, wanted: Activations, texts: Texts) -> floa
 
 
 def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: Activations, fit: Fit) -> None:
-    """The dense layer on the first token, where both have one, and the classifier, from the last layer."""
+    """The dense layer on the first token, where both have one, and the classifier; or the head on all tokens."""
+    if isinstance(teacher, TokenModel):
+        kernel = kernel_of(teacher.token_head)
+        logits = [values @ kernel + as_array(teacher.token_head.bias) for values in teacher_hidden]
+        prior = expansion(fit.moments(teacher_hidden), fit.basis).kernel @ kernel
+        fit.dense(student.token_head, prior, hidden, logits)
+        return
     (ours, activation), (theirs, teacher_activation) = _pooling(student), _pooling(teacher)
     if ours is None or theirs is None:
         return
