@@ -73,6 +73,8 @@ def test_predictions_of_tokens_weigh_what_they_are_a_mean_over(cls: Any, labels:
             num_attention_heads=2,
             intermediate_size=32,
             max_position_embeddings=32,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
         )
         model = cls(config, dtype="float32", **labels)
         model.token_head.kernel.assign(np.random.default_rng(seed).normal(size=model.token_head.kernel.shape))
