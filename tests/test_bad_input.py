@@ -431,8 +431,8 @@ def test_yaml_that_is_not_there(scene: Scene) -> None:
         (
             "metric",
             "bleu",
-            "metric: 'bleu' is not one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, pearson, "
-            "precision, recall, spearman",
+            "metric: 'bleu' is not one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, "
+            "pearson, precision, recall, spearman",
         ),
     ],
 )
