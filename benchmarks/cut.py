@@ -64,7 +64,7 @@ def main() -> None:
     datasets = {name: TextDataset.from_file(path, arguments.text, arguments.label) for name, path in files.items()}
     datasets["corpus"] = TextDataset.from_lists(list(CorpusFiles.of(arguments.corpus)))
     splits = tokenize(datasets, load_tokenizer(arguments.teacher), list(teacher.id2label.values()), 64)
-    test = splits["test"].evaluation_batches()
+    test = splits["test"]
 
     def measured(model: SequenceClassifier) -> str:
         return f"{measure(model, test, 'sequence_classification')[arguments.metric]:.1%}"

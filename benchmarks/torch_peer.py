@@ -1,11 +1,14 @@
-"""TinyBERT's intermediate step as people write it in PyTorch, on public packages only; `distill_step` starts it.
+"""What the benchmarks compare with, as people write it in PyTorch, on public packages only; they start it.
 
-Runs in an environment of its own, with `torch` and `transformers`. Reads `steps WAY N` from stdin and answers each line
-with the seconds that N steps took. The ways:
+Runs in an environment of its own (`pip install -r benchmarks/peers.txt`). Reads lines from stdin, and answers each with
+the seconds it took. `forward MODEL LENGTH N`: N passes of one text through `teacher` or `student`, float32, SDPA.
+`steps WAY N`: N steps of TinyBERT's intermediate stage. The ways:
 
 - `plain`: float32, the teacher under `no_grad`, every batch padded to `--padded`;
-- `tuned`: the teacher's weights in bfloat16, the student under autocast, batches padded to their longest row. Attention
-  is eager in both: its probabilities are compared, which SDPA does not hand out.
+- `tuned`: batches padded to their longest row; with `--precision bfloat16`, for machines where that is fast, the
+  teacher's weights are bfloat16 and the student runs under autocast.
+
+Attention is eager in both: its probabilities are compared, which SDPA does not hand out.
 
 Both compare attention and hidden states, the latter through a learned projection, clip the gradient's norm, and update
 with AdamW.
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--student", required=True, help="JSON of the student's sizes")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--padded", type=int, default=64)
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of the tuned loop")
     arguments = parser.parse_args()
     torch.manual_seed(1)
     with np.load(arguments.rows) as arrays:
@@ -42,16 +46,21 @@ def main() -> None:
     sizes = json.loads(arguments.teacher), json.loads(arguments.student)
     loops = {
         "plain": Loop(*sizes, torch.float32, arguments.padded),
-        "tuned": Loop(*sizes, torch.bfloat16, None),
+        "tuned": Loop(*sizes, getattr(torch, arguments.precision), None),
     }
     print("ready", torch.__version__, flush=True)
     done = dict.fromkeys(loops, 0)
+    models = {name: make(size, "sdpa").eval() for name, size in zip(("teacher", "student"), sizes, strict=True)}
     while line := input():
-        _, way, count = line.split()
+        verb, what, *given, count = line.split()
         begin = time.perf_counter()
         for _ in range(int(count)):
-            loops[way].step(batches[done[way] % len(batches)])
-            done[way] += 1
+            if verb == "forward":
+                with torch.no_grad():
+                    models[what](torch.ones(1, int(*given), dtype=torch.long))
+            else:
+                loops[what].step(batches[done[what] % len(batches)])
+                done[what] += 1
         print(time.perf_counter() - begin, flush=True)
 
 
@@ -96,8 +105,8 @@ class Loop:
         self.optimizer.zero_grad()
 
 
-def make(sizes: dict[str, int]) -> BertModel:
-    return BertModel(BertConfig(**sizes, attn_implementation="eager"), add_pooling_layer=False)
+def make(sizes: dict[str, int], attention: str = "eager") -> BertModel:
+    return BertModel(BertConfig(**sizes, attn_implementation=attention), add_pooling_layer=False)
 
 
 if __name__ == "__main__":

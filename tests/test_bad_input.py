@@ -142,7 +142,9 @@ def test_a_score_that_is_no_number(scene: Scene, score: str) -> None:
 
 def test_a_teacher_of_classes_where_scores_are_wanted(scene: Scene) -> None:
     message = scene.refused(task="regression")
-    assert message.startswith(f"{scene.teacher} has 2 classes; a model for task regression gives one score. Fine-tune")
+    assert message.startswith(
+        f"{scene.teacher} gives classes, one of them right; a model for task regression gives one score. Fine-tune"
+    )
 
 
 @pytest.mark.parametrize("verb", ["distill", "finetune", "explain"])
@@ -150,8 +152,56 @@ def test_a_metric_of_another_task(scene: Scene, verb: str) -> None:
     if verb == "finetune":
         scene.flags["--model"] = scene.flags.pop("--teacher")
     assert scene.refused(verb=verb, metric="pearson").startswith(
-        "metric: 'pearson' is not measured in sequence_classification with 2 classes; one of accuracy, f1, f1_macro, "
+        "metric: 'pearson' is not measured in sequence_classification; one of accuracy, f1, f1_macro, "
     )
+
+
+@pytest.mark.parametrize("cell", ["good,,bad", "good,", "good,good"])
+def test_a_cell_of_labels_that_cannot_be_split(scene: Scene, cell: str) -> None:
+    path = scene.file(f"text\tlabel\na good film\tgood\na film\t{cell}\n")
+    scene.flags["--model"] = scene.flags.pop("--teacher")
+    refused = scene.refused(verb="finetune", task="multi_label", train=path, dev=path)
+    assert refused == (
+        f"{path}:3: labels '{cell}'; different ones with one comma between two, or nothing at all, are accepted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("in\tO\nYork\n", ":2: 'York'; a token and its tag, with a tab or a space between, is accepted"),
+        (
+            "in\tO\nYork\tI-loc\n",
+            ":2: tag 'I-loc' after 'O'; it goes on with an entity, so B-loc or I-loc before it, or 'B-loc' here, are "
+            "accepted",
+        ),
+        ("in\tO\n", ": all tags are 'O'; at least one B-<type> is wanted."),
+        ("", ": no sentence; lines of a token and its tag, empty lines between sentences, are wanted"),
+    ],
+)
+def test_tags_that_cannot_be_used(scene: Scene, lines: str, message: str) -> None:
+    path = scene.file(lines, "bad.conll")
+    scene.flags["--model"] = scene.flags.pop("--teacher")
+    files = {"task": "token_classification", "train": path, "dev": path}
+    assert scene.refused(verb="finetune", text=None, label=None, **files) == f"{path}{message}"
+
+
+def test_columns_of_a_file_that_has_none(scene: Scene) -> None:
+    path = scene.file("in\tO\nYork\tB-loc\n", "good.conll")
+    assert scene.refused(task="token_classification", train=path, dev=path) == (
+        f"{path}: is a CoNLL file: a token and its tag in a line; ('text',) names a column or a label, where none is "
+        "wanted"
+    )
+
+
+def test_a_task_that_needs_columns(scene: Scene) -> None:
+    assert scene.refused(text=None, label=None) == (
+        "distill needs --text, --label (or a config with data.text, data.label)."
+    )
+    data = scene.flags["--dev"]
+    command = scene.tinybert("evaluate", scene.teacher, "--data", data)
+    assert command.status == 2
+    assert command.err == f"tinybert: {data}: which columns? --text and --label, or text and label, are wanted\n"
 
 
 def test_three_columns(scene: Scene) -> None:
@@ -175,7 +225,7 @@ def test_a_teacher_that_is_not_there(scene: Scene) -> None:
 
 def test_a_teacher_without_weights(scene: Scene) -> None:
     (scene.teacher / "model.safetensors").unlink()
-    assert scene.refused().startswith(f"{scene.teacher}: no weights here, model.safetensors ")
+    assert scene.refused().startswith(f"{scene.teacher}: no weights here; one of model.safetensors, ")
 
 
 @pytest.mark.parametrize("kept", [4, 100, 20_000])
@@ -209,7 +259,8 @@ def test_no_task_head(scene: Scene, encoder_dir: Path) -> None:
 def test_no_tokenizer(scene: Scene) -> None:
     for file in ("tokenizer.json", "vocab.txt"):
         (scene.teacher / file).unlink()
-    assert scene.refused() == f"{scene.teacher}: no tokenizer here; tokenizer.json or vocab.txt is accepted"
+    accepted = "tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
+    assert scene.refused() == f"{scene.teacher}: no tokenizer here; {accepted}"
 
 
 def test_a_broken_tokenizer_is_one_line(scene: Scene) -> None:
@@ -371,11 +422,17 @@ def test_yaml_that_is_not_there(scene: Scene) -> None:
         ("max_length", "4", "data.max_length: 4 is not a whole number of at least 8"),
         ("seed", "-1", "train.seed: -1 is not a whole number from 0 to 4294967295"),
         ("precision", "float64", "train.precision: 'float64' is not one of auto, float32, bfloat16, float16"),
-        ("task", "chess", "task: 'chess' is not one of sequence_classification, regression"),
+        (
+            "task",
+            "chess",
+            "task: 'chess' is not one of sequence_classification, regression, multi_label, token_classification, "
+            "question_answering",
+        ),
         (
             "metric",
             "bleu",
-            "metric: 'bleu' is not one of accuracy, f1, f1_macro, matthews_correlation, pearson, spearman",
+            "metric: 'bleu' is not one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, "
+            "pearson, precision, recall, spearman",
         ),
     ],
 )
@@ -409,7 +466,7 @@ def test_flags_that_are_missing(scene: Scene) -> None:
         (["destil"], "invalid choice: 'destil'"),
         (["distill", "--epoch", "3"], "unrecognized arguments: --epoch (see tinybert --help)"),
         (["distill", "--epochs"], "argument --epochs: expected one argument (see tinybert distill --help)"),
-        (["evaluate", "bert", "--data", "f.tsv"], "the following arguments are required: --text, --label"),
+        (["evaluate", "bert"], "the following arguments are required: --data"),
         (["evaluate", "bert", "--max-length", "many"], "argument --max-length: invalid int value: 'many'"),
         (["predict"], "the following arguments are required: MODEL"),
     ],

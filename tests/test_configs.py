@@ -11,7 +11,8 @@ import pytest
 
 from tinybert_tf import cli
 from tinybert_tf.config.load import load_config
-from tinybert_tf.config.schema import DistillConfig, PretrainConfig
+from tinybert_tf.config.pretraining import PretrainConfig
+from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.corpus import Corpus
 from tinybert_tf.data.pretraining_batches import PretrainingBatches
 from tinybert_tf.data.tokenizer import load_tokenizer

@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tinybert_tf.data.tasks import TASKS
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import (
-    CONSTANT_ANSWER,
-    MAIN_METRIC,
     TASK_METRICS,
+    answer_metrics,
     choose_metric,
     classification_metrics,
     constant_score,
     format_metric,
+    multi_label_metrics,
     regression_metrics,
+    tag_metrics,
 )
+from tinybert_tf.models.tasks import TASK_MODELS
 
 
 def logits_for(classes: list[int], num_labels: int) -> np.ndarray:
@@ -78,14 +81,100 @@ def test_answers_that_never_change_are_worth_nothing(answers: list[int], scores:
     assert metrics == {"pearson": 0.0, "spearman": 0.0}
 
 
+# === Several labels ===
+
+
+def test_several_labels_by_hand() -> None:
+    # Label 0: one right, one wrong, none missed; label 1: one right, none wrong, one missed; label 2: never.
+    answers = np.array([[2.0, -1.0, -1.0], [0.5, 3.0, -2.0], [-1.0, -1.0, -0.1]])
+    labels = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    assert multi_label_metrics(answers, labels) == pytest.approx(
+        {"f1_micro": 2 * 2 / (2 * 2 + 1 + 1), "f1_macro": (2 / 3 + 2 / 3 + 0) / 3, "accuracy": 1 / 3}
+    )
+
+
+def test_the_best_labels_that_never_change() -> None:
+    labels = np.array([[1, 0, 1], [1, 0, 0], [0, 1, 1], [1, 0, 0]])
+    # Label 0 for all: 3 right, 1 wrong, 3 missed; 0 and 2: 5 right, 3 wrong, 1 missed; all: 6 right, 6 wrong.
+    assert constant_score("multi_label", "f1_micro", labels, 3) == pytest.approx(10 / (10 + 3 + 1))
+    assert constant_score("multi_label", "accuracy", labels, 3) == 0.5
+
+
+# === Tags ===
+
+
+def test_entities_by_hand() -> None:
+    expected = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"]]
+    answers = [["B-x", "O", "O", "B-y"], ["B-y", "B-x"]]  # y and the second x are right, one x too short, one y made up
+    assert tag_metrics(answers, expected) == pytest.approx(
+        {"f1": 2 * 2 / (4 + 3), "precision": 2 / 4, "recall": 2 / 3, "accuracy": 4 / 6}
+    )
+
+
+def test_an_entity_may_begin_with_i() -> None:
+    assert tag_metrics([["I-x", "I-x", "O"]], [["B-x", "I-x", "O"]])["f1"] == 1.0
+
+
+def test_no_entity_at_all() -> None:
+    assert tag_metrics([["O", "O"]], [["O", "B-x"]]) == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": 0.5}
+
+
+def test_the_best_tag_that_never_changes() -> None:
+    tags = [["B-x", "O"], ["B-x"], ["B-y", "I-y"]]
+    assert constant_score("token_classification", "f1", tags, 5) == pytest.approx(2 * 2 / (5 + 3))  # B-x: 2 of 5 right
+    assert constant_score("token_classification", "accuracy", tags, 5) == 2 / 5
+
+
+# === Answers to questions ===
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "f1", "exact"),
+    [
+        ("The old, old house", ["old house"], 2 * 2 / (3 + 2), 0),
+        ("an OLD house.", ["the old house"], 1, 1),
+        ("house", ["garden", "the old house"], 2 * 1 / (1 + 2), 0),
+        ("house", ["garden"], 0, 0),
+        ("", [""], 1, 1),
+        ("house", [""], 0, 0),
+        ("", ["house"], 0, 0),
+        ("the", ["a"], 1, 1),
+    ],
+)
+def test_answers_by_hand(answer: str, expected: list[str], f1: float, exact: float) -> None:
+    assert answer_metrics([answer], [expected]) == pytest.approx({"f1": f1, "exact_match": exact})
+    both = answer_metrics([answer, "x"], [expected, ["y"]])
+    assert both == pytest.approx({"f1": f1 / 2, "exact_match": exact / 2})
+
+
+def test_never_an_answer() -> None:
+    assert constant_score("question_answering", "exact_match", [["x"], [""], [""], ["y"]], 0) == 0.5
+
+
 # === Choosing by a metric ===
 
 
-def test_every_task_has_a_main_metric() -> None:
-    assert MAIN_METRIC.keys() == TASK_METRICS.keys() == CONSTANT_ANSWER.keys()
-    for task, metric in MAIN_METRIC.items():
-        assert metric in TASK_METRICS[task](logits_for([0, 1], 2), np.array([0, 1]))
-        assert choose_metric(task) == metric
+# What each task's metrics compare: answers and what is expected, of a model of two labels.
+MEASURED = {
+    "sequence_classification": (logits_for([0, 1], 2), np.array([0, 1])),
+    "regression": (np.array([[0.5], [1.0]]), np.array([1.0, 2.0])),
+    "multi_label": (np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[1, 0], [1, 1]])),
+    "token_classification": ([["O", "B-x"], ["I-x"]], [["O", "B-x"], ["I-x"]]),
+    "question_answering": (["ann", ""], [["ben", "Ann!"], [""]]),
+}
+
+
+@pytest.mark.parametrize("task", TASK_METRICS)
+def test_every_task_names_what_it_measures(task: str) -> None:
+    measured = TASK_METRICS[task].measure(*MEASURED[task])
+    assert tuple(measured) == TASK_METRICS[task].names(2)
+    assert list(measured.values()) == pytest.approx([1.0] * len(measured))
+    assert all(type(value) is float for value in measured.values())
+    assert choose_metric(task) == TASK_METRICS[task].main in measured
+
+
+def test_every_task_has_a_reader_a_model_and_metrics() -> None:
+    assert list(TASKS) == list(TASK_METRICS) == [task for task in TASK_MODELS if task != "masked_lm"]
 
 
 def test_a_metric_of_ones_own() -> None:

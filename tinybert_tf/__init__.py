@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tinybert_tf.data.dataset import TextDataset
     from tinybert_tf.data.masking import Masking
     from tinybert_tf.data.pretraining_batches import PretrainingBatches
+    from tinybert_tf.data.questions import QuestionDataset
+    from tinybert_tf.data.tagging import TaggedDataset
     from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
     from tinybert_tf.distillation.distiller import Distiller
     from tinybert_tf.distillation.layer_map import LayerMap
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from tinybert_tf.models.layer_copy import copy_layers
     from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
     from tinybert_tf.models.teacher import Teacher
+    from tinybert_tf.models.teacher_ensemble import TeacherEnsemble
+    from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
     from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
     from tinybert_tf.training.optimizer import bert_optimizer
@@ -86,13 +90,18 @@ _MODULE_OF = {
     "Predictor": "export.predictor",
     "PretrainingBatches": "data.pretraining_batches",
     "QueryRelationLoss": "distillation.losses",
+    "QuestionAnswering": "models.token_heads",
+    "QuestionDataset": "data.questions",
     "RKDLoss": "distillation.losses",
     "SequenceClassifier": "models.heads",
     "Stage": "pipeline.stages",
     "StandardizedKLLoss": "distillation.losses",
+    "TaggedDataset": "data.tagging",
     "Teacher": "models.teacher",
     "TeacherCache": "distillation.teacher_cache",
+    "TeacherEnsemble": "models.teacher_ensemble",
     "TextDataset": "data.dataset",
+    "TokenClassifier": "models.token_heads",
     "TransformerEncoder": "models.encoder",
     "ValueRelationLoss": "distillation.losses",
     "bert_optimizer": "training.optimizer",
@@ -136,13 +145,18 @@ __all__ = [
     "Predictor",
     "PretrainingBatches",
     "QueryRelationLoss",
+    "QuestionAnswering",
+    "QuestionDataset",
     "RKDLoss",
     "SequenceClassifier",
     "Stage",
     "StandardizedKLLoss",
+    "TaggedDataset",
     "Teacher",
     "TeacherCache",
+    "TeacherEnsemble",
     "TextDataset",
+    "TokenClassifier",
     "TransformerEncoder",
     "ValueRelationLoss",
     "bert_optimizer",

@@ -14,8 +14,14 @@ from tinybert_tf.errors import InputError
 
 LAST_HIDDEN_STATE = "last_hidden_state"  # (batch, seq_len, hidden_size)
 POOLED_OUTPUT = "pooled_output"  # (batch, hidden_size)
-LOGITS = "logits"  # (batch, num_labels) or (batch, seq_len, vocab_size)
+LOGITS = "logits"  # (batch, num_labels), or (batch, seq_len, columns) where there is a prediction a token
 NEXT_SENTENCE_LOGITS = "next_sentence_logits"  # (batch, 2): B follows A, or does not
+
+# What the logits of a model are, which its `predicts` says: how they become answers, and what a loss compares.
+CLASSES = "classes"  # (..., classes): one of them is right, softmax over the last axis
+SCORES = "scores"  # (batch, 1): a number
+LABELS = "labels"  # (batch, labels): each is right or not, sigmoid
+POSITIONS = "positions"  # (batch, seq_len, columns): for each column one token is right, softmax over real tokens
 
 # An input of masked language models: where to predict, (batch, predictions); logits are then of these places alone.
 MASKED_POSITIONS = "masked_positions"

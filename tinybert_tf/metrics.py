@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,14 +56,149 @@ def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     }
 
 
-TASK_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], Metrics]] = {
-    "sequence_classification": classification_metrics,
-    "regression": regression_metrics,
+def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
+    """F1 over all labels of all rows (`f1_micro`), its mean over the labels (`f1_macro`), and rows that are all right.
+
+    From scikit-learn; a label is answered where its logit is above 0, a fraction of one half.
+
+    Args:
+        logits: `(rows, num_labels)`.
+        labels: `(rows, num_labels)` of 0 and 1.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    answered, right = (logits > 0).astype(np.int32), labels.astype(np.int32)
+    return {
+        "f1_micro": float(f1_score(right, answered, average="micro", zero_division=0.0)),
+        "f1_macro": float(f1_score(right, answered, average="macro", zero_division=0.0)),
+        "accuracy": float(accuracy_score(right, answered)),
+    }
+
+
+def tag_metrics(answers: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Metrics:
+    """Precision, recall and F1 of entities by the definition of the CoNLL evaluation, from seqeval; accuracy of tags.
+
+    An entity is right where its type, its first and its last word are. An `I-type` that follows no tag of its type
+    begins one.
+
+    Args:
+        answers: the tags of each sentence.
+        tags: as many that are expected.
+    """
+    from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+    expected, answered = [list(row) for row in tags], [list(row) for row in answers]
+    return {
+        "f1": float(f1_score(expected, answered, zero_division=0)),
+        "precision": float(precision_score(expected, answered, zero_division=0)),
+        "recall": float(recall_score(expected, answered, zero_division=0)),
+        "accuracy": float(accuracy_score(expected, answered)),
+    }
+
+
+def answer_metrics(answers: Sequence[str], expected: Sequence[Sequence[str]]) -> Metrics:
+    """Exact match and F1 over words of answers to questions, as SQuAD's evaluation script has them (arXiv 1606.05250).
+
+    Case, punctuation and the words a, an, the do not count. Of several right answers to a question the best counts. An
+    empty answer is that there is none.
+
+    Args:
+        answers: one for each question.
+        expected: the right ones of each question, at least one.
+    """
+    found = [_words(answer) for answer in answers]
+    right = [[_words(one) for one in of_question] for of_question in expected]
+    pairs = list(zip(found, right, strict=True))
+    return {
+        "f1": float(np.mean([max(_word_f1(answer, one) for one in of_question) for answer, of_question in pairs])),
+        "exact_match": float(np.mean([answer in of_question for answer, of_question in pairs])),
+    }
+
+
+def _words(answer: str) -> list[str]:
+    without = "".join(letter for letter in answer.lower() if letter not in string.punctuation)
+    return [word for word in without.split() if word not in ("a", "an", "the")]
+
+
+def _word_f1(answer: list[str], right: list[str]) -> float:
+    if not answer or not right:
+        return float(answer == right)
+    return 2 * (Counter(answer) & Counter(right)).total() / (len(answer) + len(right))
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """How a task is measured.
+
+    `measure(answers, expected)`: its metrics, in the form that the task's encoded data has both. `names`: what that
+    measures, of a model of so many labels. `main`: what chooses the best epoch, unless a config's `metric` names
+    another one. `constants(expected, num_labels)`: answers that never look at the text, `constant` in a message's
+    words.
+    """
+
+    measure: Callable[[Any, Any], Metrics]
+    names: Callable[[int], tuple[str, ...]]
+    main: str
+    constant: str
+    constants: Callable[[Any, int], Iterable[Any]]
+
+
+def _one_class(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
+    return (np.tile(answer, (len(labels), 1)) for answer in np.eye(num_labels))
+
+
+def _same_labels(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
+    """The most frequent label, the two most frequent ones, ...: no other set of as many labels is right more often."""
+    by_frequency = np.argsort(-labels.sum(axis=0), kind="stable")
+    for count in range(1, num_labels + 1):
+        answer = np.full(num_labels, -1.0)
+        answer[by_frequency[:count]] = 1.0
+        yield np.tile(answer, (len(labels), 1))
+
+
+def _one_tag(tags: Sequence[Sequence[str]], num_labels: int) -> Iterable[list[list[str]]]:
+    """Nothing is an entity, or every word is one of the same type."""
+    for tag in sorted({"O", *(tag for row in tags for tag in row if tag.startswith("B-"))}):
+        yield [[tag] * len(row) for row in tags]
+
+
+TASK_METRICS: dict[str, TaskMetrics] = {
+    "sequence_classification": TaskMetrics(
+        classification_metrics,
+        lambda num_labels: ("accuracy", *(["f1"] if num_labels == 2 else []), "f1_macro", "matthews_correlation"),
+        main="accuracy",
+        constant="always answering one class",
+        constants=_one_class,
+    ),
+    "regression": TaskMetrics(
+        regression_metrics,
+        lambda num_labels: ("pearson", "spearman"),
+        main="pearson",
+        constant="always answering the mean",
+        constants=_one_class,
+    ),
+    "multi_label": TaskMetrics(
+        multi_label_metrics,
+        lambda num_labels: ("f1_micro", "f1_macro", "accuracy"),
+        main="f1_micro",
+        constant="always answering the same labels",
+        constants=_same_labels,
+    ),
+    "token_classification": TaskMetrics(
+        tag_metrics,
+        lambda num_labels: ("f1", "precision", "recall", "accuracy"),
+        main="f1",
+        constant="always answering one tag",
+        constants=_one_tag,
+    ),
+    "question_answering": TaskMetrics(
+        answer_metrics,
+        lambda num_labels: ("f1", "exact_match"),
+        main="f1",
+        constant="never finding an answer",
+        constants=lambda expected, num_labels: [[""] * len(expected)],
+    ),
 }
-# What chooses the best epoch, unless a config's `metric` names another one.
-MAIN_METRIC = {"sequence_classification": "accuracy", "regression": "pearson"}
-# What `constant_score` measures, in a message's words.
-CONSTANT_ANSWER = {"sequence_classification": "always answering one class", "regression": "always answering the mean"}
 
 
 def choose_metric(task: str, metric: str | None = None, num_labels: int | None = None) -> str:
@@ -69,19 +208,18 @@ def choose_metric(task: str, metric: str | None = None, num_labels: int | None =
         InputError: the task, or a model of `num_labels` classes, has no such metric.
     """
     if metric is None:
-        return MAIN_METRIC[task]
-    classes = num_labels or 2
-    accepted = list(TASK_METRICS[task](np.eye(classes), np.arange(classes)))
+        return TASK_METRICS[task].main
+    accepted = TASK_METRICS[task].names(num_labels or 2)
     if metric not in accepted:
-        of_classes = "" if task == "regression" or num_labels is None else f" with {num_labels} classes"
+        of_classes = f" with {num_labels} classes" if metric in TASK_METRICS[task].names(2) else ""
         raise InputError(f"metric: {metric!r} is not measured in {task}{of_classes}; one of {', '.join(accepted)} is.")
     return metric
 
 
-def constant_score(task: str, metric: str, labels: np.ndarray, num_labels: int) -> float:
+def constant_score(task: str, metric: str, expected: Any, num_labels: int) -> float:
     """The metric of the best model that gives every text the same answer: what a model must beat to know anything."""
     measured = TASK_METRICS[task]
-    return max(measured(np.tile(answer, (len(labels), 1)), labels)[metric] for answer in np.eye(num_labels))
+    return max(measured.measure(answers, expected)[metric] for answers in measured.constants(expected, num_labels))
 
 
 def format_metric(metric: str, value: float) -> str:

@@ -3,24 +3,74 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras import tree
+
+from tinybert_tf.errors import InputError
 
 
 class TrainableModel(keras.Model):
-    """A `keras.Model` that makes its optimizer's variables in `compile`.
+    """A `keras.Model` that makes its optimizer's variables in `compile`, and can pass a batch through in parts.
 
     Keras makes them while TensorFlow traces the first step, and TensorFlow then traces that step a second time: of a
     four-layer encoder with AdamW that is ten seconds for nothing.
     """
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """`keras.Model.compile`."""
-        super().compile(*args, **kwargs)
+    accumulation_steps = 1
+
+    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+        """`keras.Model.compile`, with one argument more.
+
+        `accumulation_steps`: parts that a batch is passed through in, one after the other; their gradients are added up
+        to those of the whole batch, for the memory of one part. On TensorFlow, also under its strategies.
+
+        Raises:
+            InputError: parts on another backend; several steps an execution on several devices.
+        """
+        self.accumulation_steps = kwargs.pop("accumulation_steps", 1)
+        if self.accumulation_steps > 1 and keras.backend.backend() != "tensorflow":
+            raise InputError(f"accumulation_steps={self.accumulation_steps}: only TensorFlow takes a batch in parts.")
+        super().compile(optimizer=optimizer, **kwargs)
         strategy = getattr(self, "distribute_strategy", None)  # only TensorFlow's trainer has one
+        if strategy is not None and strategy.num_replicas_in_sync > 1 and self.steps_per_execution > 1:
+            raise InputError(
+                f"steps_per_execution={self.steps_per_execution}: Keras executes one step at a time on several devices."
+            )
         with contextlib.nullcontext() if strategy is None else strategy.scope():
             self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One update, from a batch whole or in parts."""
+        if self.accumulation_steps == 1:
+            return super().train_step(*args, **kwargs)
+        return self._train_step_in_parts(*args, **kwargs)
+
+    def _train_step_in_parts(self, data: Any) -> Any:
+        """Keras's own step, with the gradients of several passes."""
+        import tensorflow as tf
+
+        variables = self.trainable_weights
+        sums: list[Any] = [None] * len(variables)
+        for x, y, sample_weight in _parts(data, self.accumulation_steps, after=sums):
+            with tf.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+                scaled = self.optimizer.scale_loss(loss * self._share(x, data))
+            for number, gradient in enumerate(tape.gradient(scaled, variables)):
+                if gradient is not None:
+                    dense = tf.convert_to_tensor(gradient)  # of a table too: sums of slices would only grow
+                    sums[number] = dense if sums[number] is None else sums[number] + dense
+            self._loss_tracker.update_state(loss, sample_weight=tf.cast(_rows(x), "float32"))
+            logs = self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        self.optimizer.apply_gradients(zip(sums, variables, strict=True))
+        return logs
+
+    def _share(self, part: Any, batch: Any) -> Any:
+        """What a part's loss is multiplied by in the whole batch's: its share of the rows, over which it is a mean."""
+        return keras.ops.cast(_rows(part), "float32") / keras.ops.cast(_rows(batch), "float32")
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """What Keras does before the first step under `tf.distribute`, from the batch of one replica.
@@ -33,3 +83,19 @@ class TrainableModel(keras.Model):
             data_batch = keras.tree.map_structure(lambda values: local(values)[0], next(batches))
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+
+def _rows(batch: Any) -> Any:
+    return keras.ops.shape(tree.flatten(batch)[0])[0]
+
+
+def _parts(batch: Any, count: int, after: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """`count` parts of a batch, about equal; each is ready when what is in `after` by then has been computed."""
+    import tensorflow as tf
+
+    rows = _rows(batch)
+    for number in range(count):
+        begin, end = rows * number // count, rows * (number + 1) // count
+        with tf.control_dependencies([each for each in after if each is not None]):
+            part = tree.map_structure(lambda values, begin=begin, end=end: values[begin:end], batch)
+        yield keras.utils.unpack_x_y_sample_weight(part)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+from tinybert_tf.checkpoints.families import BERT
 from tinybert_tf.checkpoints.name_tables import (
     CLASSIFIER,
     MASKED_LM,
     NEXT_SENTENCE,
     POOLER,
     TensorName,
-    encoder_names,
 )
 
 # The state dict of transformers' BertModel with one layer, by hand.
@@ -46,7 +46,7 @@ MASKED_LM_HEAD = [
 
 
 def test_one_layer_and_pooler_are_complete() -> None:
-    assert [name.tensor for name in (*encoder_names(1), *POOLER)] == ONE_LAYER
+    assert [name.tensor for name in (*BERT.encoder_names(1), *POOLER)] == ONE_LAYER
 
 
 def test_the_heads() -> None:
@@ -68,7 +68,7 @@ def test_the_heads() -> None:
 
 
 def test_layers_count_from_one_here_and_from_zero_there() -> None:
-    names = {name.variable: name for name in encoder_names(3)}
+    names = {name.variable: name for name in BERT.encoder_names(3)}
     assert names["layer_3/attention/query/kernel"].tensor == "encoder.layer.2.attention.self.query.weight"
     assert names["layer_1/attention_layer_norm/beta"].tensor == "encoder.layer.0.attention.output.LayerNorm.bias"
     assert names["layer_2/output_layer_norm/gamma"].tensor == "encoder.layer.1.output.LayerNorm.weight"
@@ -77,11 +77,11 @@ def test_layers_count_from_one_here_and_from_zero_there() -> None:
 
 
 def test_dense_kernels_and_nothing_else_are_transposed() -> None:
-    for name in (*encoder_names(2), *POOLER, *CLASSIFIER, *MASKED_LM, *NEXT_SENTENCE):
+    for name in (*BERT.encoder_names(2), *POOLER, *CLASSIFIER, *MASKED_LM, *NEXT_SENTENCE):
         assert name.transposed == name.variable.endswith("/kernel")
 
 
 def test_the_encoder_is_required_and_prefixed_and_heads_are_neither() -> None:
-    assert all(name.required and name.prefixed for name in encoder_names(2))
+    assert all(name.required and name.prefixed for name in BERT.encoder_names(2))
     assert all(name.prefixed and not name.required for name in POOLER)
     assert not any(name.required or name.prefixed for name in (*CLASSIFIER, *MASKED_LM, *NEXT_SENTENCE))

@@ -18,13 +18,23 @@ from tinybert_tf.models.pretrained import PretrainedModel
 
 Saved = tuple[Path, dict[str, np.ndarray], type[PretrainedModel]]
 
-NAMES = ["encoder", "classifier", "masked_lm", "pretraining"]
-OURS = {
-    "last_hidden_state": "last_hidden_state",
-    "pooler_output": "pooled_output",
-    "logits": "logits",
-    "prediction_logits": "logits",
-    "seq_relationship_logits": "next_sentence_logits",
+RELATIVES = [
+    f"{family}_{task}" for family in ("roberta", "distilbert", "electra") for task in ("classifier", "masked_lm")
+]
+NAMES = [
+    *("encoder", "classifier", "multi_label", "token_classifier", "question_answering", "masked_lm", "pretraining"),
+    *RELATIVES,
+    *("distilbert_encoder", "electra_encoder"),
+]
+# Of what transformers gives, what it is in our output dict.
+OURS: dict[str, Callable[[Any], Any]] = {
+    "last_hidden_state": lambda output: output["last_hidden_state"],
+    "pooler_output": lambda output: output["pooled_output"],
+    "logits": lambda output: output["logits"],
+    "start_logits": lambda output: output["logits"][..., 0],
+    "end_logits": lambda output: output["logits"][..., 1],
+    "prediction_logits": lambda output: output["logits"],
+    "seq_relationship_logits": lambda output: output["next_sentence_logits"],
 }
 
 
@@ -68,11 +78,13 @@ def test_file_is_marked_as_torch_tensors(saved: Saved) -> None:
 def test_config_gives_the_same_class_and_labels(saved: Saved) -> None:
     directory, torch_saw, _ = saved
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    assert config["model_type"] == "bert"
-    assert config["architectures"] == [json.loads(str(torch_saw["architecture"]))]
+    architecture = json.loads(str(torch_saw["architecture"]))
+    assert config["architectures"] == [architecture]
+    assert architecture.lower().startswith(config["model_type"])
     # A config without labels means LABEL_0 and LABEL_1 to transformers, whatever the model.
     labels = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     assert labels == json.loads(str(torch_saw["id2label"]))
+    assert config.get("problem_type") == json.loads(str(torch_saw["problem_type"]))
 
 
 def test_loaded_back_model_computes_what_torch_computes(saved: Saved) -> None:
@@ -82,5 +94,5 @@ def test_loaded_back_model_computes_what_torch_computes(saved: Saved) -> None:
     compared = {key.removeprefix("outputs/"): values for key, values in torch_saw.items() if key.startswith("outputs/")}
     assert compared
     for name, expected in compared.items():
-        actual = keras.ops.convert_to_numpy(output[OURS[name]])
+        actual = keras.ops.convert_to_numpy(OURS[name](output))
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)

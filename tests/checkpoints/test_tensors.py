@@ -62,13 +62,6 @@ def test_no_weights(tmp_path: Path) -> None:
         TensorFiles.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", "bert_model.ckpt.index", "weights.h5"])
-def test_other_formats_are_named(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(InputError, match=rf"{name} cannot be read yet, model\.safetensors .* save_pretrained"):
-        TensorFiles.open(tmp_path)
-
-
 @pytest.mark.parametrize("kept", [0, 5, 40, -1])
 def test_a_truncated_file_is_named(kept: int, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"

@@ -128,7 +128,11 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
         ),
         ("<<: {out: a}", "run.yaml: <<: unknown key, accepted are "),
         ("out: again", "run.yaml, line 5: the key 'out' is there twice"),
-        ("task: chess", "run.yaml: task: 'chess' is not one of sequence_classification, regression"),
+        (
+            "task: chess",
+            "run.yaml: task: 'chess' is not one of sequence_classification, regression, multi_label, "
+            "token_classification, question_answering",
+        ),
     ],
 )
 def test_bad_values(text: str, message: str, tmp_path: Path) -> None:

@@ -218,3 +218,54 @@ def test_what_cannot_be_cut_into_batches():
         make_batches(seed=-1)
     with pytest.raises(InputError, match="2 labels for 3 rows"):
         Batches(make_tokens(3), np.zeros(2, np.int32))
+
+
+# === Padded lengths, and batches of so many tokens ===
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_batches_of_so_many_tokens(seed):
+    batches = make_batches(500, seed=seed, batch_tokens=200)
+    sizes = []
+    for epoch in range(3):
+        batches.epoch = epoch
+        rows = order(batches)
+        assert sorted(itertools.chain(*rows)) == list(range(500))
+        sizes.append(sorted(batches[step][0]["input_ids"].shape for step in range(len(batches))))
+    assert sizes[0] == sizes[1] == sizes[2]  # as many batches in every epoch, of the same shapes
+    assert max(rows * length for rows, length in sizes[0]) <= 200
+    # Each but the last is full: another row of its length does not fit.
+    assert sum((rows + 1) * length <= 200 for rows, length in sizes[0]) <= 1
+
+
+def test_batches_of_so_many_tokens_are_mixed_anew_every_epoch():
+    options = {"batch_tokens": 200, "padded_lengths": [20, 40]}  # many rows of each length
+    batches = make_batches(500, **options)
+    first = order(batches)
+    assert order(make_batches(500, **options)) == first
+    batches.epoch = 1
+    assert {tuple(sorted(rows)) for rows in first}.isdisjoint(tuple(sorted(rows)) for rows in order(batches))
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_tokens": 320}])
+def test_padded_lengths_are_all_the_shapes_there_are(options):
+    batches = make_batches(500, padded_lengths=[16, 40, 24], **options)
+    shapes = set()
+    for epoch in range(4):
+        batches.epoch = epoch
+        for step in range(len(batches)):
+            inputs = batches[step][0]
+            longest = inputs["attention_mask"].sum(1).max()
+            assert inputs["input_ids"].shape[1] == next(length for length in (16, 24, 40) if longest <= length)
+            shapes.add(inputs["input_ids"].shape)
+    assert {length for _, length in shapes} == {16, 24, 40}
+    assert len(shapes) <= 6  # a full and a partial batch of each length
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(InputError, match=r"^batch_tokens=39: the longest row alone has 40, padded$"):
+        make_batches(500, batch_tokens=39)
+    with pytest.raises(InputError, match=r"^padded_lengths=\[16, 32\]: the longest row has 40 tokens$"):
+        make_batches(500, padded_lengths=[32, 16])
+    with pytest.raises(InputError, match="group_by_length=False"):
+        make_batches(500, batch_tokens=200, group_by_length=False)

@@ -137,13 +137,71 @@ def test_what_is_no_score(tmp_path, label):
         TextDataset.from_file(path, text="a", label="score").scores()
 
 
-def test_targets_of_a_task():
+def test_labels_of_a_task():
     dataset = TextDataset.from_lists(["x", "y"], ["2", "1"])
-    assert dataset.targets("sequence_classification", ["1", "2"]).tolist() == [1, 0]
-    assert dataset.targets("sequence_classification").tolist() == [2, 1]  # of LABEL_0, LABEL_1, LABEL_2
-    assert dataset.targets("regression", ["1", "2"]).tolist() == [2.0, 1.0]
     tokenizer = train_wordpiece(["x y"], 60, min_frequency=1)
-    assert dataset.batches(tokenizer, task="regression")[0][1].dtype == np.float32
+    scores = dataset.batches(tokenizer, task="regression")[0][1]
+    assert (scores.tolist(), scores.dtype) == ([2.0, 1.0], np.float32)
+    assert dataset.batches(tokenizer)[0][1].tolist() == [2, 1]  # of LABEL_0, LABEL_1, LABEL_2
+    assert dataset.batches(tokenizer, task="multi_label")[0][1].tolist() == [[0, 0, 1], [0, 1, 0]]
+    with pytest.raises(InputError, match="task 'chess' is not known; one of sequence_classification, "):
+        dataset.batches(tokenizer, task="chess")
+
+
+# === Cells that hold any number of labels ===
+
+
+def test_cells_of_labels(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabels\nx\tred, round\ny\t\nz\tround\n")
+    dataset = TextDataset.from_file(path, "text", "labels", may_be_empty=True)
+    assert dataset.names_in_cells() == ["red", "round"]
+    matrix = dataset.label_matrix(["round", "green", "red"])
+    assert matrix.tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 0]]
+    assert matrix.dtype == np.float32
+    with pytest.raises(InputError, match=r"a\.tsv:2: label 'red'; 'round', or 0 to 0, are accepted"):
+        dataset.label_matrix(["round"])
+    with pytest.raises(InputError, match=r"a\.tsv:3: 'labels' is empty; a text is accepted"):
+        TextDataset.from_file(path, "text", "labels")
+
+
+def test_integers_in_cells():
+    dataset = TextDataset.from_lists(["x", "y"], ["2", "0,1"])
+    assert dataset.names_in_cells() == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    assert dataset.label_matrix(["a", "b", "c"]).tolist() == [[0, 0, 1], [1, 1, 0]]
+    with pytest.raises(InputError, match=r"texts\[1\]: label 20240131 is no class"):
+        TextDataset.from_lists(["x", "y"], ["0", "1,20240131"]).names_in_cells()
+
+
+@pytest.mark.parametrize("cell", ["a,,b", "a,", ",", "a,b,a", " , a"])
+def test_a_cell_that_cannot_be_split(cell):
+    dataset = TextDataset.from_lists(["x", "y"], ["a,b", cell])
+    for read in (dataset.names_in_cells, lambda: dataset.label_matrix(["a", "b"])):
+        with pytest.raises(
+            InputError, match=rf"^texts\[1\]: labels '{cell}'; different ones with one comma between two"
+        ):
+            read()
+
+
+def test_cells_without_a_label(tmp_path):
+    (tmp_path / "a.tsv").write_text("text\tlabels\nx\t\ny\t\n")
+    with pytest.raises(InputError, match=r"a\.tsv: no row has a label; at least one label is wanted"):
+        TextDataset.from_file(tmp_path / "a.tsv", "text", "labels", may_be_empty=True).names_in_cells()
+
+
+# === Names that are known beforehand ===
+
+
+def test_integers_stand_for_declared_names(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\nx\t0\ny\t1\nz\tyes\n")
+    dataset = TextDataset.from_file(path, "text", "label", label_names=["yes", "no"])
+    assert dataset.label_names() == ["yes", "no"]
+    assert dataset.label_ids(["yes", "no"]).tolist() == [0, 1, 0]
+    assert dataset.label_ids(["no", "yes"]).tolist() == [1, 0, 1]  # a model with another order
+    assert dataset.label_ids(["LABEL_0", "LABEL_1"]).tolist() == [0, 1, 0]  # one that has no names
+    with pytest.raises(InputError, match=r"a\.tsv:4: label 'yes'; 'a', 'b', or 0 to 1, are accepted"):
+        dataset.label_ids(["a", "b"])
 
 
 def test_batches_carry_inputs_and_labels():

@@ -269,7 +269,7 @@ def test_a_vocabulary_that_names_a_token_twice_keeps_every_id(tmp_path):
 
 
 def test_directories_without_a_usable_tokenizer(tmp_path):
-    with pytest.raises(InputError, match=r"no tokenizer here; tokenizer.json or vocab.txt"):
+    with pytest.raises(InputError, match=r"no tokenizer here; tokenizer.json, vocab.txt"):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("a\nb\n[PAD]\n")
     with pytest.raises(InputError, match=r"vocab.txt: .*\[UNK\], \[CLS\], \[SEP\]"):

@@ -1,4 +1,4 @@
-"""Trains the same Distiller on one CPU device and on two replicas; prints losses and weights as JSON.
+"""Trains the same Distiller on one CPU device, and on two replicas (also in parts); prints losses and weights as JSON.
 
 Run by test_distributed.py in a process of its own: TensorFlow splits a CPU into devices only before it is first used.
 """
@@ -35,7 +35,7 @@ def data_set(kind: str, num_rows: int) -> Any:
     ids, types = generator.integers(1, 50, sum(lengths)).astype("int32"), np.zeros(sum(lengths), "int8")
     tokens = TokenizedTexts(ids, types, np.concatenate([[0], np.cumsum(lengths)]))
     batches = Batches(tokens, generator.integers(0, 3, num_rows).astype("int32"), batch_size=BATCH_SIZE)
-    return batches if kind == "batches" else batches.get_tf_dataset()
+    return batches.get_tf_dataset() if kind == "dataset" else batches
 
 
 def model(**sizes: Any) -> SequenceClassifier:
@@ -61,7 +61,8 @@ def trained(strategy: Any, kind: str) -> dict[str, Any]:
             for loss_class in (EmbeddingLoss, AttentionLoss, HiddenStateLoss, PredictionLoss)
         ]
         distiller = Distiller(Teacher(model(hidden_size=32, num_hidden_layers=2)), model(), losses=losses)
-        distiller.compile(optimizer=keras.optimizers.SGD(0.05), metrics=["accuracy"])
+        parts = 2 if strategy and kind == "parts" else 1
+        distiller.compile(optimizer=keras.optimizers.SGD(0.05), metrics=["accuracy"], accumulation_steps=parts)
     logged = {}
     for rows in ODD_NUMBERS_OF_ROWS:
         history = distiller.fit(data_set(kind, rows), epochs=2, shuffle=False, verbose=0).history

@@ -552,7 +552,7 @@ def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None
     refused("layer map 'middle' is not known", [AttentionLoss()], "middle")
     refused("made for 1 student and 12 teacher layers", [AttentionLoss()], LayerMap.uniform(1, 12))
     refused("projections='both' is not known; one of shared, per_layer is", [HiddenStateLoss()], projections="both")
-    refused("attention_loss: the student has 4 attention heads, the teacher 2; .* num_attention_heads=2",
+    refused("attention_loss: the student has 4 attention heads, the teacher 2, .* num_attention_heads=2",
             [AttentionLoss()], student=make_model(num_hidden_layers=1, num_attention_heads=4))  # fmt: skip
     refused("cosine: the student's pooled_output has shape .*16.*, the teacher's .*32", [Cosine()])
     refused("cosine compares `pooled_output`, which a model does not give", [Cosine()], student=WordVectors(16, 1))

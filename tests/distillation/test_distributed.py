@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parent / "distributed_script.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data_set", ["batches", "dataset"])
+@pytest.mark.parametrize("data_set", ["batches", "dataset", "parts"])
 def test_two_replicas_equal_one_device(data_set: str) -> None:
     finished = subprocess.run([sys.executable, SCRIPT, data_set], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr[-2000:]

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.evaluation.cost import WARM_UP_CALLS, classifier_parameters, count_parameters, measure_latency
+from tinybert_tf.evaluation.cost import WARM_UP_CALLS, count_parameters, measure_latency, task_model_parameters
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.token_heads import TokenClassifier
 
 SIZES = dict(vocab_size=50, hidden_size=16, num_hidden_layers=3, intermediate_size=24, max_position_embeddings=40)
 
@@ -21,12 +22,31 @@ SIZES = dict(vocab_size=50, hidden_size=16, num_hidden_layers=3, intermediate_si
 def test_parameters_equal_the_built_models(type_vocab_size: int, num_labels: int) -> None:
     sizes = {**SIZES, "type_vocab_size": type_vocab_size}
     model = SequenceClassifier(EncoderConfig(num_attention_heads=2, **sizes), num_labels=num_labels)
-    assert classifier_parameters(**sizes, num_labels=num_labels) == count_parameters(model) == model.count_params()
+    assert task_model_parameters(**sizes, num_outputs=num_labels) == count_parameters(model) == model.count_params()
+
+
+def test_parameters_of_a_head_for_tokens() -> None:
+    model = TokenClassifier(EncoderConfig(num_attention_heads=2, **SIZES), num_labels=3)
+    counted = task_model_parameters(**SIZES, type_vocab_size=2, num_outputs=3, has_pooler=False)
+    assert counted == count_parameters(model)
+
+
+@pytest.mark.parametrize("more", [{"model_type": "distilbert", "type_vocab_size": 0}, {"model_type": "roberta"}])
+def test_parameters_of_relatives(more: dict[str, Any]) -> None:
+    sizes = {**SIZES, "type_vocab_size": more.get("type_vocab_size", 2)}
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, **{**sizes, **more}), num_labels=3)
+    assert task_model_parameters(**sizes, num_outputs=3) == model.count_params()
+
+
+def test_parameters_with_embeddings_of_another_width() -> None:
+    sizes = {**SIZES, "type_vocab_size": 2, "embedding_size": 12}
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, model_type="electra", **sizes), num_labels=3)
+    assert task_model_parameters(**sizes, num_outputs=3) == model.count_params()
 
 
 def test_parameters_of_bert_base() -> None:
     sizes = dict(vocab_size=30522, hidden_size=768, num_hidden_layers=12, intermediate_size=3072)
-    counted = classifier_parameters(**sizes, max_position_embeddings=512, type_vocab_size=2, num_labels=2)
+    counted = task_model_parameters(**sizes, max_position_embeddings=512, type_vocab_size=2, num_outputs=2)
     assert counted == 109_482_240 + 768 * 2 + 2  # the encoder with its pooler, as Hugging Face counts it, and the head
 
 

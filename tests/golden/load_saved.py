@@ -6,7 +6,7 @@ Run in the environment of make_golden.py, after write_saved.py:
 
 It stops if a tensor is missing, unexpected or of the wrong shape, or if the model in memory does not hold the file's
 bytes. Written are the `inputs/...`, the `outputs/...`, and as JSON text `tensors` (name -> shape, dtype and sha256),
-`loading_info`, `id2label` and `architecture` (the class that transformers chose).
+`loading_info`, `id2label`, `problem_type` and `architecture` (the class that transformers chose).
 """
 
 from __future__ import annotations
@@ -24,16 +24,26 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 
 HERE = Path(__file__).parent
 SAVED = {
     "encoder": ("encoder_gelu", AutoModel, ("last_hidden_state", "pooler_output")),
     "classifier": ("classifier", AutoModelForSequenceClassification, ("logits",)),
+    "multi_label": ("multi_label", AutoModelForSequenceClassification, ("logits",)),
+    "token_classifier": ("token_classifier", AutoModelForTokenClassification, ("logits",)),
+    "question_answering": ("question_answering", AutoModelForQuestionAnswering, ("start_logits", "end_logits")),
     "masked_lm": ("masked_lm", AutoModelForMaskedLM, ("logits",)),
     "pretraining": ("pretraining", AutoModelForPreTraining, ("prediction_logits", "seq_relationship_logits")),
 }
+for family in ("roberta", "distilbert", "electra"):
+    SAVED[f"{family}_classifier"] = (f"{family}_classifier", AutoModelForSequenceClassification, ("logits",))
+    SAVED[f"{family}_masked_lm"] = (f"{family}_masked_lm", AutoModelForMaskedLM, ("logits",))
+for family in ("distilbert", "electra"):
+    SAVED[f"{family}_encoder"] = (f"{family}_classifier", AutoModel, ("last_hidden_state",))
 
 
 def describe(tensors: dict[str, np.ndarray]) -> dict[str, dict[str, object]]:
@@ -74,6 +84,7 @@ def load_saved(name: str, directory: Path) -> None:
         "tensors": json.dumps(tensors),
         "loading_info": json.dumps(report),
         "id2label": json.dumps(model.config.id2label),
+        "problem_type": json.dumps(model.config.problem_type),
         "architecture": json.dumps(type(model).__name__),
     }
     path = HERE / f"saved_{name}.npz"

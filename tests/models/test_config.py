@@ -76,6 +76,10 @@ def test_an_unknown_preset() -> None:
         ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob='0.1': a number is wanted"),
         ({"layer_norm_eps": 0.0}, "layer_norm_eps=0.0: a number above 0 is wanted"),
         ({"initializer_range": -0.02}, "initializer_range=-0.02: a number above 0"),
+        ({"model_type": "gpt2"}, "model_type 'gpt2' is not read; one of bert, roberta, distilbert, electra is"),
+        ({"model_type": "distilbert"}, "type_vocab_size=2: a model of type distilbert has 0"),
+        ({"embedding_size": 128}, "embedding_size=128: a model of type bert has None"),
+        ({"type_vocab_size": 0}, "type_vocab_size=0: an integer of at least 1"),
         ({"hidden_act": "geglu"}, "hidden_act='geglu' is not known; one of gelu, .*tanh is"),
     ],
 )
@@ -90,7 +94,43 @@ def test_json_round_trip(tmp_path: Path) -> None:
     config.to_json(tmp_path / "config.json")
     assert EncoderConfig.from_json(tmp_path / "config.json") == config
     written = json.loads((tmp_path / "config.json").read_text())
-    assert written == {"model_type": "bert", **dataclasses.asdict(config)}
+    fields = {name: value for name, value in dataclasses.asdict(config).items() if name != "embedding_size"}
+    assert written == {**fields, "model_type": "bert"}
+
+
+def test_a_relative_keeps_its_own_names_in_json() -> None:
+    values = {
+        "model_type": "distilbert",
+        "dim": 24,
+        "n_layers": 2,
+        "n_heads": 3,
+        "hidden_dim": 40,
+        "activation": "relu",
+        "dropout": 0.2,
+        "attention_dropout": 0.3,
+    }
+    config = EncoderConfig.from_dict(values)
+    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == (24, 2, 3)
+    assert (config.intermediate_size, config.hidden_act, config.type_vocab_size) == (40, "relu", 0)
+    assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0.2, 0.3)
+    written = config.to_dict()
+    assert values.items() <= written.items()
+    assert not {"hidden_size", "type_vocab_size", "layer_norm_eps", "embedding_size"} & written.keys()
+    assert EncoderConfig.from_dict(written) == config
+
+
+def test_defaults_are_the_family_s() -> None:
+    roberta = EncoderConfig.from_dict({"model_type": "roberta", "hidden_size": 768})
+    assert (roberta.vocab_size, roberta.pad_token_id, roberta.max_tokens) == (50265, 1, 510)
+    electra = EncoderConfig.from_dict({"model_type": "electra", "hidden_size": 256})
+    assert (electra.embedding_size, electra.num_attention_heads, electra.intermediate_size) == (128, 4, 1024)
+    assert EncoderConfig().max_tokens == 512
+
+
+def test_embeddings_as_wide_as_the_layers_are_not_projected() -> None:
+    config = EncoderConfig(model_type="electra", hidden_size=24, embedding_size=24)
+    assert config.embedding_size is None
+    assert config.to_dict()["embedding_size"] == 24
 
 
 def test_keys_that_are_not_ours_and_missing_ones() -> None:
@@ -101,13 +141,18 @@ def test_keys_that_are_not_ours_and_missing_ones() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "roberta", "hidden_size": 24}, "my.json: model_type 'roberta' is not read; 'bert' is"),
+        (
+            {"model_type": "gpt2", "hidden_size": 24},
+            "my.json: model_type 'gpt2' is not read; one of bert, roberta, distilbert, electra is",
+        ),
         (
             {"hidden_size": 24, "position_embedding_type": "relative_key"},
             "my.json: position_embedding_type 'relative_key'",
         ),
         ({"hidden_size": 24, "is_decoder": True}, "my.json: is_decoder is true; an encoder is wanted"),
-        ({"model_type": "bert"}, "my.json: no `hidden_size`; this does not look like a BERT's config.json"),
+        ({"model_type": "bert"}, "my.json: no `hidden_size`; this does not look like a config.json of a model of type"),
+        ({"model_type": "distilbert", "hidden_size": 24}, "my.json: no `dim`; this does not look like"),
+        ({"model_type": "electra", "hidden_size": 24, "embedding_size": 0}, "my.json: embedding_size=0: an integer"),
         ({"hidden_size": 25}, "my.json: num_attention_heads=12 must divide hidden_size=25"),
     ],
 )

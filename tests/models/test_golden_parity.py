@@ -13,6 +13,7 @@ import pytest
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 Checkpoint = Callable[[str], Path]
@@ -99,6 +100,29 @@ def test_classifier_logits_and_labels(golden: Golden, golden_checkpoint: Checkpo
     model = SequenceClassifier.from_pretrained(golden_checkpoint("classifier"))
     assert_close(model(inputs_of(expected), training=False)["logits"], expected["logits"])
     assert model.id2label == {0: "negative", 1: "neutral", 2: "positive"}
+
+
+def test_several_labels(golden: Golden, golden_checkpoint: Checkpoint) -> None:
+    expected = golden("multi_label")
+    model = SequenceClassifier.from_pretrained(golden_checkpoint("multi_label"))
+    assert_close(model(inputs_of(expected), training=False)["logits"], expected["logits"])
+    assert (model.problem_type, model.label_names) == ("multi_label_classification", ["red", "round", "small"])
+
+
+def test_token_classifier_logits_and_labels(golden: Golden, golden_checkpoint: Checkpoint) -> None:
+    expected = golden("token_classifier")
+    model = TokenClassifier.from_pretrained(golden_checkpoint("token_classifier"))
+    assert_close(model(inputs_of(expected), training=False)["logits"], expected["logits"])
+    assert model.label_names == ["O", "B-place", "I-place"]
+
+
+def test_question_answering_logits_and_loss(golden: Golden, golden_checkpoint: Checkpoint) -> None:
+    expected = golden("question_answering")
+    model = QuestionAnswering.from_pretrained(golden_checkpoint("question_answering"))
+    assert_close(model(inputs_of(expected), training=False)["logits"], expected["logits"])
+    model.compile()
+    loss = model.evaluate(inputs_of(expected), expected["labels"], verbose=0)
+    assert loss == pytest.approx(float(expected["loss"]), abs=1e-5)
 
 
 def test_masked_lm_logits(golden: Golden, golden_checkpoint: Checkpoint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection
+from tinybert_tf.data.batch_source import BatchSource
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
@@ -19,6 +21,7 @@ from tinybert_tf.models.teacher import in_precision
 from tinybert_tf.pipeline import callbacks
 from tinybert_tf.pipeline.callbacks import (
     BestEpoch,
+    CountsSteps,
     FiniteTraining,
     MeasureDev,
     Progress,
@@ -49,6 +52,20 @@ def linear_model(**compile_arguments: Any) -> keras.Model:
     return model
 
 
+class Numbers(BatchSource):
+    """Six batches of one row, each ready after `seconds`."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__(batch_size=1, seed=None)
+        self.seconds = seconds
+
+    num_rows = 6
+
+    def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
+        time.sleep(self.seconds)
+        return np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
+
+
 class SavesItsTokenizer:
     def save_pretrained(self, directory: Path) -> None:
         (directory / "tokenizer.json").write_text("{}")
@@ -72,7 +89,9 @@ def test_a_long_epoch_says_where_it_is(
     now = 0.0
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: now)
     progress = Progress("one", 4, run)
+    progress.set_params({"steps": 4})
     progress.on_train_begin()
+    progress.on_epoch_begin(0)
     for step in range(4):
         now += 11  # seconds a step
         progress.on_train_batch_end(step, {"loss": 0.25})
@@ -80,9 +99,33 @@ def test_a_long_epoch_says_where_it_is(
     assert lines == ["[one]    22 s  step 2/4  loss 0.2500", "[one]    44 s  step 4/4  loss 0.2500"]
 
 
+@pytest.mark.parametrize(("seconds_to_make", "seconds_to_train"), [(0.2, 0.0), (0.0, 0.1)])
+def test_waiting_for_input_is_logged(run: RunDirectory, seconds_to_make: float, seconds_to_train: float) -> None:
+    batches = Numbers(seconds_to_make)
+    model = linear_model()
+    model.fit(batches, epochs=1, verbose=0)  # whatever takes longer for the first time
+    slow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(seconds_to_train))
+    history = model.fit(batches, epochs=2, verbose=0, callbacks=[slow, *stage_callbacks("one", 12, run, batches)])
+    for waited in history.history["input_wait"]:
+        assert 0.5 < waited <= 1 if seconds_to_make else waited < 0.2
+    assert "input_wait" in (run.path / "log.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(("steps_per_execution", "seen"), [(1, [1, 2, 3, 4, 5, 6]), (4, [4, 6]), (6, [6])])
+def test_steps_are_counted_where_several_are_executed_at_once(steps_per_execution: int, seen: list[int]) -> None:
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse", steps_per_execution=steps_per_execution)
+    counter = CountsSteps()
+    counted: list[int] = []
+    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: counted.append(counter.step))
+    model.fit(Numbers(), epochs=2, verbose=0, callbacks=[counter, note])
+    assert counted == [*seen, *(6 + step for step in seen)]
+    assert counter.step == int(model.optimizer.iterations)
+
+
 def test_tensorboard_events_of_each_stage(run: RunDirectory) -> None:
-    x = np.ones((2, 1), "float32")
-    linear_model().fit(x, x, validation_data=(x, x), verbose=0, callbacks=stage_callbacks("one", 1, run))
+    batches = Numbers()
+    linear_model().fit(batches, validation_data=batches, verbose=0, callbacks=stage_callbacks("one", 6, run, batches))
     folders = {path.parent.name for path in (run.path / "tensorboard" / "one").rglob("events.out.tfevents.*")}
     assert folders == {"train", "validation"}
 

@@ -68,9 +68,9 @@ def test_a_length_of_ones_own(teacher_run: Path, half_right: Path) -> None:
     [
         ({"max_length": 25}, "max_length=25: .* has max_position_embeddings=24"),
         ({"max_length": 2}, "max_length=2 leaves no room for text; at least 3 is accepted"),
-        ({"task": "masked_lm"}, "task 'masked_lm' is not known; one of sequence_classification, regression is"),
+        ({"task": "masked_lm"}, "task 'masked_lm' is not known; one of sequence_classification, regression, "),
         ({"text": "text,class,more"}, "names 3 columns; one column, or two for pairs, are accepted"),
-        ({"task": "regression"}, "has 2 classes; a model for task regression gives one score"),
+        ({"task": "regression"}, "gives classes, one of them right; a model for task regression gives one score"),
         ({"label": "text"}, r"half_right\.tsv:2: label 'the film looks good to me'; 'negative', 'positive', or 0 to 1"),
     ],
 )
@@ -85,7 +85,7 @@ def test_scores_of_pairs_against_scipy(
 ) -> None:
     run = score_teacher[0]
     flags = ["--data", scored_pairs / "dev.tsv", "--text", "first,second", "--label", "score"]
-    command = tinybert("evaluate", run, *flags, "--task", "regression")
+    command = tinybert("evaluate", run, *flags)  # the task is the model's
     assert command.status == 0, command.err
     dataset = TextDataset.from_file(scored_pairs / "dev.tsv", text="first,second", label="score")
     tokens = load_tokenizer(run).encode(dataset.texts, 24)
@@ -95,11 +95,11 @@ def test_scores_of_pairs_against_scipy(
     assert json.loads(command.out) == pytest.approx(
         {"pearson": pearsonr(answers, scores).statistic, "spearman": spearmanr(answers, scores).statistic}, abs=1e-5
     )
-    refused = tinybert("evaluate", run, *flags)
+    assert tinybert("evaluate", run, *flags, "--task", "regression").out == command.out
+    refused = tinybert("evaluate", run, *flags, "--task", "sequence_classification")
     assert refused.status == 2
-    assert refused.err == (
-        "tinybert: the model gives one score, and no classes; task regression (--task regression) is wanted.\n"
-    )
+    assert refused.err.startswith(f"tinybert: {run} gives one score; a model for task sequence_classification gives c")
+    assert refused.err.endswith(", or name the task that it is for: --task regression.\n")
 
 
 def test_pairs_on_the_command_line(

@@ -18,7 +18,7 @@ from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.pipeline.finetune import SCORE, load_for_labels
+from tinybert_tf.models.tasks import load_for_labels
 
 METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
 COST = {"parameters", "size_bytes", "latency_ms"}
@@ -141,9 +141,9 @@ def test_scores_of_pairs(score_teacher: tuple[Path, Any]) -> None:
 def test_a_head_of_one_output_is_kept(score_teacher: tuple[Path, Any], teacher_run: Path) -> None:
     saved = SequenceClassifier.from_pretrained(score_teacher[0])
     np.testing.assert_array_equal(
-        load_for_labels(str(score_teacher[0]), SCORE).classifier.kernel, saved.classifier.kernel
+        load_for_labels(str(score_teacher[0]), "regression", ["LABEL_0"]).classifier.kernel, saved.classifier.kernel
     )
-    assert load_for_labels(str(teacher_run), SCORE).num_labels == 1  # two classes: a new head
+    assert load_for_labels(str(teacher_run), "regression", ["LABEL_0"]).num_labels == 1  # two classes: a new head
 
 
 # === Labels and heads ===
@@ -152,21 +152,21 @@ def test_a_head_of_one_output_is_kept(score_teacher: tuple[Path, Any], teacher_r
 def test_a_head_with_the_same_labels_is_kept(teacher_run: Path) -> None:
     saved = SequenceClassifier.from_pretrained(teacher_run)
     for names in (["negative", "positive"], ["positive", "negative"], ["LABEL_0", "LABEL_1"]):
-        model = load_for_labels(str(teacher_run), names)
+        model = load_for_labels(str(teacher_run), "sequence_classification", names)
         assert list(model.id2label.values()) == ["negative", "positive"]
         np.testing.assert_array_equal(model.classifier.kernel.numpy(), saved.classifier.kernel.numpy())
 
 
 def test_other_labels_get_a_new_head(teacher_run: Path) -> None:
     saved = SequenceClassifier.from_pretrained(teacher_run)
-    model = load_for_labels(str(teacher_run), ["bad", "good", "so-so"])
+    model = load_for_labels(str(teacher_run), "sequence_classification", ["bad", "good", "so-so"])
     assert list(model.id2label.values()) == ["bad", "good", "so-so"]
     assert model.classifier.kernel.shape == (16, 3)
     np.testing.assert_array_equal(model.encoder.pooler.kernel.numpy(), saved.encoder.pooler.kernel.numpy())
 
 
 def test_a_new_head_saves_and_loads(encoder_dir: Path, tmp_path: Path) -> None:
-    model = load_for_labels(str(encoder_dir), ["a", "b", "c"])
+    model = load_for_labels(str(encoder_dir), "sequence_classification", ["a", "b", "c"])
     model.save_pretrained(tmp_path)
     loaded = SequenceClassifier.from_pretrained(tmp_path)
     assert loaded.load_report is not None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.encoded import EncodedTexts, write_classes, write_scores
 from tinybert_tf.data.tokenizer import train_wordpiece
 from tinybert_tf.pipeline.measure import measure
 
@@ -37,8 +37,8 @@ class CountsTheTokens(keras.Model):
 def test_scores_meet_their_own_labels() -> None:
     lengths = np.random.default_rng(1).integers(1, 6, 90)
     texts = ["yes " * length for length in lengths]
-    batches = Batches(train_wordpiece(texts, 20).encode(texts), lengths * 2.5, 32, None, 0, group_by_length=True)
-    assert measure(CountsTheTokens(), batches, "regression") == pytest.approx({"pearson": 1.0, "spearman": 1.0})
+    data = EncodedTexts(train_wordpiece(texts, 20).encode(texts), lengths * 2.5, 0, ["LABEL_0"], write_scores)
+    assert measure(CountsTheTokens(), data, "regression") == pytest.approx({"pearson": 1.0, "spearman": 1.0})
 
 
 def test_answers_meet_their_own_labels() -> None:
@@ -50,5 +50,5 @@ def test_answers_meet_their_own_labels() -> None:
     wrong = labels.copy()
     wrong[:9] = 1 - wrong[:9]
     model = SaysTheFirstWord(tokenizer.vocabulary()["yes"])
-    batches = Batches(tokenizer.encode(texts), wrong, 32, None, 0, group_by_length=True)
-    assert measure(model, batches, "sequence_classification")["accuracy"] == 0.9
+    data = EncodedTexts(tokenizer.encode(texts), wrong, 0, WORDS, write_classes)
+    assert measure(model, data, "sequence_classification")["accuracy"] == 0.9

@@ -20,7 +20,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tinybert_tf.config.load import load_config
-from tinybert_tf.config.schema import CorpusSection, PretrainConfig, StudentSection, TeacherSection, Train
+from tinybert_tf.config.pretraining import CorpusSection, PretrainConfig
+from tinybert_tf.config.schema import StudentSection, TeacherSection, Train
 from tinybert_tf.data.corpus import Corpus
 from tinybert_tf.data.masking import NO_LABEL, Masking
 from tinybert_tf.data.pretraining_batches import PretrainingBatches

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf.data.encoded import EncodedTexts, write_classes
 from tinybert_tf.data.tokenizer import train_wordpiece
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import in_precision
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models, results_table
-from tinybert_tf.pipeline.splits import Split
 
 
 def result(accuracy: float, parameters: int, test: float | None = None) -> dict[str, Any]:
@@ -51,10 +51,11 @@ def test_without_a_test_set() -> None:
 
 
 @pytest.fixture(scope="module")
-def split() -> Split:
+def split() -> EncodedTexts:
     texts = [("a b c " * (1 + number % 3)).strip() for number in range(70)]  # more than one batch
     tokenizer = train_wordpiece(texts, vocab_size=20)
-    return Split(tokenizer.encode(texts, 8), np.arange(70, dtype="int32") % 2, 0)
+    labels = np.arange(70, dtype="int32") % 2
+    return EncodedTexts(tokenizer.encode(texts, 8), labels, 0, ["no", "yes"], write_classes)
 
 
 def make_model(dtype: str, seed: int) -> SequenceClassifier:
@@ -64,7 +65,7 @@ def make_model(dtype: str, seed: int) -> SequenceClassifier:
     return SequenceClassifier(config, dtype=dtype, name=f"model_{seed}")
 
 
-def test_measured_as_saved(split: Split, tmp_path: Path) -> None:
+def test_measured_as_saved(split: EncodedTexts, tmp_path: Path) -> None:
     models = {"teacher": make_model("float32", 1), "student": make_model("mixed_bfloat16", 2)}
     for name, model in models.items():
         model.save_pretrained(tmp_path / name)
@@ -74,7 +75,7 @@ def test_measured_as_saved(split: Split, tmp_path: Path) -> None:
     assert results.keys() == models.keys()
     for name, measured in results.items():
         exact = in_precision(models[name], "float32")
-        metrics = measure(exact, split.evaluation_batches(), "sequence_classification")
+        metrics = measure(exact, split, "sequence_classification")
         assert {key: measured[key] for key in metrics} == metrics == measured["test"]
         assert measured["parameters"] == models[name].count_params()
         assert measured["size_bytes"] == (tmp_path / name / "model.safetensors").stat().st_size

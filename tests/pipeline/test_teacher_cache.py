@@ -80,8 +80,8 @@ def test_the_same_training_with_a_cache_and_a_second_run_that_finds_it(
     assert len(counted) < without
     for with_cache, exact in zip(losses(tmp_path / "first"), losses(tmp_path / "off"), strict=True):
         assert with_cache.keys() == exact.keys()
-        for name, value in exact.items():
-            assert with_cache[name] == pytest.approx(value, rel=5e-3, abs=5e-3), name
+        for name in exact.keys() - {"input_wait"}:
+            assert with_cache[name] == pytest.approx(exact[name], rel=5e-3, abs=5e-3), name
 
 
 def test_logits_alone(run: Callable[..., Any], tmp_path: Path) -> None:

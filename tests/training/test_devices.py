@@ -119,7 +119,7 @@ def test_one_replica_a_gpu(description: DeviceDescription, replicas: int) -> Non
         (
             machine(HOPPER),
             {"precision": "float32", "fixed_shapes": True},
-            "H200: float32 (as asked for), XLA on (fixed shapes)",
+            "H200: float32 (as asked for; products in TensorFloat-32), XLA on (fixed shapes)",
         ),
         (
             machine(AMPERE, VOLTA, AMPERE),

@@ -8,21 +8,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinybert_tf.checkpoints.name_tables import TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.families import BERT, Family
+from tinybert_tf.checkpoints.name_tables import WORD_EMBEDDINGS, TensorName
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
-
-_WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 # Other spellings of the same tensor: LayerNorm as TensorFlow named it, and the masked LM's bias under its tied name.
 _SPELLINGS = (
     (".LayerNorm.weight", ".LayerNorm.gamma"),
     (".LayerNorm.bias", ".LayerNorm.beta"),
     ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+    ("lm_head.bias", "lm_head.decoder.bias"),
 )
 
-# The numbers 0, 1, 2, ..., and tied copies of the word embeddings and of the masked LM's bias: nothing is lost.
-_HARMLESS = ("embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+# The numbers 0, 1, 2, ...: nothing is lost.
+_POSITION_IDS = "embeddings.position_ids"
 
 _CONFIG_FIELDS = {
     "word_embeddings": "vocab_size, hidden_size",
@@ -66,22 +66,24 @@ class LoadReport:
         return "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names) or "every tensor was used"
 
 
-def assign_tensors(variables: Mapping[str, Variable], table: Sequence[TensorName], tensors: TensorFiles) -> LoadReport:
+def assign_tensors(
+    variables: Mapping[str, Variable], table: Sequence[TensorName], tensors: Tensors, family: Family = BERT
+) -> LoadReport:
     """Assign the tensors of a file to the variables that `table` pairs them with; all or, on an error, none.
 
     `variables` maps a path relative to the model to its variable and holds every path of the table. Encoder and pooler
-    tensors are looked for with `bert.` before their names or without, as the word embeddings have it. Raises InputError
-    for a required tensor that is missing and for a shape that differs.
+    tensors are looked for with the family's prefix (`bert.`) before their names or without, as the word embeddings have
+    it. Raises InputError for a required tensor that is missing and for a shape that differs.
     """
-    prefix = "bert." if f"bert.{_WORD_EMBEDDINGS}" in tensors else ""
+    prefix = family.tensor_prefix if f"{family.tensor_prefix}{WORD_EMBEDDINGS}" in tensors else ""
     found = {name: _find(name, prefix, tensors) for name in table}
-    _check_required([name.tensor for name in table if name.required and found[name] is None], tensors)
+    _check_required([name.tensor for name in table if name.required and found[name] is None], tensors, family)
     present = {name: tensor for name, tensor in found.items() if tensor is not None}
     _check_shapes(variables, present, tensors)
     for name, tensor in present.items():
         value = tensors.read(tensor)
         variables[name.variable].assign(value.T if name.transposed else value)
-    used = {*present.values(), *(prefix + name for name in _HARMLESS), *_HARMLESS}
+    used = {*present.values(), prefix + _POSITION_IDS, *family.masked_lm.tied}
     return LoadReport(
         missing=tuple(name.tensor for name in table if found[name] is None),
         unused=tuple(name for name in tensors.names() if name not in used),
@@ -103,22 +105,23 @@ def collect_tensors(
     return collected
 
 
-def _find(name: TensorName, prefix: str, tensors: TensorFiles) -> str | None:
+def _find(name: TensorName, prefix: str, tensors: Tensors) -> str | None:
     written = prefix + name.tensor if name.prefixed else name.tensor
     spellings = [written.removesuffix(ours) + theirs for ours, theirs in _SPELLINGS if written.endswith(ours)]
     return next((spelling for spelling in (written, *spellings) if spelling in tensors), None)
 
 
-def _check_required(missing: list[str], tensors: TensorFiles) -> None:
+def _check_required(missing: list[str], tensors: Tensors, family: Family) -> None:
     if not missing:
         return
     has = _listed(tensors.names(), limit=3) or "no tensors"
     raise InputError(
-        f"{tensors.path}: {_listed(missing)} wanted, with or without `bert.` in front, but the file has {has}"
+        f"{tensors.path}: {_listed(missing)} wanted, with or without `{family.tensor_prefix}` in front, but the file "
+        f"has {has}"
     )
 
 
-def _check_shapes(variables: Mapping[str, Variable], present: Mapping[TensorName, str], tensors: TensorFiles) -> None:
+def _check_shapes(variables: Mapping[str, Variable], present: Mapping[TensorName, str], tensors: Tensors) -> None:
     wrong = []
     for name, tensor in present.items():
         expected = tuple(variables[name.variable].shape)

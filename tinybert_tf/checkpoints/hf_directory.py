@@ -14,11 +14,19 @@ from tinybert_tf.checkpoints.tensors import SINGLE_FILE
 from tinybert_tf.errors import InputError
 
 CONFIG_FILE = "config.json"
+GOOGLE_CONFIG_FILE = "bert_config.json"
+
+
+def config_path(directory: Path) -> Path:
+    """Where a directory's hyper-parameters are: `config.json`, or `bert_config.json` beside Google's checkpoints."""
+    google = Path(directory) / GOOGLE_CONFIG_FILE
+    own = Path(directory) / CONFIG_FILE
+    return google if google.is_file() and not own.is_file() else own
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Return the contents of `config.json`; raises InputError where it is missing or not a JSON object."""
-    path = Path(directory) / CONFIG_FILE
+    """Return the contents of the config; raises InputError where it is missing or not a JSON object."""
+    path = config_path(directory)
     if not path.is_file():
         raise InputError(f"{directory}: no {CONFIG_FILE} here, a Hugging Face model directory is wanted")
     try:

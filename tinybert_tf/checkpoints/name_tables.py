@@ -2,14 +2,15 @@
 
 A variable path is relative to the model (`layer_1/attention/query/kernel`). A tensor name is written without the
 `bert.` that task models put before their encoder. Hugging Face counts layers from 0, this library from 1 (0 is the
-embedding output), and Hugging Face stores dense weights as (output, input), Keras as (input, output).
+embedding output), and Hugging Face stores dense weights as (output, input), Keras as (input, output). The names of
+BERT's relatives are in `families.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-_BACKBONE = ("embeddings.", "encoder.", "pooler.")
+_BACKBONE = ("embeddings.", "embeddings_project.", "encoder.", "transformer.", "pooler.")
 
 
 @dataclass(frozen=True)
@@ -27,70 +28,80 @@ class TensorName:
 
     @property
     def prefixed(self) -> bool:
-        """Whether task models write `bert.` before the tensor's name: the encoder and the pooler, not the heads."""
+        """Whether task models write `bert.`, or what their family does, before the name: all but the heads."""
         return self.tensor.startswith(_BACKBONE)
 
 
-def _dense(variable: str, tensor: str) -> tuple[TensorName, ...]:
+def dense_names(variable: str, tensor: str) -> tuple[TensorName, ...]:
+    """The kernel and the bias of a dense layer, required."""
     return (
         TensorName(f"{variable}/kernel", f"{tensor}.weight", transposed=True),
         TensorName(f"{variable}/bias", f"{tensor}.bias"),
     )
 
 
-def _layer_norm(variable: str, tensor: str) -> tuple[TensorName, ...]:
+def layer_norm_names(variable: str, tensor: str) -> tuple[TensorName, ...]:
+    """The scale and the offset of a LayerNorm, required."""
     return (
         TensorName(f"{variable}/gamma", f"{tensor}.weight"),
         TensorName(f"{variable}/beta", f"{tensor}.bias"),
     )
 
 
-def _optional(names: tuple[TensorName, ...]) -> tuple[TensorName, ...]:
+def optional(names: tuple[TensorName, ...]) -> tuple[TensorName, ...]:
+    """The same names, which a file may not have."""
     return tuple(replace(name, required=False) for name in names)
 
 
-_EMBEDDINGS = (
-    TensorName("embeddings/word_embeddings/embeddings", "embeddings.word_embeddings.weight"),
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+"""The one tensor that every family has, under this name."""
+
+EMBEDDINGS = (
+    TensorName("embeddings/word_embeddings/embeddings", WORD_EMBEDDINGS),
     TensorName("embeddings/position_embeddings/embeddings", "embeddings.position_embeddings.weight"),
     TensorName("embeddings/token_type_embeddings/embeddings", "embeddings.token_type_embeddings.weight"),
-    *_layer_norm("embeddings/layer_norm", "embeddings.LayerNorm"),
+    *layer_norm_names("embeddings/layer_norm", "embeddings.LayerNorm"),
 )
+"""The embedding tables."""
 
-_LAYER = (
-    *_dense("attention/query", "attention.self.query"),
-    *_dense("attention/key", "attention.self.key"),
-    *_dense("attention/value", "attention.self.value"),
-    *_dense("attention/output", "attention.output.dense"),
-    *_layer_norm("attention_layer_norm", "attention.output.LayerNorm"),
-    *_dense("intermediate", "intermediate.dense"),
-    *_dense("output", "output.dense"),
-    *_layer_norm("output_layer_norm", "output.LayerNorm"),
+LAYER = (
+    *dense_names("attention/query", "attention.self.query"),
+    *dense_names("attention/key", "attention.self.key"),
+    *dense_names("attention/value", "attention.self.value"),
+    *dense_names("attention/output", "attention.output.dense"),
+    *layer_norm_names("attention_layer_norm", "attention.output.LayerNorm"),
+    *dense_names("intermediate", "intermediate.dense"),
+    *dense_names("output", "output.dense"),
+    *layer_norm_names("output_layer_norm", "output.LayerNorm"),
 )
+"""One encoder layer, by names within it."""
 
-POOLER = _optional(_dense("pooler", "pooler.dense"))
+POOLER = optional(dense_names("pooler", "pooler.dense"))
 """The pooler; masked language models have none."""
 
-CLASSIFIER = _optional(_dense("classifier", "classifier"))
+CLASSIFIER = optional(dense_names("classifier", "classifier"))
 """The head of sequence and token classifiers."""
 
-MASKED_LM = _optional(
+SPANS = optional(dense_names("qa_outputs", "qa_outputs"))
+"""The head of question answering: where the answer starts and ends."""
+
+MASKED_LM = optional(
     (
-        *_dense("transform", "cls.predictions.transform.dense"),
-        *_layer_norm("transform_layer_norm", "cls.predictions.transform.LayerNorm"),
+        *dense_names("transform", "cls.predictions.transform.dense"),
+        *layer_norm_names("transform_layer_norm", "cls.predictions.transform.LayerNorm"),
         TensorName("predictions/bias", "cls.predictions.bias"),
     )
 )
 """The head of masked language models; its output weights are the word embeddings and have no row of their own."""
 
-NEXT_SENTENCE = _optional(_dense("next_sentence", "cls.seq_relationship"))
+NEXT_SENTENCE = optional(dense_names("next_sentence", "cls.seq_relationship"))
 """The head of next-sentence prediction."""
 
 
-def encoder_names(num_hidden_layers: int) -> tuple[TensorName, ...]:
-    """Return the names of the embeddings and of layers 1 to `num_hidden_layers`, all required."""
-    layers = (
-        replace(name, variable=f"layer_{layer}/{name.variable}", tensor=f"encoder.layer.{layer - 1}.{name.tensor}")
-        for layer in range(1, num_hidden_layers + 1)
-        for name in _LAYER
+def layer_names(layer: tuple[TensorName, ...], path: str, num_hidden_layers: int) -> tuple[TensorName, ...]:
+    """The names of layers 1 to `num_hidden_layers`, whose tensors stand below `path.0`, `path.1`, ..."""
+    return tuple(
+        replace(name, variable=f"layer_{number}/{name.variable}", tensor=f"{path}.{number - 1}.{name.tensor}")
+        for number in range(1, num_hidden_layers + 1)
+        for name in layer
     )
-    return (*_EMBEDDINGS, *layers)

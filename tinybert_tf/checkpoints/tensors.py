@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -16,8 +16,24 @@ from tinybert_tf.errors import InputError
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
-_OTHER_FORMATS = ("pytorch_model*.bin", "*.h5", "*.keras", "*.ckpt*")
 _FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+
+
+class Tensors(Protocol):
+    """The weights of a model directory in any format, under Hugging Face's names and in its orientation."""
+
+    path: Path
+
+    def names(self) -> list[str]:
+        """The names of all tensors, sorted."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor."""
+
+    def read(self, name: str) -> np.ndarray:
+        """One tensor as float32."""
 
 
 class TensorFiles:
@@ -47,7 +63,7 @@ class TensorFiles:
             return cls(single, dict.fromkeys(handle.keys(), (single, handle)))
         if index.is_file():
             return cls(index, _open_shards(index))
-        raise InputError(_no_weights(directory))
+        raise InputError(f"{directory}: no weights here, {SINGLE_FILE} (or {INDEX_FILE} with its shards) is wanted")
 
     def names(self) -> list[str]:
         """Return the names of all tensors, sorted."""
@@ -114,14 +130,3 @@ def _open_shard(index: Path, shard: str) -> Any:
     if not path.is_file():
         raise InputError(f"{index}: shard {shard!r} is missing from the directory")
     return _open_file(path)
-
-
-def _no_weights(directory: Path) -> str:
-    wanted = f"{SINGLE_FILE} (or {INDEX_FILE} with its shards)"
-    others = sorted({path.name for pattern in _OTHER_FORMATS for path in directory.glob(pattern)})
-    if not others:
-        return f"{directory}: no weights here, {wanted} is wanted"
-    return (
-        f"{directory}: {', '.join(others)} cannot be read yet, {wanted} is wanted; loading the model in transformers "
-        "and calling its save_pretrained(directory) writes one"
-    )

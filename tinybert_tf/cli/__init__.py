@@ -82,10 +82,11 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = verb("evaluate", _evaluate, "a model's metrics on a file of labelled texts, as JSON")
     evaluate.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
-    for flag in ("--data", "--text", "--label"):
-        evaluate.add_argument(flag, required=True, metavar="F" if flag == "--data" else "COLUMN")
+    evaluate.add_argument("--data", required=True, metavar="F", help="file of labelled texts")
+    evaluate.add_argument("--text", metavar="COLUMN[,COLUMN]", help="column of the text, or two, where it has columns")
+    evaluate.add_argument("--label", metavar="COLUMN", help="column of the label, likewise")
     evaluate.add_argument("--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default 128)")
-    evaluate.add_argument("--task", default="sequence_classification", metavar="TASK", help="or regression")
+    evaluate.add_argument("--task", metavar="TASK", help="the task (default: the one that the model is for)")
 
     predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
     predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
@@ -166,7 +167,7 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
-    from tinybert_tf.config.schema import PretrainConfig
+    from tinybert_tf.config.pretraining import PretrainConfig
 
     config = load(PretrainConfig, arguments, PRETRAIN_FLAGS)
     _import_tensorflow()

@@ -10,7 +10,7 @@ from tinybert_tf.errors import InputError
 
 # Flags of the verbs that take a config, and the config's keys that they set.
 DATA_FLAGS = {
-    "--train": ("data.train", "F", "training file: .tsv, .csv or .jsonl"),
+    "--train": ("data.train", "F", "training file: .tsv, .csv or .jsonl, or what the task has"),
     "--dev": ("data.dev", "F", "file that chooses the best epoch"),
     "--test": ("data.test", "F", "file that is only measured on, at the end"),
     "--text": ("data.text", "COLUMN[,COLUMN]", "column of the text, or the two of a pair"),
@@ -24,7 +24,11 @@ TRAIN_FLAGS = {
     "--learning-rate": ("train.learning_rate", "X", "peak learning rate"),
     "--seed": ("train.seed", "N", "seed of weights, dropout and data order"),
     "--precision": ("train.precision", "P", "auto, float32, bfloat16 or float16"),
-    "--task": ("task", "TASK", "sequence_classification (default) or regression"),
+    "--task": (
+        "task",
+        "TASK",
+        "sequence_classification (default), regression, multi_label, token_classification or question_answering",
+    ),
     "--metric": ("metric", "NAME", "what chooses the best epoch: accuracy, f1, matthews_correlation, pearson, ..."),
     "--out": ("out", "RUN", "run directory to make"),
 }

@@ -32,12 +32,15 @@ class SectionBuilder:
                 raise SettingError(_join(key, name), self._unknown(name, list(fields), key))
         hints, given = get_type_hints(cls), {}
         missing_before = len(self.missing)
+        needed = cls.needed_keys(value) if hasattr(cls, "needed_keys") else ()
         for name, each in fields.items():
             required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
             if required and value.get(name) is None and not dataclasses.is_dataclass(hints[name]):
                 self.missing.append(_join(key, name))
             elif required or name in value:
                 given[name] = self._value(hints[name], value.get(name), _join(key, name))
+            inside = [path for path in needed if path.startswith(f"{name}.")]
+            self.missing += [path for path in inside if _value_at(value, path) is None]
         if len(self.missing) > missing_before:
             return None
         try:
@@ -121,6 +124,12 @@ _STRUCTURES: Mapping[Any, Callable[[SectionBuilder, tuple[Any, ...], Any, str], 
     tuple: SectionBuilder._tuple,
     dict: SectionBuilder._mapping,
 }
+
+
+def _value_at(value: Any, key: str) -> Any:
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _leaf_keys(cls: type, key: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tinybert_tf.config.tasks import TASK_KEYS
 from tinybert_tf.errors import InputError
 
 
@@ -54,8 +55,10 @@ def _layers(pairs: tuple[Any, ...]) -> bool:
 
 # A key of this name follows this rule in whatever section it stands, unless it is None (not set).
 _RULES: Mapping[str, _Rule] = {
+    "accumulation_steps": _whole(1),
     "basis": _one_of("components", "channels"),
     "batch_size": _whole(1),
+    "batch_tokens": _whole(1),
     "checkpoint_every": _whole(1),
     "epochs": _whole(1),
     "files": _Rule("one file or more", lambda v: isinstance(v, tuple) and v != () and all(v)),
@@ -69,19 +72,32 @@ _RULES: Mapping[str, _Rule] = {
     "max_length": _whole(8),
     "max_steps": _whole(1),
     "max_tokens": _whole(1),
-    "metric": _one_of("accuracy", "f1", "f1_macro", "matthews_correlation", "pearson", "spearman"),
+    "metric": _one_of(
+        "accuracy",
+        "exact_match",
+        "f1",
+        "f1_macro",
+        "f1_micro",
+        "matthews_correlation",
+        "pearson",
+        "precision",
+        "recall",
+        "spearman",
+    ),
     "num_attention_heads": _whole(1),
     "num_hidden_layers": _whole(1),
+    "padded_lengths": _Rule("one length or more, each at least 1", lambda v: v != () and all(map(_whole(1).holds, v))),
     "patience": _whole(1),
     "precision": _PRECISION,
     "projections": _one_of("shared", "per_layer"),
     "ridge": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
     "schedule": _one_of("linear", "constant", "cosine"),
+    "steps_per_execution": _whole(1),
     "seed": _Rule(
         "a whole number from 0 to 4294967295", lambda v: isinstance(v, int) and _number(v) and 0 <= v < 2**32
     ),
     "teacher_cache": _one_of("auto", "logits", "features", "off"),
-    "task": _one_of("sequence_classification", "regression"),
+    "task": _one_of(*TASK_KEYS),
     "num_texts": _whole(1),
     "text": _Rule("one column name or two", lambda v: isinstance(v, tuple) and len(v) in (1, 2) and all(v)),
     "warmup_fraction": _Rule("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),

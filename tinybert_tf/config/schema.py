@@ -13,24 +13,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.tasks import TASK_KEYS
 
+DEFAULT_TASK = "sequence_classification"
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Data(CheckedSection):
-    """The examples: files and columns.
+    """The examples: files, and columns where the task's files have any.
 
     `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
-    `label`: the column of the label. `max_length`: tokens of an example, [CLS] and [SEP] included.
+    `label`: the column of the label. `labels`: what integers in it stand for, in their order. `max_length`: tokens of
+    an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its longest
+    example, or with XLA, which compiles every length, to one of a few lengths.
     """
 
     train: str
     dev: str
-    text: tuple[str, ...]
-    label: str
+    text: tuple[str, ...] | None = None
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
     test: str | None = None
     max_length: int = 128
+    padded_lengths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.padded_lengths is not None and max(self.padded_lengths) < self.max_length:
+            raise SettingError(
+                "padded_lengths", f"{list(self.padded_lengths)} ends before max_length={self.max_length}"
+            )
 
 
 @dataclass(frozen=True)
@@ -94,18 +107,32 @@ class Train(CheckedSection):
     `max_steps`: optimizer steps after which a stage ends early. `patience`: epochs without a better dev set after which
     it ends early. `learning_rate`: at its peak. `schedule`: how it goes on after the warm-up. `warmup_fraction`:
     fraction of the steps in which it rises, in [0, 1). `weight_decay`: per step, times the learning rate.
+
+    `batch_tokens`, in place of `batch_size`: tokens of a batch at most, padding included. `accumulation_steps`: parts
+    that a batch is passed through in, for the memory of one. `steps_per_execution`: steps that a GPU is given at once.
+    `xla`: whether steps are compiled with XLA; by default on one GPU.
     """
 
     epochs: int = 3
     max_steps: int | None = None
     patience: int | None = None
     batch_size: int = 32
+    batch_tokens: int | None = None
+    accumulation_steps: int = 1
     learning_rate: float = 5e-5
     schedule: str = "linear"
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     seed: int = 1
     precision: str = "auto"
+    xla: bool | None = None
+    steps_per_execution: int = 1
+
+    def check_batches(self, data: Data, key: str = "train") -> None:
+        """Refuse batches that the longest example does not fit into."""
+        longest = data.max_length if data.padded_lengths is None else max(data.padded_lengths)
+        if self.batch_tokens is not None and self.batch_tokens < longest:
+            raise SettingError(f"{key}.batch_tokens", f"{self.batch_tokens}: an example may have {longest}")
 
 
 @dataclass(frozen=True)
@@ -152,6 +179,7 @@ class Stage(CheckedSection):
     max_steps: int | None = None
     patience: int | None = None
     batch_size: int | None = None
+    batch_tokens: int | None = None
     learning_rate: float | None = None
     schedule: str | None = None
     warmup_fraction: float | None = None
@@ -170,7 +198,7 @@ class Stage(CheckedSection):
         return dataclasses.replace(train, **{key: value for key, value in own.items() if value is not None})
 
 
-def _inside_losses() -> tuple[LossSection, ...]:
+def inside_losses() -> tuple[LossSection, ...]:
     """Return TinyBERT's losses inside the network: all that general distillation has (Jiao et al. 2020)."""
     return tuple(LossSection(name) for name in ("embedding", "attention", "hidden_state"))
 
@@ -178,13 +206,22 @@ def _inside_losses() -> tuple[LossSection, ...]:
 def _tinybert_stages() -> tuple[Stage, ...]:
     """Return TinyBERT's two stages (Jiao et al. 2020): first what is inside the network, then its output."""
     return (
-        Stage("intermediate", _inside_losses()),
+        Stage("intermediate", inside_losses()),
         Stage("prediction", (LossSection("prediction"),)),
     )
 
 
+class LabelledConfig(CheckedSection):
+    """A configuration with a `task` and its `data`."""
+
+    @classmethod
+    def needed_keys(cls, plain: Mapping[str, Any]) -> tuple[str, ...]:
+        """The keys that have no value of their own, and that the task of this plain mapping needs."""
+        return TASK_KEYS.get(plain.get("task") or DEFAULT_TASK, ())
+
+
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(CheckedSection):
+class DistillConfig(LabelledConfig):
     """A distillation: from a teacher to a student, in stages.
 
     `teacher_cache`: what the teacher says is computed once and kept on disk: `logits`, all `features` that the losses
@@ -205,13 +242,15 @@ class DistillConfig(CheckedSection):
     cache_dir: str | None = None
     max_disk_gib: float = 20.0
     out: str
-    task: str = "sequence_classification"
+    task: str = DEFAULT_TASK
     metric: str | None = None
     baseline: bool = False
     allow_weak_teacher: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for number, stage in enumerate(self.stages):
+            stage.resolved(self.train).check_batches(self.data, f"stages.{number}" if stage.batch_tokens else "train")
         names = [stage.name for stage in self.stages]
         if not names:
             raise SettingError("stages", "is empty, at least one stage is wanted")
@@ -223,7 +262,7 @@ class DistillConfig(CheckedSection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(CheckedSection):
+class FinetuneConfig(LabelledConfig):
     """A fine-tuning: a model, the examples, how to train, and the run directory `out`.
 
     `metric`: the one that chooses the best epoch; by default the task's own.
@@ -233,72 +272,9 @@ class FinetuneConfig(CheckedSection):
     data: Data
     train: Train = field(default_factory=Train)
     out: str
-    task: str = "sequence_classification"
+    task: str = DEFAULT_TASK
     metric: str | None = None
-
-
-@dataclass(frozen=True)
-class CorpusSection(CheckedSection):
-    """The raw text: UTF-8, one sentence a line, an empty line between documents.
-
-    `files`: what is trained on. `dev`: a file that is only measured on. `max_length`: tokens of a row, [CLS] and [SEP]
-    included. `mask_probability`: fraction of a row's tokens to predict, in (0, 1). `whole_word`: all pieces of a word
-    are masked together.
-    """
-
-    files: tuple[str, ...]
-    dev: str | None = None
-    max_length: int = 128
-    mask_probability: float = 0.15
-    whole_word: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig(CheckedSection):
-    """A pretraining on raw text: masked-LM, and with a `teacher` general distillation.
-
-    `model`: a directory to go on from, or a new model's sizes; with a teacher, as `student` of a distillation.
-    `tokenizer`: a new model's; by default the directory's or the teacher's own. `next_sentence`: rows of two segments,
-    and without a teacher also the prediction whether the second follows; by default for new models and with a teacher.
-    `head_only`: the encoder stays as it is. `losses`, `layer_map`, `projections`: with a teacher, as in a stage.
-    `checkpoint_every`: steps after which the dev file is measured and everything saved that a restart wants.
-    """
-
-    model: StudentSection = field(default_factory=StudentSection)
-    teacher: TeacherSection | None = None
-    tokenizer: str | None = None
-    corpus: CorpusSection
-    next_sentence: bool | None = None
-    head_only: bool = False
-    train: Train = field(default_factory=lambda: Train(epochs=1, learning_rate=1e-4))
-    losses: tuple[LossSection, ...] = field(default_factory=_inside_losses)
-    layer_map: str | tuple[tuple[int, int], ...] = "uniform"
-    projections: str = "shared"
-    checkpoint_every: int = 1000
-    out: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.train.patience is not None:
-            raise SettingError("train.patience", f"{self.train.patience!r}: pretraining runs to its last step")
-        if self.head_only and (self.teacher is not None or self.model.dir is None):
-            raise SettingError("head_only", "true wants a model.dir whose encoder is kept, and no teacher")
-        if self.teacher is not None and self.tokenizer is not None:
-            raise SettingError("tokenizer", f"{self.tokenizer!r} is given beside a teacher, whose tokenizer is used")
-        if self.teacher is None and self.model.dir is None and self.model.preset is None:
-            raise SettingError("model", "wants a preset or a dir, or a teacher to be made from")
-        if self.teacher is None and self.model.init not in ("auto", "random"):
-            raise SettingError("model.init", f"{self.model.init!r} wants a teacher")
-        self._refuse_ignored()
-
-    def _refuse_ignored(self) -> None:
-        """Refuse values that nothing would read: there are keys of the masked-LM task, and keys of a distillation."""
-        section: Any = self
-        prefix, names, why = "", ["losses", "layer_map", "projections"], "wants a teacher"
-        if self.teacher is not None:
-            section, prefix, names = self.corpus, "corpus.", ["mask_probability", "whole_word"]
-            why = "is given beside a teacher, from whom is learnt without masked tokens"
-        for each in dataclasses.fields(section):
-            default = each.default if each.default is not dataclasses.MISSING else each.default_factory
-            if each.name in names and getattr(section, each.name) != (default() if callable(default) else default):
-                raise SettingError(f"{prefix}{each.name}", f"{getattr(section, each.name)!r} {why}")
+        self.train.check_batches(self.data)

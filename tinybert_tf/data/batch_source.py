@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,8 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
         self.epoch = 0
         self._batch_size = batch_size
         self._epoch_has_begun = False
+        # When each batch of the pass that was begun last could be had, on the clock of `time.perf_counter`.
+        self.ready_times: list[float] = []
 
     @property
     def num_rows(self) -> int:
@@ -108,7 +111,15 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
 
     def _one_pass(self) -> Iterator[Any]:
         epoch = self.epoch  # tf.data reads ahead: a pass keeps the epoch it began in
-        return (self._batch(epoch, step) for step in range(len(self)))
+        ready_times = self.ready_times = []
+
+        def batches() -> Iterator[Any]:
+            for step in range(len(self)):
+                batch = self._batch(epoch, step)
+                ready_times.append(time.perf_counter())
+                yield batch
+
+        return batches()
 
 
 class BatchStream(BatchSource):

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.label_names import ids_of, names_of, split_cell
 from tinybert_tf.data.readers import column_names, read_columns
 from tinybert_tf.data.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
-
-if TYPE_CHECKING:
-    from tinybert_tf.data.batches import Batches
-
-INTEGER = re.compile(r"0|[1-9][0-9]*")
-# A column with integers above this holds something else, such as row numbers or prices.
-LARGEST_LABEL = 100_000
 
 
 @dataclass(frozen=True)
@@ -49,20 +43,36 @@ class TextDataset:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return self.labels is not None
+
     @classmethod
-    def from_file(cls, path: str | Path, text: str | Sequence[str], label: str | None = None) -> TextDataset:
+    def from_file(
+        cls,
+        path: str | Path,
+        text: str | Sequence[str],
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        may_be_empty: bool = False,
+    ) -> TextDataset:
         """Read one text column, or two for pairs (`"a,b"` or `["a", "b"]`), of a `.tsv`, `.csv` or `.jsonl` file.
+
+        `label_names` are the classes in the order of their ids; `may_be_empty`: whether a label may.
 
         Raises:
             InputError: see `tinybert_tf.data.readers.read_columns`.
         """
         columns = _text_columns(text, lambda: column_names(path))
-        table = read_columns(path, [*columns, *([label] if label else [])])
+        labels = [label] if label else []
+        table = read_columns(path, [*columns, *labels], labels if may_be_empty else ())
         return cls(
             _join([table[column] for column in columns]),
             table[label] if label else None,
             str(path),
             table.row_numbers,
+            declared_names=None if label_names is None else list(label_names),
         )
 
     @classmethod
@@ -139,16 +149,7 @@ class TextDataset:
             InputError: there are no labels, or an integer is too large to be a class.
         """
         labels = self._given_labels()
-        if self.declared_names is not None:
-            return list(self.declared_names)
-        distinct = sorted(set(labels))
-        if not all(INTEGER.fullmatch(label) for label in distinct):
-            return distinct
-        highest = max(map(int, distinct))
-        if highest > LARGEST_LABEL:
-            place = self.place(labels.index(str(highest)))
-            raise InputError(f"{place}: label {highest} is no class; integers from 0 to {LARGEST_LABEL} are accepted")
-        return [f"LABEL_{class_id}" for class_id in range(highest + 1)]
+        return names_of(labels, self.place) if self.declared_names is None else list(self.declared_names)
 
     def label_ids(self, label_names: Sequence[str]) -> np.ndarray:
         """Each row's class, `(rows,)` int32: the index of its label in `label_names`, or its label as an integer.
@@ -156,16 +157,39 @@ class TextDataset:
         Raises:
             InputError: a label is neither one of `label_names` nor an integer below their number.
         """
-        class_of = {str(class_id): class_id for class_id in range(len(label_names))}
-        class_of |= {name: class_id for class_id, name in enumerate(label_names)}
         labels = self._given_labels()
-        for row, label in enumerate(labels):
-            if label not in class_of:
-                shown = ", ".join(map(repr, label_names[:20])) + (", ..." if len(label_names) > 20 else "")
-                raise InputError(
-                    f"{self.place(row)}: label {label!r}; {shown}, or 0 to {len(label_names) - 1}, are accepted"
-                )
-        return np.array([class_of[label] for label in labels], np.int32)
+        return np.array(ids_of(labels, label_names, self.place, self.declared_names), np.int32)
+
+    def names_in_cells(self) -> list[str]:
+        """The classes, where a label is a cell that holds any number of them, `a,b`; see `label_names`.
+
+        Raises:
+            InputError: a cell cannot be split, or all of them are empty.
+        """
+        if self.declared_names is not None:
+            return list(self.declared_names)
+        labels, rows = self._split_cells()
+        if not labels:
+            raise InputError(f"{self.source}: no row has a label; at least one label is wanted.")
+        return names_of(labels, lambda number: self.place(rows[number]))
+
+    def label_matrix(self, label_names: Sequence[str]) -> np.ndarray:
+        """Which labels each row's cell holds, `(rows, len(label_names))` float32: 1 where it does, else 0.
+
+        Raises:
+            InputError: a cell cannot be split; and as `label_ids`.
+        """
+        labels, rows = self._split_cells()
+        classes = ids_of(labels, label_names, lambda number: self.place(rows[number]), self.declared_names)
+        matrix = np.zeros((len(self), len(label_names)), np.float32)
+        matrix[rows, classes] = 1.0
+        return matrix
+
+    def _split_cells(self) -> tuple[list[str], list[int]]:
+        """The labels of all cells, and their rows."""
+        cells = [split_cell(cell, self.place(row)) for row, cell in enumerate(self._given_labels())]
+        labels = [label for cell in cells for label in cell]
+        return labels, [row for row, cell in enumerate(cells) for _ in cell]
 
     def scores(self) -> np.ndarray:
         """Each row's label as a number, `(rows,)` float32.
@@ -183,15 +207,6 @@ class TextDataset:
                 raise InputError(f"{self.place(row)}: label {label!r}; a number is accepted")
         return np.array(scores, np.float32)
 
-    def targets(self, task: str, label_names: Sequence[str] | None = None) -> np.ndarray:
-        """What a model of `task` is trained on: `scores()` for `regression`, else `label_ids(label_names)`.
-
-        `label_names` are this data set's own by default.
-        """
-        if task == "regression":
-            return self.scores()
-        return self.label_ids(self.label_names() if label_names is None else label_names)
-
     def place(self, row: int) -> str:
         """Where a row is from, for messages: `train.tsv:7`, or `texts[7]` for what was never a file."""
         return self.place_format.format(source=self.source, row=self.row_numbers[row])
@@ -205,19 +220,22 @@ class TextDataset:
         label_names: Sequence[str] | None = None,
         group_by_length: bool | None = None,
         task: str = "sequence_classification",
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
-        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for `seed` and `group_by_length`.
+        """Tokenize and cut into batches; see `tinybert_tf.data.batches.Batches` for how they are cut.
 
         `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
-        `label_names` are the model's classes, by default this data set's own; with `task="regression"` labels are
-        scores.
+        `label_names` are the model's classes, by default this data set's own; `task` says what labels are:
+        `sequence_classification`, `regression` or `multi_label`.
         """
-        from tinybert_tf.data.batches import Batches
+        from tinybert_tf.data.tasks import find_task
 
-        tokenizer = as_tokenizer(tokenizer)
-        labels = None if self.labels is None else self.targets(task, label_names)
-        tokens = tokenizer.encode(self.texts, max_length)
-        return Batches(tokens, labels, batch_size, seed, tokenizer.pad_token_id, group_by_length)
+        tokenizer, found = as_tokenizer(tokenizer), find_task(task)
+        if label_names is None:
+            label_names = found.label_names(self) if self.has_labels else ()
+        encoded = found.encode(self, tokenizer, label_names, max_length)
+        return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
 
     def _given_labels(self) -> list[str]:
         if self.labels is None:

@@ -35,14 +35,15 @@ class Table:
         return len(self.row_numbers)
 
 
-def read_columns(path: str | Path, columns: Sequence[str]) -> Table:
+def read_columns(path: str | Path, columns: Sequence[str], may_be_empty: Sequence[str] = ()) -> Table:
     """The named columns of every row of a UTF-8 file, by its suffix.
 
     `.tsv`: a header line, tabs, no quoting. `.csv`: a header line, commas, double quotes as RFC 4180 has them.
     `.jsonl`: one JSON object a line; strings, and numbers as their digits.
 
     Raises:
-        InputError: the file, its suffix, a column, or a row cannot be used; an empty value counts as such a row.
+        InputError: the file, its suffix, a column, or a row cannot be used; an empty value counts as such a row, but in
+            columns that `may_be_empty`.
     """
     path = Path(path)
     rows = read_rows(path)
@@ -52,7 +53,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> Table:
         if not row_numbers:
             _check_columns(path, columns, list(row))
         for column, values in found.items():
-            values.append(_text(path, line, column, row))
+            values.append(_text(path, line, column, row, column in may_be_empty))
         row_numbers.append(line)
     return Table(found, row_numbers)
 
@@ -69,7 +70,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if reader is None:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}; {', '.join(_READERS)} are accepted")
     # Empty lines at the end of a file are an editor's habit, not rows.
-    text = _read_text(path).rstrip("\r\n")
+    text = read_text(path, ", ".join(_READERS)).rstrip("\r\n")
     if not text.strip():
         raise InputError(f"{path}: the file is empty; a header line and rows are accepted")
     rows = reader(path, text)
@@ -80,9 +81,14 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     yield from rows
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, kind: str) -> str:
+    """The text of a UTF-8 file, of the `kind` that messages name.
+
+    Raises:
+        InputError: there is no such file, or it is none of text.
+    """
     if path.is_dir():
-        raise InputError(f"{path}: is a directory; a {', '.join(_READERS)} file is accepted")
+        raise InputError(f"{path}: is a directory; a {kind} file is accepted")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -164,7 +170,7 @@ def _check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(_quote, names))}{hint}")
 
 
-def _text(path: Path, line: int, column: str, row: dict[str, Any]) -> str:
+def _text(path: Path, line: int, column: str, row: dict[str, Any], may_be_empty: bool) -> str:
     """One value as text: a string that is not blank, or a number's digits."""
     if column not in row:
         raise InputError(f"{path}:{line}: no key {column!r}; it has {', '.join(map(_quote, row))}")
@@ -173,7 +179,7 @@ def _text(path: Path, line: int, column: str, row: dict[str, Any]) -> str:
         return str(value)
     if not isinstance(value, str):
         raise InputError(f"{path}:{line}: {column!r} is {_quote(value)}; a string or a number is accepted")
-    if not value.strip():
+    if not (value.strip() or may_be_empty):
         raise InputError(f"{path}:{line}: {column!r} is empty; a text is accepted")
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,14 @@ class TokenizedTexts:
     offsets: np.ndarray
     num_truncated: int = 0
 
+    @classmethod
+    def of(cls, chunks: Iterable[list[tokenizers.Encoding]]) -> TokenizedTexts:
+        """The rows of some encodings; one or more chunks of them."""
+        parts = [_flatten(chunk) for chunk in chunks]
+        input_ids, token_type_ids, lengths, is_truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(input_ids, token_type_ids, offsets, int(is_truncated.sum()))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -39,11 +47,16 @@ class TokenizedTexts:
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
-    def padded(self, rows: Sequence[int] | np.ndarray, pad_token_id: int) -> dict[str, np.ndarray]:
-        """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), longest)` int32."""
+    def padded(
+        self, rows: Sequence[int] | np.ndarray, pad_token_id: int, length: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), length)` int32.
+
+        `length` is the longest row's by default, and no row is longer.
+        """
         starts = self.offsets[rows]
         lengths = self.offsets[np.asarray(rows) + 1] - starts
-        columns = np.arange(lengths.max(initial=0))
+        columns = np.arange(lengths.max(initial=0) if length is None else length)
         is_token = columns < lengths[:, None]
         positions = (starts[:, None] + columns)[is_token]
         input_ids = np.full(is_token.shape, pad_token_id, np.int32)
@@ -57,7 +70,7 @@ class TokenizedTexts:
         }
 
 
-def flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Ids and token types of all rows one after the other; each row's length, and whether it was cut."""
     return (
         np.array([token_id for encoding in encodings for token_id in encoding.ids], np.int32),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,15 @@ import tokenizers
 from tokenizers import models, normalizers
 
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.data.tokenized_texts import TokenizedTexts, flatten
+from tinybert_tf.data.byte_level_bpe import (
+    ROBERTA_SPECIAL_TOKENS,
+    VOCABULARY_FILES,
+    byte_level_bpe_backend,
+    prefix_settings,
+    set_prefix_space,
+    vocabulary_files,
+)
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.wordpiece import (
     SPECIAL_TOKENS,
     bert_normalizer,
@@ -25,14 +33,14 @@ from tinybert_tf.data.wordpiece import (
 )
 from tinybert_tf.errors import InputError
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", *VOCABULARY_FILES)
 DEFAULT_MODEL_MAX_LENGTH = 512
 # Rows tokenized at a time: the library's `Encoding` objects are large, the flat arrays they become are not.
 ROWS_PER_CHUNK = 4096
 
 
 class Tokenizer:
-    """A BERT tokenizer: texts or pairs of texts to ids, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+    """A BERT tokenizer: texts or pairs of texts to ids, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`; or a RoBERTa's.
 
     Made by `load_tokenizer`, `as_tokenizer` or `train_wordpiece`. Padding and truncation that a `tokenizer.json` has
     switched on are saved again with it, and have no effect on `encode`.
@@ -47,7 +55,8 @@ class Tokenizer:
 
     def __init__(self, backend: tokenizers.Tokenizer, settings: dict[str, Any] | None = None) -> None:
         settings = settings or {}
-        special_tokens = {role: _token_text(settings.get(role) or default) for role, default in SPECIAL_TOKENS.items()}
+        defaults = ROBERTA_SPECIAL_TOKENS if isinstance(backend.model, models.BPE) else SPECIAL_TOKENS
+        special_tokens = {role: _token_text(settings.get(role) or default) for role, default in defaults.items()}
         self._serialized = backend.to_str()
         self._settings = {**settings, **special_tokens}
         self._special_tokens = special_tokens
@@ -59,7 +68,7 @@ class Tokenizer:
             if special_tokens[role] not in self._vocabulary:
                 raise InputError(
                     f"the tokenizer has no {role}: {special_tokens[role]!r} is not among its {len(self._vocabulary)} "
-                    "tokens; a BERT vocabulary with [PAD], [UNK], [CLS], [SEP] and [MASK] is accepted"
+                    f"tokens; a vocabulary with {', '.join(defaults.values())} is accepted"
                 )
         self.pad_token_id, self.cls_token_id, self.sep_token_id = (
             self._vocabulary[special_tokens[role]] for role in ("pad_token", "cls_token", "sep_token")
@@ -122,12 +131,15 @@ class Tokenizer:
         smallest = self._backend.num_special_tokens_to_add(has_pairs) + 1 + has_pairs
         if max_length < smallest:
             raise InputError(f"max_length={max_length} leaves no room for text; at least {smallest} is accepted")
+        return TokenizedTexts.of(self.encodings(rows, max_length))
+
+    def encodings(
+        self, rows: Sequence[Any], max_length: int, words: bool = False
+    ) -> Iterator[list[tokenizers.Encoding]]:
+        """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
         self._backend.enable_truncation(max_length, strategy="longest_first")
-        chunks = [rows[start : start + ROWS_PER_CHUNK] for start in range(0, len(rows), ROWS_PER_CHUNK)] or [[]]
-        parts = [flatten(self._backend.encode_batch(chunk)) for chunk in chunks]
-        input_ids, token_type_ids, lengths, is_truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return TokenizedTexts(input_ids, token_type_ids, offsets, int(is_truncated.sum()))
+        for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
+            yield self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
 
     @property
     def piece_dtype(self) -> np.dtype:
@@ -162,6 +174,11 @@ class Tokenizer:
                 words.append((start, end, token, 1))
         return encoding.ids, words
 
+    def pieces_and_spans(self, texts: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
+        """Of each text its ids, as `pieces` gives them, and where they are in it, in characters, `(tokens, 2)`."""
+        encodings = self._verbatim_backend.encode_batch(list(texts), add_special_tokens=False)
+        return [(encoding.ids, np.array(encoding.offsets, np.int32).reshape(-1, 2)) for encoding in encodings]
+
     @cached_property
     def _verbatim_backend(self) -> tokenizers.Tokenizer:
         backend = tokenizers.Tokenizer.from_str(self._serialized)
@@ -174,34 +191,42 @@ class Tokenizer:
         """Write the files that `load_tokenizer` and `transformers.AutoTokenizer.from_pretrained` read.
 
         `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and `vocab.txt` (a line is a token, its
-        number the id).
+        number the id), or for a BPE `vocab.json` and `merges.txt`.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         config = {
-            "tokenizer_class": "BertTokenizer",
+            "tokenizer_class": "RobertaTokenizer" if self._is_bpe else "BertTokenizer",
             "model_max_length": DEFAULT_MODEL_MAX_LENGTH,
             **self._settings,
             **normalizer_settings(self._backend),
+            **prefix_settings(self._backend),
         }
-        token_of = {token_id: token for token, token_id in self._vocabulary.items()}
-        # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
-        lines = [token_of.get(token_id, f"[unused-id-{token_id}]") for token_id in range(self.vocab_size)]
         contents = {
             "tokenizer.json": json.dumps(json.loads(self._serialized), ensure_ascii=False, indent=2),
             "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True),
             "special_tokens_map.json": json.dumps(self._special_tokens, ensure_ascii=False, indent=2),
-            "vocab.txt": "\n".join(lines),
+            **(vocabulary_files(self._backend) if self._is_bpe else {"vocab.txt": self._vocabulary_lines()}),
         }
         for name, content in contents.items():
             (directory / name).write_text(content + "\n", encoding="utf-8", newline="\n")
 
+    @property
+    def _is_bpe(self) -> bool:
+        return isinstance(self._backend.model, models.BPE)
+
+    def _vocabulary_lines(self) -> str:
+        token_of = {token_id: token for token, token_id in self._vocabulary.items()}
+        # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
+        return "\n".join(token_of.get(token_id, f"[unused-id-{token_id}]") for token_id in range(self.vocab_size))
+
 
 def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
-    """The tokenizer of a Hugging Face directory or Hub repository: `tokenizer.json`, else `vocab.txt`.
+    """The tokenizer of a Hugging Face directory or Hub repository, from the first of these files that are there.
 
-    `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of `tokenizer_config.json` win over what
-    `tokenizer.json` says, as they do in transformers.
+    `tokenizer.json`; `vocab.txt` (WordPiece); `vocab.json` and `merges.txt` (RoBERTa's byte-level BPE).
+    `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of `tokenizer_config.json` win
+    over what `tokenizer.json` says, as they do in transformers.
 
     Raises:
         InputError: no such directory, no tokenizer files in it, or files that cannot be read.
@@ -218,10 +243,15 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
             raise InputError(f"{json_path}: not a tokenizer.json of the tokenizers library ({error})") from error
         if isinstance(backend.normalizer, normalizers.BertNormalizer):
             backend.normalizer = bert_normalizer({**normalizer_settings(backend), **settings})
+        set_prefix_space(backend, settings)
         return Tokenizer(backend, settings)
     if vocab_path.is_file():
         return Tokenizer(wordpiece_backend(_read_vocabulary(vocab_path), settings), settings)
-    raise InputError(f"{directory}: no tokenizer here; tokenizer.json or vocab.txt is accepted")
+    if all((directory / name).is_file() for name in VOCABULARY_FILES):
+        return Tokenizer(byte_level_bpe_backend(directory, settings), settings)
+    raise InputError(
+        f"{directory}: no tokenizer here; tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
+    )
 
 
 def as_tokenizer(tokenizer: Any) -> Tokenizer:

@@ -17,28 +17,37 @@ Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once)."""
+    """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once).
+
+    `predicts`: what the logits are, where the models say so.
+    """
 
     loss: DistillationLoss
     name: str
     pairs: tuple[tuple[int, int], ...] | None
+    predicts: str | None = None
 
     @classmethod
-    def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap) -> Comparison:
+    def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap, predicts: str | None = None) -> Comparison:
         """Find the loss's pairs in the map.
 
         Raises:
-            InputError: the map has no pair for this loss.
+            InputError: the map has no pair for this loss, or the loss is not for what the models predict.
         """
+        if loss.compares is not None and predicts is not None and predicts not in loss.compares:
+            raise InputError(
+                f"{name} compares {' or '.join(loss.compares)}, and the models predict {predicts}; `prediction` and "
+                f"`logits_mse` compare these."
+            )
         if not loss.is_per_layer or loss.layers == "all":
-            return cls(loss, name, None)
+            return cls(loss, name, None, predicts)
         pairs = layer_map.embedding_pairs() if loss.layers == "embedding" else layer_map.layer_pairs()
         if not pairs:
             wanted = "(0, ...), the embedding output" if loss.layers == "embedding" else "for a layer from 1 to N"
             raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
         if loss.layers == "consecutive" and len(pairs) < 2:
             raise InputError(f"{name} compares two pairs of layers; the layer map has {pairs} alone.")
-        return cls(loss, name, pairs)
+        return cls(loss, name, pairs, predicts)
 
     def requested(self, side: int) -> features.LayerRequest:
         """The layers of the student (side 0) or the teacher (side 1) whose features the loss compares."""
@@ -57,6 +66,10 @@ class Comparison:
             return feature
         return projections(feature, name=self.loss.feature_names[0], layer=layer)
 
+    def mean_over(self, student: Mapping[str, Any]) -> str:
+        """What the loss is a mean over, of these outputs: a key of `COUNTS`."""
+        return self.loss.mean_over if self.pairs else self.loss.mean_over_of(self._select(student, None), self.predicts)
+
     def __call__(
         self, student: Mapping[str, Any], teacher: Mapping[str, Any], mask: Any, labels: Any, projections: Project
     ) -> Any:
@@ -68,7 +81,7 @@ class Comparison:
             calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
         total: Any = 0.0
         for ours, theirs in calls:
-            total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels)
+            total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels, predicts=self.predicts)
         return total
 
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tinybert_tf import features
+from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
@@ -27,13 +29,15 @@ class Distiller(TrainableModel):
     A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work
     as for any other. A step passes the batch once through the student and once through the teacher; gradients reach the
     student and the projections only. Each loss is logged under its own name, unweighted and summed over its layers;
-    `loss` is the weighted sum. `metrics` see the student's logits.
+    `loss` is the weighted sum. `metrics` see the student's logits. Batches of `tinybert_tf` weigh as much as they hold
+    of what a loss is a mean over: an epoch's losses are means over the data set, however its rows are grouped.
 
     Where a batch's inputs have all of the teacher's features that are compared, under `features.teacher_key`, these are
     taken, and the teacher is not run: see `TeacherCache`.
 
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
-    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`.
+    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`; their `predicts` says what their logits
+    are.
 
     Args:
         teacher: the model to learn from; frozen, called with `training=False`.
@@ -43,8 +47,8 @@ class Distiller(TrainableModel):
         projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
 
     Raises:
-        InputError: no losses; labels other than the teacher's, or in another order; a loss whose features or pairs are
-            not there or cannot be compared.
+        InputError: no losses; labels other than the teacher's, or in another order; logits that mean something else
+            than the teacher's; a loss whose features or pairs are not there or cannot be compared.
 
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
@@ -76,12 +80,13 @@ class Distiller(TrainableModel):
         # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
         self._teacher_box = _Box(teacher)
         teacher.trainable = False
-        _agree_on_labels(teacher, student)
+        agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         self.layer_map = LayerMap.resolve(layer_map, *depths)
         names = _distinct_names(losses)
+        predicts = agree_on_predictions(teacher, student)
         self.comparisons = tuple(
-            Comparison.bind(loss, name, self.layer_map) for loss, name in zip(losses, names, strict=True)
+            Comparison.bind(loss, name, self.layer_map, predicts) for loss, name in zip(losses, names, strict=True)
         )
         self.student_arguments = call_arguments(self.comparisons, 0, depths[0])
         # The student is always run to its logits: metrics want them, and a prediction costs next to nothing.
@@ -97,6 +102,9 @@ class Distiller(TrainableModel):
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
+        self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
+        # Of the whole batch, where it is passed through in parts.
+        self._counts_of_batch: dict[str, Any] = {}
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
         # Of the same name as Keras's own, and logged in its place; that one weighs replicas by their rows.
         self.total_tracker = keras.metrics.Mean(name="loss")
@@ -136,24 +144,36 @@ class Distiller(TrainableModel):
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
-        if all(key in x for key in self.teacher_shapes):
-            teacher_outputs = features.from_teacher_keys(x, self.teacher_shapes)
-        else:
-            teacher_outputs = self.teacher(x, training=False, **self.teacher_arguments)
-        teacher_outputs = keras.tree.map_structure(ops.stop_gradient, teacher_outputs)
-        mask = x["attention_mask"]
+        teacher_outputs, mask = self._teacher_outputs(x), x["attention_mask"]
         # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
-        rows = sum_across_replicas(ops.cast(ops.shape(mask)[0], "float32")) / num_replicas()
+        counts = _counts(mask)
+        mean_counts = self._mean_counts["train" if training else "test"]
+        whole = mean_counts or self._counts_of_batch
         total: Any = 0.0
+        logged: Any = 0.0
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
             value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
-            tracker.update_state(value, sample_weight=rows)
-            total = total + comparison.loss.weight * value
+            loss, unit = comparison.loss, comparison.mean_over(y_pred)
+            tracker.update_state(value, sample_weight=counts[unit] / num_replicas())
+            weighted = loss.weight * value
+            logged = logged + weighted * _part(counts, whole, unit)
+            # The authors' batches all weigh the same, whatever they hold.
+            total = total + weighted * _part(counts, self._counts_of_batch if loss.reads_padding else whole, unit)
         for penalty in self.losses:  # regularizers of the student's layers
-            total = total + ops.cast(ops.sum(penalty), "float32")
-        self.total_tracker.update_state(total, sample_weight=rows)
+            total, logged = (each + ops.cast(ops.sum(penalty), "float32") for each in (total, logged))
+        parts = self.accumulation_steps if training else 1
+        weight = 1.0 if mean_counts else (whole or counts)["rows"] / num_replicas()
+        self.total_tracker.update_state(logged * parts, sample_weight=weight / parts)
         # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
         return total / num_replicas()
+
+    def _teacher_outputs(self, inputs: Any) -> Any:
+        """What is compared of the teacher: as the batch has it, else as it answers."""
+        if all(key in inputs for key in self.teacher_shapes):
+            outputs = features.from_teacher_keys(inputs, self.teacher_shapes)
+        else:
+            outputs = self.teacher(inputs, training=False, **self.teacher_arguments)
+        return keras.tree.map_structure(ops.stop_gradient, outputs)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics given to `compile`, on the student's logits."""
@@ -164,7 +184,16 @@ class Distiller(TrainableModel):
         with warnings.catch_warnings():
             # Layers above the compared ones, the head in an intermediate stage, get no gradient, and should not.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-            return super().train_step(*args, **kwargs)
+            if self.accumulation_steps > 1:
+                inputs, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+                self._counts_of_batch = _counts(inputs["attention_mask"])
+            logs = super().train_step(*args, **kwargs)
+            self._counts_of_batch = {}
+            return logs
+
+    def _share(self, part: Any, batch: Any) -> Any:
+        """1: losses have been weighed by what the whole batch, or all batches, hold."""
+        return 1.0
 
     def predict_step(self, data: Any) -> Any:
         """As the student's own `predict`."""
@@ -182,7 +211,24 @@ class Distiller(TrainableModel):
         """`keras.Model.fit`; prints the layer map before the first step, unless `verbose=0`."""
         if verbose:
             print(self.layer_map, file=sys.stderr, flush=True)
+        self._weigh_batches("train", x)
         return super().fit(x, *args, verbose=verbose, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`."""
+        self._weigh_batches("test", x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _weigh_batches(self, phase: str, batches: Any) -> None:
+        """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has."""
+        lengths = getattr(batches, "row_lengths", None)
+        means: dict[str, float] = {}
+        if lengths is not None:
+            exact = np.asarray(lengths, np.float64)
+            means = {name: float(count(exact)) / len(batches) for name, count in COUNTS.items()}
+        if means != self._mean_counts[phase]:
+            self._mean_counts[phase] = means
+            setattr(self, f"{phase}_function", None)  # what was traced has the other means in it
 
     def _feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""
@@ -193,6 +239,17 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
+
+
+def _counts(mask: Any) -> dict[str, Any]:
+    """What a batch holds, on all replicas together, of what losses are means over."""
+    lengths = ops.sum(ops.cast(mask, "float32"), axis=-1)
+    return {name: sum_across_replicas(count(lengths)) for name, count in COUNTS.items()}
+
+
+def _part(counts: Mapping[str, Any], whole: Mapping[str, Any], unit: str) -> Any:
+    """What a batch holds of `whole`, in a loss's unit; 1 where that is not known."""
+    return counts[unit] / whole[unit] if whole else 1.0
 
 
 def _compared_shapes(comparisons: Iterable[Comparison], teacher: Any) -> dict[str, tuple[int | None, ...]]:
@@ -235,27 +292,6 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
             name = f"{loss.name}_{number}"
         names.append(name)
     return names
-
-
-def _agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
-    """Give a student whose classes have no names yet the teacher's; refuse one with other names, or another order.
-
-    Raises:
-        InputError: both models name their classes, and not alike.
-    """
-    theirs, ours = (dict(getattr(model, "id2label", None) or {}) for model in (teacher, student))
-    if len(ours) != len(theirs) or ours == theirs or _are_default(theirs):
-        return
-    if not _are_default(ours):
-        raise InputError(
-            f"the student's labels {list(ours.values())} are not the teacher's {list(theirs.values())}, in that order; "
-            f"they must be equal."
-        )
-    student.id2label = theirs
-
-
-def _are_default(id2label: dict[int, str]) -> bool:
-    return all(name == f"LABEL_{number}" for number, name in id2label.items())
 
 
 class _Box:

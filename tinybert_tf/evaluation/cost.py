@@ -16,7 +16,7 @@ def count_parameters(model: Any) -> int:
     return int(sum(np.prod(variable.shape) for variable in model.weights))
 
 
-def classifier_parameters(
+def task_model_parameters(
     *,
     vocab_size: int,
     hidden_size: int,
@@ -24,14 +24,22 @@ def classifier_parameters(
     intermediate_size: int,
     max_position_embeddings: int,
     type_vocab_size: int,
-    num_labels: int,
+    num_outputs: int,
+    embedding_size: int | None = None,
+    has_pooler: bool = True,
 ) -> int:
-    """Number of weights of a BERT classifier of these sizes, pooler and head included, without building it."""
-    tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * hidden_size
+    """Number of weights of an encoder with a linear head of `num_outputs` columns, BERT's or a relative's.
+
+    Nothing is built. `has_pooler`: whether a dense layer on the first token is in between, the encoder's or the head's.
+    `embedding_size`: where it is another than `hidden_size`.
+    """
+    width = hidden_size if embedding_size is None else embedding_size
+    tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * width
+    projection = 0 if embedding_size is None else (embedding_size + 1) * hidden_size
     attention = 4 * (hidden_size + 1) * hidden_size
     feed_forward = 2 * hidden_size * intermediate_size + hidden_size + intermediate_size
-    layer = attention + feed_forward + 4 * hidden_size
-    return tables + num_hidden_layers * layer + (hidden_size + 1) * (hidden_size + num_labels)
+    layers = num_hidden_layers * (attention + feed_forward + 4 * hidden_size)
+    return tables + projection + layers + (hidden_size + 1) * (hidden_size * has_pooler + num_outputs)
 
 
 def measure_latency(

@@ -1,4 +1,4 @@
-"""`EncoderConfig`: the hyper-parameters of a BERT encoder, under their Hugging Face names."""
+"""`EncoderConfig`: the hyper-parameters of an encoder, BERT's or a relative's, under their Hugging Face names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.checkpoints.families import FAMILIES, Family
 from tinybert_tf.errors import InputError
 
 HIDDEN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
@@ -29,12 +30,15 @@ PRESETS: dict[str, dict[str, int]] = {
 class EncoderConfig:
     """The hyper-parameters of a BERT encoder: Hugging Face's names, BERT-base's values as defaults.
 
-    `hidden_dropout_prob` and `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the
-    standard deviation of the truncated normal that new weights are drawn from; sizes are counts.
+    `model_type` is the family, `bert`, `roberta`, `distilbert` or `electra`; the names stay BERT's in all of them.
+    `type_vocab_size` is 0 and `layer_norm_eps` 1e-12 in every DistilBERT; `embedding_size`, the width of the embedding
+    tables where it is another than `hidden_size`, is ELECTRA's alone. `hidden_dropout_prob` and
+    `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the standard deviation of the
+    truncated normal that new weights are drawn from; sizes are counts.
 
     Raises:
-        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act`, or a number of heads that does
-            not divide `hidden_size`.
+        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act` or `model_type`, a number of
+            heads that does not divide `hidden_size`, or what the family does not have.
 
     Example:
         >>> EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=1000).hidden_size
@@ -54,11 +58,16 @@ class EncoderConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
+    model_type: str = "bert"
+    embedding_size: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_family()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type == "int":
+            if field.name in self.family.absent or (value is None and field.name == "embedding_size"):
+                continue
+            if field.type in ("int", "int | None"):
                 lowest = 0 if field.name == "pad_token_id" else 1
                 if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
                     raise InputError(f"{field.name}={value!r}: an integer of at least {lowest} is wanted.")
@@ -77,10 +86,29 @@ class EncoderConfig:
                 f"num_attention_heads={self.num_attention_heads} must divide hidden_size={self.hidden_size}."
             )
 
+    def _check_family(self) -> None:
+        if self.model_type not in FAMILIES:
+            raise InputError(f"model_type {self.model_type!r} is not read; one of {', '.join(FAMILIES)} is.")
+        if self.embedding_size == self.hidden_size:
+            object.__setattr__(self, "embedding_size", None)  # nothing to project: one spelling for one model
+        for name, value in self.family.absent.items():
+            if getattr(self, name) != value:
+                raise InputError(f"{name}={getattr(self, name)!r}: a model of type {self.model_type} has {value}.")
+
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def family(self) -> Family:
+        """What a model of this `model_type` looks like, and how its files name it."""
+        return FAMILIES[self.model_type]
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest text: `max_position_embeddings`, less what a RoBERTa leaves to padding."""
+        return self.max_position_embeddings - (self.pad_token_id + 1 if self.family.positions_after_padding else 0)
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> EncoderConfig:
@@ -100,23 +128,28 @@ class EncoderConfig:
         A config without `model_type` (TinyBERT's own, the first BERTs') is taken for BERT's.
 
         Raises:
-            InputError: another `model_type`, a variant of BERT this encoder does not compute, no sizes at all, or a
-                value out of range; the message names `source`.
+            InputError: a `model_type` of no known family, a variant that this encoder does not compute, no sizes at
+                all, or a value out of range; the message names `source`.
         """
-        model_type = values.get("model_type") or "bert"
-        if model_type != "bert":
-            raise InputError(f"{source}: model_type {model_type!r} is not read; 'bert' is.")
+        family = FAMILIES.get(values.get("model_type") or "bert")
+        if family is None:
+            raise InputError(
+                f"{source}: model_type {values['model_type']!r} is not read; one of {', '.join(FAMILIES)} is."
+            )
         position = values.get("position_embedding_type", "absolute")
         if position != "absolute":
             raise InputError(f"{source}: position_embedding_type {position!r} is not read; 'absolute' is.")
         if values.get("is_decoder"):
             raise InputError(f"{source}: is_decoder is true; an encoder is wanted.")
-        names = {field.name for field in dataclasses.fields(cls)}
-        if "hidden_size" not in values:
-            raise InputError(f"{source}: no `hidden_size`; this does not look like a BERT's config.json.")
-        known = {name: value for name, value in values.items() if name in names and value is not None}
+        theirs = {name: family.field_names.get(name, name) for name in _field_names() if name not in family.absent}
+        if theirs["hidden_size"] not in values:
+            raise InputError(
+                f"{source}: no `{theirs['hidden_size']}`; this does not look like a config.json of a model of type "
+                f"{family.model_type}."
+            )
+        known = {ours: values[name] for ours, name in theirs.items() if values.get(name) is not None}
         try:
-            return cls(**known)
+            return cls(**{**family.defaults, **family.absent, **known, "model_type": family.model_type})
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
 
@@ -136,9 +169,15 @@ class EncoderConfig:
         return cls.from_dict(values, source=str(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as a plain dict, with `model_type`, as Hugging Face writes them."""
-        return {"model_type": "bert", **dataclasses.asdict(self)}
+        """The fields as a plain dict, as Hugging Face writes them for the family."""
+        values = {**dataclasses.asdict(self), "embedding_size": self.embedding_size or self.hidden_size}
+        theirs = self.family.field_names
+        return {theirs.get(name, name): value for name, value in values.items() if name not in self.family.absent}
 
     def to_json(self, path: str | Path) -> None:
         """Write a `config.json` that `from_json` and Hugging Face read."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _field_names() -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(EncoderConfig))

@@ -1,4 +1,4 @@
-"""`TransformerEncoder`: BERT's encoder, every intermediate feature in one output dict."""
+"""`TransformerEncoder`: the encoder of BERT and its relatives, every intermediate feature in one output dict."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Self
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.name_tables import POOLER, TensorName, encoder_names
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.features import FeatureRequest, LayerRequest
 from tinybert_tf.models.attention import as_mask_bias
@@ -38,11 +38,12 @@ class TransformerEncoder(PretrainedModel):
 
     Args:
         config: the hyper-parameters.
-        add_pooler: whether there is a pooler, a tanh layer on the first token.
+        add_pooler: whether there is a pooler, a tanh layer on the first token; by default where the family has one.
         dtype: a Keras dtype or policy; the global policy by default. LayerNorm statistics and softmax are float32.
 
     Raises:
-        InputError: an input that is not there, a layer that is not there, a sequence that is too long.
+        InputError: a pooler for a family without one; an input that is not there, a layer that is not there, a sequence
+            that is too long.
 
     Example:
         >>> import numpy as np
@@ -54,11 +55,14 @@ class TransformerEncoder(PretrainedModel):
     """
 
     architecture = "BertModel"
-    encoder_prefix = ""
 
-    def __init__(self, config: EncoderConfig, add_pooler: bool = True, **kwargs: Any) -> None:
+    def __init__(self, config: EncoderConfig, add_pooler: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
+        if add_pooler is None:
+            add_pooler = bool(config.family.pooler)
+        if add_pooler and not config.family.pooler:
+            raise InputError(f"add_pooler=True: a model of type {config.model_type} has no pooler.")
         self.embeddings = Embeddings(
             config.vocab_size,
             config.hidden_size,
@@ -67,6 +71,8 @@ class TransformerEncoder(PretrainedModel):
             config.layer_norm_eps,
             config.hidden_dropout_prob,
             config.initializer_range,
+            embedding_size=config.embedding_size,
+            padding_idx=config.pad_token_id if config.family.positions_after_padding else None,
             dtype=self.dtype_policy,
             name="embeddings",
         )
@@ -167,15 +173,17 @@ class TransformerEncoder(PretrainedModel):
         return relative_paths(self, self.weights)
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """BERT's table, without the pooler where there is none."""
-        return encoder_names(self.num_hidden_layers) + (POOLER if self.pooler is not None else ())
+        """The family's table, without the pooler where there is none."""
+        family = self.config.family
+        projection = family.projection if self.embeddings.projection is not None else ()
+        pooler = family.pooler if self.pooler is not None else ()
+        return family.encoder_names(self.num_hidden_layers) + projection + pooler
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
-        has_pooler = any(f"{prefix}pooler.dense.weight" in tensors for prefix in ("", "bert."))
-        return cls(config, add_pooler=has_pooler, **kwargs)
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
+        pooler = config.family.pooler
+        written = [prefix + name.tensor for prefix in ("", config.family.tensor_prefix) for name in pooler]
+        return cls(config, add_pooler=any(name in tensors for name in written), **kwargs)
 
 
 def _requested_features(request: FeatureRequest) -> list[str]:

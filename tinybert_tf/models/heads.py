@@ -1,139 +1,42 @@
-"""Task models: an encoder and a head, same call and same output dict as the encoder, plus `logits`."""
+"""Heads with named classes, and labels for whole texts: `SequenceClassifier`."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.name_tables import CLASSIFIER, TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.families import ClassifierHead
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
+from tinybert_tf.models.encoder_layer import ACTIVATIONS
+from tinybert_tf.models.task_model import TaskModel, cross_entropy
+
+# In the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
+_AUTHORS_CLASSIFIER = ("fit_dense.weight", "classifier.weight")
 
 
-class TaskModel(PretrainedModel):
-    """What the task models share: an encoder below, a head above.
+class LabelledModel(TaskModel):
+    """A task model whose head is dropout and one linear layer to named classes.
 
-    A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which gives the logits, and
-    whatever else it says in `answers`. Trained as any Keras model, `compile` and `fit`; losses and metrics see the
-    logits, and without a `loss` it is the cross-entropy. An encoder that is frozen (`encoder.trainable = False`) is run
-    without dropout.
-    """
-
-    encoder_prefix = "bert."
-    add_pooler = True
-    answers: ClassVar[tuple[str, ...]] = (features.LOGITS,)
-
-    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if isinstance(encoder, EncoderConfig):
-            encoder = TransformerEncoder(encoder, add_pooler=self.add_pooler, dtype=self.dtype_policy, name="bert")
-        if self.add_pooler and encoder.pooler is None:
-            raise InputError(f"{type(self).__name__} needs an encoder with a pooler; this one has none.")
-        self.encoder = encoder
-        self.config = encoder.config
-
-    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """The `answers`, from the model's inputs and the encoder's outputs."""
-        raise NotImplementedError
-
-    def call(
-        self,
-        inputs: Mapping[str, Any],
-        training: bool | None = None,
-        output_hidden_states: features.LayerRequest = False,
-        output_attention_scores: features.LayerRequest = False,
-        output_queries_keys_values: features.LayerRequest = False,
-        last_layer: int | None = None,
-    ) -> dict[str, Any]:
-        """The encoder's dict and `logits`; with `last_layer`, nothing above that layer. See `TransformerEncoder`."""
-        outputs = self.encoder(
-            inputs,
-            training=training if self.encoder.trainable else False,
-            output_hidden_states=output_hidden_states,
-            output_attention_scores=output_attention_scores,
-            output_queries_keys_values=output_queries_keys_values,
-            last_layer=last_layer,
-        )
-        if last_layer is None:
-            outputs |= self.head(inputs, outputs, training)
-        return outputs
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """`keras.Model.compile`; without a `loss`, cross-entropy of the logits with integer labels (-100: no label)."""
-        if loss is None:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100)
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The compiled loss, on the logits."""
-        return super().compute_loss(x, *self.compared(y, y_pred), sample_weight, training)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """The compiled metrics, on the logits."""
-        return super().compute_metrics(x, *self.compared(y, y_pred), sample_weight)
-
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """What the compiled loss and metrics compare: the labels and the logits."""
-        return labels, outputs[features.LOGITS]
-
-    def predict_step(self, data: Any) -> Any:
-        """`predict` gives the `answers` alone: the other outputs' lengths differ from batch to batch."""
-        outputs = super().predict_step(data)
-        return {name: outputs[name] for name in self.answers}
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for `from_config`."""
-        return {
-            "encoder": dataclasses.asdict(self.config),
-            "dtype": self.dtype_policy.name,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """A new, randomly initialised model of the same shape."""
-        return cls(**{**config, "encoder": EncoderConfig(**config["encoder"])})
-
-    def variables_by_name(self) -> dict[str, Any]:
-        """The weights by path: the encoder's below the encoder, the head's below this model."""
-        below = self.encoder.variables_by_name()
-        in_encoder = {id(variable) for variable in below.values()}
-        head = (variable for variable in self.weights if id(variable) not in in_encoder)
-        return below | relative_paths(self, head)
-
-
-@keras.saving.register_keras_serializable("tinybert_tf")
-class SequenceClassifier(TaskModel):
-    """One label for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
-
-    `logits` is `(batch, num_labels)`. With one label it is a score, and `compile` without a `loss` trains it with the
-    mean squared error (Hugging Face's `problem_type` "regression").
+    A subclass implements `head` with `self.logits`; `head_design` says what that is made of.
 
     Args:
-        encoder: an encoder with a pooler, or the config of a new one.
-        num_labels: number of classes; 1 for a score.
+        encoder: an encoder, or the config of a new one.
+        num_labels: number of classes.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
-        dropout: fraction in [0, 1) dropped from the pooled output; `hidden_dropout_prob` by default.
+        dropout: fraction in [0, 1) dropped in front of the linear layer; the head's default, or `hidden_dropout_prob`.
 
     Raises:
         InputError: fewer than one label, or another number of names than labels.
-
-    Example:
-        >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100), num_labels=2)
-        >>> model.id2label
-        {0: 'LABEL_0', 1: 'LABEL_1'}
     """
 
-    architecture = "BertForSequenceClassification"
     has_labels = True
 
     def __init__(
@@ -149,74 +52,231 @@ class SequenceClassifier(TaskModel):
             raise InputError(f"num_labels={num_labels}: at least 1 is wanted.")
         self.num_labels = num_labels
         self.id2label = _label_names(num_labels, id2label)
+        design = self.head_design(self.config)
+        default = self.config.hidden_dropout_prob if design.dropout is None else design.dropout
         self.dropout = keras.layers.Dropout(
-            self.config.hidden_dropout_prob if dropout is None else dropout, dtype=self.dtype_policy, name="dropout"
+            default if dropout is None else dropout, dtype=self.dtype_policy, name="dropout"
         )
-        self.classifier = keras.layers.Dense(
-            num_labels,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=self.config.initializer_range),
-            dtype=self.dtype_policy,
-            name="classifier",
-        )
+        self.dense = None
+        self._activation = ACTIVATIONS[design.activation or "tanh"]
+        if design.activation is not None:
+            self.dense = self._dense(self.config.hidden_size, "dense")
+        self.classifier = self._dense(num_labels, "classifier")
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
         """Create the head's weights; the encoder has its own."""
-        self.classifier.build((None, self.config.hidden_size))
+        for layer in (self.dense, self.classifier):
+            if layer is not None:
+                layer.build((None, self.config.hidden_size))
         self.built = True
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """`keras.Model.compile`; without a `loss`, the mean squared error of a score, else as every task model."""
-        if loss is None and self.num_labels == 1:
-            loss = keras.losses.MeanSquaredError()
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+    def logits(self, hidden: Any, training: bool | None) -> Any:
+        """`(..., hidden_size)` to `(..., num_labels)`."""
+        return self.classifier(self.dropout(hidden, training=training))
 
-    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """`(batch, num_labels)` from the pooled output."""
-        return {features.LOGITS: self.classifier(self.dropout(outputs[features.POOLED_OUTPUT], training=training))}
+    @staticmethod
+    def head_design(config: EncoderConfig) -> ClassifierHead:
+        """The head's layers and their names, in the config's family."""
+        raise NotImplementedError
+
+    def _dense(self, units: int, name: str) -> keras.layers.Dense:
+        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
+        return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+
+    def head_arguments(self) -> dict[str, Any]:
+        """The labels."""
+        return {"num_labels": self.num_labels, "id2label": list(self.id2label.values())}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for `from_config`."""
-        return {
-            **super().get_config(),
-            "num_labels": self.num_labels,
-            "id2label": list(self.id2label.values()),
-            "dropout": self.dropout.rate,
-        }
+        return {**super().get_config(), **self.head_arguments(), "dropout": self.dropout.rate}
 
     def directory_config(self) -> dict[str, Any]:
         """The encoder's fields and the labels."""
         return {
             **super().directory_config(),
-            **({"problem_type": "regression"} if self.num_labels == 1 else {}),
             "id2label": {str(number): name for number, name in self.id2label.items()},
             "label2id": {name: number for number, name in self.id2label.items()},
-            "classifier_dropout": self.dropout.rate,
+            self.head_design(self.config).dropout_field: self.dropout.rate,
         }
-
-    def tensor_names(self) -> tuple[TensorName, ...]:
-        """The encoder's table and the classifier."""
-        return self.encoder.tensor_names() + CLASSIFIER
 
     @classmethod
     def _from_directory(
         cls,
         config: EncoderConfig,
         values: Mapping[str, Any],
-        tensors: TensorFiles,
+        tensors: Tensors,
         num_labels: int | None = None,
         **kwargs: Any,
     ) -> Self:
+        design = cls.head_design(config)
+        kernel = next(name.tensor for name in design.names if name.variable == "classifier/kernel")
         names = values.get("id2label")
         if names is not None:
             names = _names_in_order(names, source=str(tensors.path))
-        elif "classifier.weight" in tensors:
-            names = [f"LABEL_{number}" for number in range(tensors.shape("classifier.weight")[0])]
+        elif kernel in tensors:
+            names = [f"LABEL_{number}" for number in range(tensors.shape(kernel)[0])]
         if num_labels is None:
             num_labels = len(names) if names is not None else 2
         elif names is not None and len(names) != num_labels:
             names = None
-        return cls(config, num_labels=num_labels, id2label=names, dropout=values.get("classifier_dropout"), **kwargs)
+        dropout = values.get(design.dropout_field)
+        return cls(config, num_labels=num_labels, id2label=names, dropout=dropout, **kwargs)
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class SequenceClassifier(LabelledModel):
+    """Labels for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
+
+    In the other families the head has a dense layer of its own on the first token, in the pooler's place.
+    `logits` is `(batch, num_labels)`, and Hugging Face's `problem_type` says what is right:
+
+    - `single_label_classification`: one of the labels; trained with the cross-entropy of integer labels;
+    - `multi_label_classification`: any number of them, each by itself; the binary cross-entropy of labels `(batch,
+      num_labels)` of 0 and 1, the mean over them;
+    - `regression`: `logits` is one score; the mean squared error.
+
+    Args:
+        encoder: an encoder, with a pooler where it is a BERT, or the config of a new one.
+        num_labels: number of classes; 1 for a score.
+        id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
+        dropout: fraction in [0, 1) dropped from the pooled output; the family's default, or `hidden_dropout_prob`.
+        problem_type: as above; by default `regression` with one label, else `single_label_classification`.
+        relu: a ReLU on the pooled output, as in the classifiers of TinyBERT's authors; transformers has no class for
+            it, so `save_pretrained` refuses.
+
+    Raises:
+        InputError: fewer than one label, another number of names than labels, a `problem_type` that is not known or
+            does not go with the number of labels; saving with `relu`.
+
+    Example:
+        >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100), num_labels=2)
+        >>> model.id2label, model.problem_type
+        ({0: 'LABEL_0', 1: 'LABEL_1'}, 'single_label_classification')
+    """
+
+    architecture = "BertForSequenceClassification"
+
+    def __init__(
+        self,
+        encoder: TransformerEncoder | EncoderConfig,
+        num_labels: int = 2,
+        id2label: Mapping[int, str] | Sequence[str] | None = None,
+        dropout: float | None = None,
+        problem_type: str | None = None,
+        relu: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(encoder, num_labels, id2label, dropout, **kwargs)
+        self.relu = relu
+        if problem_type is None:
+            problem_type = "regression" if num_labels == 1 else "single_label_classification"
+        if problem_type not in PROBLEM_TYPES:
+            raise InputError(f"problem_type={problem_type!r} is not known; one of {', '.join(PROBLEM_TYPES)} is.")
+        if problem_type != "multi_label_classification" and (problem_type == "regression") != (num_labels == 1):
+            raise InputError(f"problem_type={problem_type!r} and num_labels={num_labels}: one label is a score.")
+        self.problem_type = problem_type
+
+    @staticmethod
+    def head_design(config: EncoderConfig) -> ClassifierHead:
+        """The family's."""
+        return config.family.classifier
+
+    @classmethod
+    def needs_pooler(cls, config: EncoderConfig) -> bool:
+        """Where the head has no dense layer of its own."""
+        return config.family.classifier.activation is None
+
+    @property
+    def predicts(self) -> str:  # type: ignore[override]
+        """What the logits are."""
+        return PROBLEM_TYPES[self.problem_type].predicts
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.compile`; without a `loss`, the one that goes with the `problem_type`."""
+        super().compile(optimizer=optimizer, loss=loss or PROBLEM_TYPES[self.problem_type].loss(), **kwargs)
+
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+        """`(batch, num_labels)` from the pooled output, or from the first token."""
+        if self.dense is None:
+            pooled = outputs[features.POOLED_OUTPUT]
+        else:
+            first = outputs[features.LAST_HIDDEN_STATE][:, 0]
+            if self.config.family.classifier.drops_input:
+                first = self.dropout(first, training=training)
+            pooled = self._activation(self.dense(first))
+        if self.relu:
+            pooled = keras.activations.relu(pooled)
+        return {features.LOGITS: self.logits(pooled, training)}
+
+    @property
+    def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
+        """The dense layer on the first token and what follows it: the head's own, or the encoder's pooler."""
+
+        def activation(values: Any) -> Any:
+            activated = self._activation(values)
+            return keras.activations.relu(activated) if self.relu else activated
+
+        return self.encoder.pooler if self.dense is None else self.dense, activation
+
+    @property
+    def has_loaded_head(self) -> bool:
+        """Whether `from_pretrained` found all of the head's weights, of a head that can be saved again."""
+        return super().has_loaded_head and not self.relu
+
+    def head_arguments(self) -> dict[str, Any]:
+        """The labels, and what is right of them."""
+        return {**super().head_arguments(), "problem_type": self.problem_type}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {**super().get_config(), "relu": self.relu}
+
+    def directory_config(self) -> dict[str, Any]:
+        """The encoder's fields, the labels, and a `problem_type` that is not the usual one."""
+        if self.relu:
+            raise InputError(
+                "a classifier of TinyBERT's authors has a ReLU that no class of transformers has, and is not saved; "
+                "distil a student from it, or give its encoder a new head."
+            )
+        is_usual = self.problem_type == "single_label_classification"
+        return {**super().directory_config(), **({} if is_usual else {"problem_type": self.problem_type})}
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The encoder's table and the classifier."""
+        return self.encoder.tensor_names() + self.config.family.classifier.names
+
+    @classmethod
+    def _from_directory(
+        cls,
+        config: EncoderConfig,
+        values: Mapping[str, Any],
+        tensors: Tensors,
+        num_labels: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        if values.get("problem_type") == "multi_label_classification":  # the others are what the number of labels says
+            kwargs["problem_type"] = "multi_label_classification"
+        kwargs["relu"] = all(name in tensors for name in _AUTHORS_CLASSIFIER)
+        return super()._from_directory(config, values, tensors, num_labels, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ProblemType:
+    """What the logits are, and the loss that trains them."""
+
+    predicts: str
+    loss: Callable[[], keras.losses.Loss]
+
+
+PROBLEM_TYPES = {
+    "single_label_classification": _ProblemType(features.CLASSES, cross_entropy),
+    "multi_label_classification": _ProblemType(
+        features.LABELS, lambda: keras.losses.BinaryCrossentropy(from_logits=True)
+    ),
+    "regression": _ProblemType(features.SCORES, keras.losses.MeanSquaredError),
+}
 
 
 def _names_in_order(names: Any, source: str) -> list[str]:

@@ -25,8 +25,10 @@ def check_limits(config: EncoderConfig, vocab_size: int, max_length: int, source
             f"{source}: the tokenizer has {vocab_size} tokens, the model vocab_size={config.vocab_size}; they do not "
             f"belong together."
         )
-    if max_length > config.max_position_embeddings:
+    if max_length > config.max_tokens:
+        positions = config.max_position_embeddings
+        most = "that many" if config.max_tokens == positions else config.max_tokens
         raise InputError(
-            f"max_length={max_length}: {source} has max_position_embeddings={config.max_position_embeddings}; "
-            f"at most that many tokens are accepted."
+            f"max_length={max_length}: {source} has max_position_embeddings={positions}; at most {most} tokens are "
+            f"accepted."
         )

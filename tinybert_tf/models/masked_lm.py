@@ -9,14 +9,14 @@ import keras
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.checkpoints.name_tables import MASKED_LM, NEXT_SENTENCE, POOLER, TensorName, encoder_names
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
-from tinybert_tf.models.heads import TaskModel
+from tinybert_tf.models.task_model import TaskModel, cross_entropy
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -49,8 +49,8 @@ class MaskedLM(TaskModel):
 
     def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
         super().__init__(encoder, **kwargs)
-        self.transform = self._dense(self.config.hidden_size, "transform")
-        self.activation = ACTIVATIONS[self.config.hidden_act]
+        self.transform = self._dense(self.encoder.embeddings.embedding_size, "transform")
+        self.activation = ACTIVATIONS[self.config.family.masked_lm.activation or self.config.hidden_act]
         self.transform_layer_norm = keras.layers.LayerNormalization(
             epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name="transform_layer_norm"
         )
@@ -59,9 +59,8 @@ class MaskedLM(TaskModel):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the head's weights; the encoder has its own."""
-        shape = (None, None, self.config.hidden_size)
-        self.transform.build(shape)
-        self.transform_layer_norm.build(shape)
+        self.transform.build((None, None, self.config.hidden_size))
+        self.transform_layer_norm.build((None, None, self.encoder.embeddings.embedding_size))
         self.decoder.build()
         self.built = True
 
@@ -74,11 +73,11 @@ class MaskedLM(TaskModel):
 
     @property
     def word_embeddings(self) -> Any:
-        """The table that is the decoder's matrix too, `(vocab_size, hidden_size)`."""
+        """The table that is the decoder's matrix too, `(vocab_size, embedding_size)`."""
         return self.encoder.embeddings.word_embeddings.embeddings
 
     def decoded_at(self, inputs: Mapping[str, Any]) -> Any:
-        """What the decoder gets at `masked_positions`, `(batch, predictions, hidden_size)`, in inference mode.
+        """What the decoder gets at `masked_positions`, `(batch, predictions, embedding_size)`, in inference mode.
 
         Of the last layer these places alone are computed, which a call, whose `last_hidden_state` is of all, cannot.
         """
@@ -95,7 +94,7 @@ class MaskedLM(TaskModel):
     def _transformed(self, hidden: Any) -> Any:
         return self.transform_layer_norm(self.activation(self.transform(hidden)))
 
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """The masked tokens and the logits."""
         if isinstance(labels, Mapping):
             labels = labels[features.MASKED_TOKENS]
@@ -103,16 +102,14 @@ class MaskedLM(TaskModel):
 
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table, without a pooler, and the masked-LM head."""
-        return encoder_names(self.num_hidden_layers) + MASKED_LM
+        return self.names_without_pooler() + self.config.family.masked_lm.names
 
     def _dense(self, units: int, name: str) -> keras.layers.Dense:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         if values.get("tie_word_embeddings") is False:
             raise InputError(f"{tensors.path}: tie_word_embeddings is false; a decoder of its own is not read.")
         return cls(config, **kwargs)
@@ -131,8 +128,8 @@ class BertPretraining(MaskedLM):
         encoder: an encoder with a pooler, or the config of a new one.
 
     Raises:
-        InputError: an encoder without a pooler; in training, labels other than a dict of `masked_tokens` and
-            `next_sentence`.
+        InputError: an encoder without a pooler, or of a family that was not pretrained so; in training, labels other
+            than a dict of `masked_tokens` and `next_sentence`.
 
     Example:
         >>> import numpy as np
@@ -145,6 +142,13 @@ class BertPretraining(MaskedLM):
     architecture = "BertForPreTraining"
     add_pooler = True
     answers = (features.LOGITS, features.NEXT_SENTENCE_LOGITS)
+
+    @classmethod
+    def needs_pooler(cls, config: EncoderConfig) -> bool:
+        """Always: the next sentence is read off it."""
+        if not config.family.next_sentence:
+            raise InputError(f"{cls.__name__}: a model of type {config.model_type} has no next-sentence head.")
+        return True
 
     def build(self, input_shape: Any = None) -> None:
         """Create the heads' weights; the encoder has its own."""
@@ -161,12 +165,12 @@ class BertPretraining(MaskedLM):
         """`keras.Model.compile`; a `loss` is a dict of `masked_tokens` and `next_sentence`, as the labels are."""
         if loss is None:
             loss = {
-                features.MASKED_TOKENS: keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100),
+                features.MASKED_TOKENS: cross_entropy(),
                 features.NEXT_SENTENCE: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
-    def compared(self, labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """Both labels, and both logits by the names that their labels have."""
         logits = {
             features.MASKED_TOKENS: outputs[features.LOGITS],
@@ -183,7 +187,7 @@ class BertPretraining(MaskedLM):
 
     def tensor_names(self) -> tuple[TensorName, ...]:
         """The encoder's table with its pooler, and both heads."""
-        return encoder_names(self.num_hidden_layers) + POOLER + MASKED_LM + NEXT_SENTENCE
+        return self.encoder.tensor_names() + self.config.family.masked_lm.names + self.config.family.next_sentence
 
 
 class TiedDecoder(keras.layers.Layer):
@@ -199,7 +203,7 @@ class TiedDecoder(keras.layers.Layer):
         self.built = True
 
     def call(self, hidden: Any, embeddings: Any) -> Any:
-        """`(batch, seq_len, hidden_size)` and `(vocab_size, hidden_size)` to `(batch, seq_len, vocab_size)`."""
+        """`(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
         table = ops.cast(embeddings, self.compute_dtype)
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
 

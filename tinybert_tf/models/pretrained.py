@@ -10,18 +10,17 @@ from typing import Any, ClassVar, Protocol, Self
 import keras
 
 from tinybert_tf.checkpoints.assign import LoadReport, assign_tensors, collect_tensors
-from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
+from tinybert_tf.checkpoints.families import BERT, FAMILIES, family_of_names
+from tinybert_tf.checkpoints.formats import open_tensors, resolve_model
+from tinybert_tf.checkpoints.hf_directory import config_path, read_config, write_directory
 from tinybert_tf.checkpoints.name_tables import TensorName
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.initializer import before_loading
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
-
-MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
 
 class SavesPretrained(Protocol):
@@ -39,12 +38,11 @@ def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[
 class PretrainedModel(TrainableModel):
     """A Keras model that loads from and saves to a Hugging Face model directory.
 
-    A subclass names its Hugging Face `architecture` and the prefix its encoder's tensors have there, and implements
-    `variables_by_name`, `tensor_names` and `_from_directory`.
+    A subclass names its Hugging Face `architecture` (BERT's; the other families' classes are named alike) and
+    implements `variables_by_name`, `tensor_names` and `_from_directory`.
     """
 
     architecture: ClassVar[str]
-    encoder_prefix: ClassVar[str]
     has_labels: ClassVar[bool] = False
 
     config: EncoderConfig
@@ -60,6 +58,11 @@ class PretrainedModel(TrainableModel):
         """Number of attention heads in each layer."""
         return self.config.num_attention_heads
 
+    @property
+    def encoder_prefix(self) -> str:
+        """What stands before the names of the encoder's tensors in the files of this class."""
+        return ""
+
     def variables_by_name(self) -> dict[str, Any]:
         """The weights by the names that the checkpoint name tables use."""
         raise NotImplementedError
@@ -70,12 +73,11 @@ class PretrainedModel(TrainableModel):
 
     def directory_config(self) -> dict[str, Any]:
         """What `save_pretrained` writes into `config.json`."""
-        return {**self.config.to_dict(), "architectures": [self.architecture]}
+        architecture = self.config.family.class_prefix + self.architecture.removeprefix(BERT.class_prefix)
+        return {**self.config.to_dict(), "architectures": [architecture]}
 
     @classmethod
-    def _from_directory(
-        cls, config: EncoderConfig, values: Mapping[str, Any], tensors: TensorFiles, **kwargs: Any
-    ) -> Self:
+    def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         """An unloaded model for a directory's config (`values`: all of `config.json`) and tensors."""
         raise NotImplementedError
 
@@ -83,9 +85,14 @@ class PretrainedModel(TrainableModel):
     def from_pretrained(cls, dir_or_hub_id: str | Path, num_labels: int | None = None, **kwargs: Any) -> Self:
         """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
 
-        Encoder tensors may stand under `bert.` or no prefix and may have the TensorFlow era's `gamma`/`beta` names.
-        Weights that the files do not have (a new head) keep their random initialisation; they and tensors that were not
-        used are named in a log message and in `load_report`. A directory without tokenizer files loads as a model.
+        Without safetensors, `tf_model.h5`, Google's `bert_config.json` and `bert_model.ckpt`, or `pytorch_model.bin`,
+        which takes an installed torch.
+
+        The family is what `config.json` says in `model_type`, or, where it says nothing, what the tensors are called.
+        Encoder tensors may stand under their family's prefix (`bert.`) or none and may have the TensorFlow era's
+        `gamma`/`beta` names. Weights that the files do not have (a new head) keep their random initialisation; they and
+        tensors that were not used are named in a log message and in `load_report`. A directory without tokenizer files
+        loads as a model.
 
         Args:
             dir_or_hub_id: a directory, a run directory, or a Hub id.
@@ -93,19 +100,23 @@ class PretrainedModel(TrainableModel):
             **kwargs: `dtype` and `name`, as in the constructor.
 
         Raises:
-            InputError: no such directory, no or damaged weights, a missing encoder tensor, a wrong shape.
+            InputError: no such directory, no or damaged weights, an unknown family, a missing encoder tensor, a wrong
+                shape.
         """
         if num_labels is not None:
             if not cls.has_labels:
                 raise InputError(f"num_labels={num_labels}: {cls.__name__} has no classes.")
             kwargs["num_labels"] = num_labels
-        directory = resolve_directory(dir_or_hub_id, MODEL_FILES)
-        values = read_config(directory)
-        config = EncoderConfig.from_dict(values, source=str(directory / "config.json"))
-        tensors = TensorFiles.open(directory)
+        directory = resolve_model(dir_or_hub_id)
+        values, source = read_config(directory), str(config_path(directory))
+        if values.get("model_type"):
+            EncoderConfig.from_dict(values, source)  # what it refuses is said before the weights are opened
+        tensors = open_tensors(directory)
+        values["model_type"] = values.get("model_type") or _model_type(tensors)
+        config = EncoderConfig.from_dict(values, source)
         with before_loading():
             model = cls._from_directory(config, values, tensors, **kwargs)
-        model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors)
+        model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
         if model.load_report.missing:
             logger.warning("%s: %s", directory, model.load_report)
         elif model.load_report.unused:
@@ -121,3 +132,15 @@ class PretrainedModel(TrainableModel):
         write_directory(Path(directory), self.directory_config(), tensors)
         if tokenizer is not None:
             tokenizer.save_pretrained(directory)
+
+
+def _model_type(tensors: Tensors) -> str:
+    """The family of a directory whose `config.json` does not say."""
+    family = family_of_names(tensors.__contains__)
+    if family is None:
+        found = ", ".join(tensors.names()[:3]) or "no tensors"
+        raise InputError(
+            f"{tensors.path}: of no known family; the config has no `model_type` and the file has {found}; one of "
+            f"{', '.join(FAMILIES)} is accepted."
+        )
+    return family.model_type

@@ -11,16 +11,10 @@ from keras import ops, tree
 
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads import SequenceClassifier, TaskModel
-from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.tasks import load_teaching
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-TASK_MODELS: dict[str, type[TaskModel]] = {
-    "sequence_classification": SequenceClassifier,
-    "regression": SequenceClassifier,
-    "masked_lm": MaskedLM,
-}
 
 
 class Teacher(keras.Model):
@@ -39,6 +33,7 @@ class Teacher(keras.Model):
 
     Example:
         >>> from tinybert_tf.models.config import EncoderConfig
+        >>> from tinybert_tf.models.heads import SequenceClassifier
         >>> teacher = Teacher(SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100)))
         >>> len(teacher.trainable_variables)
         0
@@ -63,23 +58,9 @@ class Teacher(keras.Model):
 
         Raises:
             InputError: an unknown task; a directory without that task's head (run `tinybert finetune` first), or with
-                classes where a score is wanted; and as `from_pretrained` of the models.
+                one that gives something else; and as `from_pretrained` of the models.
         """
-        if task not in TASK_MODELS:
-            raise InputError(f"task {task!r} is not known; one of {', '.join(TASK_MODELS)} is.")
-        model = TASK_MODELS[task].from_pretrained(dir_or_hub_id, dtype="float32")
-        missing = model.load_report.missing if model.load_report is not None else ()
-        if missing:
-            raise InputError(
-                f"{dir_or_hub_id} has no {task} head ({missing[0]} is missing): it cannot teach. "
-                f"Fine-tune it first: tinybert finetune --model {dir_or_hub_id} ..."
-            )
-        if task == "regression" and model.num_labels != 1:
-            raise InputError(
-                f"{dir_or_hub_id} has {model.num_labels} classes; a model for task regression gives one score. "
-                f"Fine-tune one: tinybert finetune --task regression ..."
-            )
-        return cls(model, precision=precision)
+        return cls(load_teaching(dir_or_hub_id, task), precision=precision)
 
     @property
     def config(self) -> Any:
@@ -90,6 +71,11 @@ class Teacher(keras.Model):
     def id2label(self) -> dict[int, str] | None:
         """The names of the model's classes, where it has classes."""
         return getattr(self.model, "id2label", None)
+
+    @property
+    def predicts(self) -> str | None:
+        """What the model's logits are, see `tinybert_tf.features`; None where it has none."""
+        return getattr(self.model, "predicts", None)
 
     @property
     def num_hidden_layers(self) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.augmentation import Augmentation, Augmenter, candidate_tokens
 from tinybert_tf.data.glove import WordVectors
@@ -29,7 +29,6 @@ from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.masked_lm import MaskedLM
-from tinybert_tf.models.pretrained import MODEL_FILES
 from tinybert_tf.models.teacher import in_precision
 from tinybert_tf.pipeline.callbacks import SECONDS_BETWEEN_LINES
 from tinybert_tf.pipeline.log_lines import held_back
@@ -84,7 +83,7 @@ def run_augment(
         read_columns(source, columns)  # says what is wrong with a row
         rows = [row for _, row in read_rows(source)]
         writer = _RowWriter(source, target, list(rows[0]))
-        directory = resolve_directory(masked_lm, MODEL_FILES)
+        directory = resolve_model(masked_lm)
         tokenizer = load_tokenizer(masked_lm)
         fingerprint = {
             "input": _digest(source),

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tinybert_tf.data.batch_source import BatchSource
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import Metrics
 from tinybert_tf.pipeline.run_directory import RunDirectory
@@ -19,7 +20,23 @@ from tinybert_tf.pipeline.run_directory import RunDirectory
 SECONDS_BETWEEN_LINES = 20.0
 
 
-class Progress(keras.callbacks.Callback):
+class CountsSteps(keras.callbacks.Callback):
+    """Counts optimizer steps in `step`, also where several are executed at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note where the epoch begins."""
+        self._first = self.step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count; `batch` is the last step of those just executed, or would be if the epoch had that many."""
+        self.step = self._first + min(batch + 1, self.params["steps"])
+
+
+class Progress(CountsSteps):
     """A line on stderr every 20 seconds and one at the end of each epoch; the epoch's also goes into the run's log.
 
     Args:
@@ -35,15 +52,14 @@ class Progress(keras.callbacks.Callback):
         self.total_steps = total_steps
         self.run = run
         self.unit = unit
-        self.step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Start the clock."""
         self._begin = self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count the step; now and then say where training is."""
-        self.step += 1
+        """Now and then say where training is."""
+        super().on_train_batch_end(batch, logs)
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
@@ -61,30 +77,63 @@ class Progress(keras.callbacks.Callback):
         print(f"[{self.stage}] {seconds:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 
+class InputWait(keras.callbacks.Callback):
+    """Logs `input_wait`: the fraction of an epoch's training time, in [0, 1], in which its next batch was not ready.
+
+    The device has nothing to do then: batches are made in the background while it computes.
+
+    Args:
+        batches: what is trained on.
+    """
+
+    def __init__(self, batches: BatchSource) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clocks."""
+        self._waited = self._trained = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """The device asks for a batch."""
+        self._asked = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """It got it when it was ready."""
+        ready_times = self.batches.ready_times
+        ready = ready_times[min(batch, len(ready_times) - 1)]
+        self._waited += max(0.0, ready - self._asked)
+        self._trained += time.perf_counter() - self._asked
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Log the fraction."""
+        if logs is not None:
+            logs["input_wait"] = self._waited / self._trained
+
+
 def stage_callbacks(
-    stage: str, total_steps: int, run: RunDirectory, unit: str = "epoch"
+    stage: str, total_steps: int, run: RunDirectory, train: BatchSource, unit: str = "epoch"
 ) -> list[keras.callbacks.Callback]:
     """What every stage of a run has: lines on stderr, `log.csv`, TensorBoard events."""
     events = keras.callbacks.TensorBoard(str(run.path / "tensorboard" / stage), write_graph=False)
-    return [Progress(stage, total_steps, run, unit), events]
+    return [InputWait(train), Progress(stage, total_steps, run, unit), events]
 
 
-class StopAfterSteps(keras.callbacks.Callback):
+class StopAfterSteps(CountsSteps):
     """Ends training after a number of optimizer steps."""
 
     def __init__(self, max_steps: int) -> None:
         super().__init__()
         self.max_steps = max_steps
-        self.step = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count, and stop."""
-        self.step += 1
+        """Stop."""
+        super().on_train_batch_end(batch, logs)
         if self.step >= self.max_steps:
             self.model.stop_training = True
 
 
-class FiniteTraining(keras.callbacks.Callback):
+class FiniteTraining(CountsSteps):
     """Ends training with an InputError where the loss or a weight is no longer a number, before anything is saved.
 
     Args:
@@ -98,14 +147,14 @@ class FiniteTraining(keras.callbacks.Callback):
         self.stage = stage
         self.total_steps = total_steps
         self.learning_rate = learning_rate
-        self.step = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the loss."""
-        self.step += 1
+        super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            self._refuse(f"the loss is {loss}")
+            names = [name for name, value in logs.items() if name != "loss" and not math.isfinite(float(value))]
+            self._refuse(f"the loss is {loss}" + (f" ({', '.join(names)})" if names else ""))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at the weights: the last update's effect has not been in any loss yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 import time
@@ -11,25 +12,26 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
-import numpy as np
 
-from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.teacher_cache import TeacherFeatures
 from tinybert_tf.errors import InputError
-from tinybert_tf.metrics import CONSTANT_ANSWER, Metrics, choose_metric, constant_score, format_metric
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.metrics import TASK_METRICS, Metrics, choose_metric, constant_score, format_metric
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.pretrained import MODEL_FILES
+from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.tasks import load_teaching
 from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
-from tinybert_tf.pipeline.splits import Split, read_datasets, tokenize
+from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
+from tinybert_tf.pipeline.splits import read_datasets, tokenize
 from tinybert_tf.pipeline.stages import (
     Stage,
     build_distiller,
@@ -39,9 +41,15 @@ from tinybert_tf.pipeline.stages import (
     train_split,
     train_stage,
 )
-from tinybert_tf.pipeline.student import build_student, cut_from_teacher, resolved_init
+from tinybert_tf.pipeline.student import (
+    build_student,
+    check_two_tokenizers,
+    cut_from_teacher,
+    resolved_init,
+    student_tokenizer,
+)
 from tinybert_tf.pipeline.teacher_cache import cache_teacher
-from tinybert_tf.training.devices import Devices, setup_devices
+from tinybert_tf.training.devices import Devices
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +65,25 @@ class Distillation:
     run: RunDirectory
     devices: Devices
     tokenizer: Tokenizer
-    teacher: SequenceClassifier
-    student: SequenceClassifier
+    teacher: TaskModel
+    student: TaskModel
     stages: list[Stage]
     distillers: list[Distiller]
-    splits: dict[str, Split]
+    splits: dict[str, EncodedDataset]
     metric: str
 
     def measure_dev(self, model: Any) -> Metrics:
         """The task's metrics on the dev set."""
-        return measure(model, self.splits["dev"].evaluation_batches(), self.config.task)
+        return measure(model, self.split_of(model, "dev"), self.config.task)
+
+    def split_of(self, model: Any, name: str) -> EncodedDataset:
+        """A data set as the model reads it."""
+        return self.splits[name].for_teacher if model is self.teacher else self.splits[name]
+
+    @property
+    def has_two_tokenizers(self) -> bool:
+        """Whether teacher and student read different tokens."""
+        return self.splits["train"].teacher is not None
 
 
 def run_distill(config: DistillConfig) -> dict[str, Any]:
@@ -95,7 +112,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     seconds = {"student": time.monotonic() - begin}
     models = {"teacher": work.teacher, "student": work.student}
     directories = {
-        "teacher": resolve_directory(config.teacher.dir, MODEL_FILES),
+        "teacher": resolve_model(config.teacher.dir),
         "student": work.run.path / "student",
     }
     if config.baseline:
@@ -120,21 +137,28 @@ def prepare(config: DistillConfig) -> Distillation:
     """Read, load and build everything, so that what is wrong is said before anything is written."""
     run = RunDirectory(config.out, config)
     stages = [Stage.from_config(section, config.train) for section in config.stages]
-    datasets = read_datasets(config.data, own_files(config, stages))
-    devices = setup_devices(config.train.precision)
+    datasets = read_datasets(config.data, own_files(config, stages), config.task)
+    devices = devices_for(config.train)
     keras.utils.set_random_seed(config.train.seed)
-    max_length = config.data.max_length
+    max_length, lengths = config.data.max_length, padded_lengths(config.data, devices)
     with devices.scope():
-        loaded = Teacher.from_pretrained(config.teacher.dir, config.task, precision="float32").model
+        loaded = load_teaching(config.teacher.dir, config.task)
         tokenizer = load_tokenizer(config.teacher.dir)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
-        splits = tokenize(datasets, tokenizer, list(loaded.id2label.values()), max_length, config.task)
-        metric = choose_metric(config.task, config.metric, loaded.num_labels)
+        own = student_tokenizer(config.student, tokenizer, stages, config.teacher_cache)
+        labels = loaded.label_names
+        splits = tokenize(datasets, own, labels, max_length, config.task, lengths)
+        if own is not tokenizer:
+            check_two_tokenizers(config.student, loaded)
+            logger.info("the teacher has another tokenizer than the student: it is asked for its logits beforehand")
+            read_by_teacher = tokenize(datasets, tokenizer, labels, max_length, config.task)
+            splits = {name: dataclasses.replace(split, teacher=read_by_teacher[name]) for name, split in splits.items()}
+        metric = choose_metric(config.task, config.metric, len(labels))
         teacher = Teacher(loaded, precision=config.teacher.precision)
-        student = build_student(config.student, loaded, tokenizer, config.stages[0].layer_map)
-        check_limits(student.config, tokenizer.vocab_size, max_length, config.student.dir or "student")
+        student = build_student(config.student, loaded, own, config.stages[0].layer_map)
+        check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
-    return Distillation(config, run, devices, tokenizer, loaded, student, stages, distillers, splits, metric)
+    return Distillation(config, run, devices, own, loaded, student, stages, distillers, splits, metric)
 
 
 def check_teacher(work: Distillation) -> None:
@@ -145,8 +169,8 @@ def check_teacher(work: Distillation) -> None:
     """
     task, metric, teacher = work.config.task, work.metric, work.config.teacher.dir
     value = work.measure_dev(work.teacher)[metric]
-    guess = constant_score(task, metric, np.asarray(work.splits["dev"].labels), work.teacher.num_labels)
-    shown, guessed = format_metric(metric, value), f"{CONSTANT_ANSWER[task]}: {format_metric(metric, guess)}"
+    guess = constant_score(task, metric, work.splits["dev"].expected, len(work.teacher.label_names))
+    shown, guessed = format_metric(metric, value), f"{TASK_METRICS[task].constant}: {format_metric(metric, guess)}"
     logger.info(f"teacher: dev {metric} {shown} ({guessed})")
     if value <= guess and not work.config.allow_weak_teacher:
         raise InputError(
@@ -182,7 +206,7 @@ def _train(
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
         of = train_split(section, work.config.data)
-        train = work.splits[of].training_batches(values.batch_size, values.seed, cached.get((number, of)))
+        train = work.splits[of].training_batches(values, cached.get((number, of)))
         train.epoch = epoch
         label = stage.name if name == "student" else f"{name}-{stage.name}"
         if name == "student":
@@ -195,7 +219,7 @@ def _train(
             validation_data=work.splits["dev"].evaluation_batches(cached.get((number, "dev"))),
             callbacks=[
                 *(measured if number >= keep_from or stage.trains_predictions else []),
-                *stage_callbacks(label, stage.total_steps(train), work.run),
+                *stage_callbacks(label, stage.total_steps(train), work.run, train),
             ],
             jit_compile=work.devices.choice.jit_compile,
             verbose=0,

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.load import dump_config
-from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.data.dataset import TextDataset
+from tinybert_tf.config.schema import DistillConfig, Train
+from tinybert_tf.data.tasks import find_task
+from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.evaluation.cost import classifier_parameters
+from tinybert_tf.evaluation.cost import task_model_parameters
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.limits import check_limits
+from tinybert_tf.models.tasks import TASK_MODELS
 from tinybert_tf.pipeline.splits import read_datasets
 from tinybert_tf.pipeline.stages import Stage, own_files, train_split
 from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
@@ -30,10 +32,10 @@ def explain_distill(config: DistillConfig) -> str:
         InputError: as `run_distill`, as far as these show it.
     """
     stages = [Stage.from_config(section, config.train) for section in config.stages]
-    datasets = read_datasets(config.data, own_files(config, stages))
+    datasets = read_datasets(config.data, own_files(config, stages), config.task)
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
     teacher_values = read_config(directory)
-    teacher = EncoderConfig.from_dict(teacher_values, source=str(directory / CONFIG_FILE))
+    teacher = EncoderConfig.from_dict(teacher_values, source=str(config_path(directory)))
     labels = _label_names(config.task, teacher_values, datasets)
     metric = choose_metric(config.task, config.metric, len(labels))
     student = student_config(config.student, teacher)
@@ -43,54 +45,62 @@ def explain_distill(config: DistillConfig) -> str:
     parts = [
         dump_config(config).rstrip(),
         "",
-        _sizes_table(teacher, student, len(labels)),
+        _sizes_table(config.task, teacher, student, len(labels)),
         "",
         f"student starts from: {init}",
         f"best epoch: by dev {metric}",
     ]
     for section, stage in zip(config.stages, stages, strict=True):
         dataset = datasets[train_split(section, config.data)]
+        rows = find_task(config.task).num_rows(
+            dataset, lambda: load_tokenizer(config.teacher.dir), config.data.max_length
+        )
         layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
-        parts += ["", *_stage_lines(stage, dataset, section.resolved(config.train).batch_size, metric), str(layer_map)]
+        values = section.resolved(config.train)
+        parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), str(layer_map)]
     return "\n".join(parts)
 
 
-def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, TextDataset]) -> list[str]:
+def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
     """The teacher's labels, or the training file's where its config names none; every file's labels are among them."""
     given = list((teacher_values.get("id2label") or {}).values())
-    names = given or (["LABEL_0"] if task == "regression" else datasets["train"].label_names())
+    names = given or find_task(task).label_names(datasets["train"])
     for dataset in datasets.values():
-        if dataset.labels is not None:
-            dataset.targets(task, names)
+        find_task(task).check(dataset, names)
     return names
 
 
-def _stage_lines(stage: Stage, dataset: TextDataset, batch_size: int, metric: str) -> list[str]:
+def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str) -> list[str]:
     """The stage's steps and data, what ends it early, and its loss."""
-    steps = stage.capped(-(-len(dataset) // batch_size) * stage.epochs)
-    warmup = int(stage.warmup_fraction * steps)
+    steps = stage.capped(-(-rows // train.batch_size) * stage.epochs)
+    amount = f"{steps} steps of {train.batch_size}"
+    warmup = f"{int(stage.warmup_fraction * steps)} steps"
+    if train.batch_tokens is not None:  # how many steps they are, only the tokens say
+        amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"
     cap = "" if stage.max_steps is None else f", at most {stage.max_steps} steps"
     early_end = stage.early_end(metric)
     return [
-        f"stage {stage.name}: {steps} steps of {batch_size}, learning rate {stage.learning_rate:g}, "
-        f"{stage.schedule} after {warmup} steps of warm-up",
-        f"data = {len(dataset)} rows of {dataset.source}, {stage.epochs} times{cap}",
+        f"stage {stage.name}: {amount}, learning rate {stage.learning_rate:g}, "
+        f"{stage.schedule} after {warmup} of warm-up",
+        f"data = {rows} rows of {source}, {stage.epochs} times{cap}",
         *([f"ends early after {early_end}"] if early_end else []),
         "loss = " + " + ".join(f"{loss.weight:g} x {loss.name}" for loss in stage.losses),
     ]
 
 
-def _sizes_table(teacher: EncoderConfig, student: EncoderConfig, num_labels: int) -> str:
+def _sizes_table(task: str, teacher: EncoderConfig, student: EncoderConfig, num_labels: int) -> str:
     rows: list[list[object]] = [[name, getattr(teacher, name), getattr(student, name)] for name in SIZES]
     counts = [
-        classifier_parameters(
+        task_model_parameters(
             vocab_size=config.vocab_size,
             hidden_size=config.hidden_size,
             num_hidden_layers=config.num_hidden_layers,
             intermediate_size=config.intermediate_size,
             max_position_embeddings=config.max_position_embeddings,
             type_vocab_size=config.type_vocab_size,
-            num_labels=num_labels,
+            num_outputs=TASK_MODELS[task].model_class.num_outputs(num_labels),
+            embedding_size=config.embedding_size,
+            has_pooler=TASK_MODELS[task].model_class.add_pooler,
         )
         for config in (teacher, student)
     ]

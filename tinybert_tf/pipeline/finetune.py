@@ -8,22 +8,19 @@ from typing import Any
 import keras
 
 from tinybert_tf.config.schema import FinetuneConfig
+from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizer import load_tokenizer
-from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import choose_metric
-from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.limits import check_limits
+from tinybert_tf.models.tasks import load_for_labels
 from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.splits import read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, train_stage
-from tinybert_tf.training.devices import setup_devices
-
-# The name that a score has among a model's labels, as Hugging Face calls it.
-SCORE = ["LABEL_0"]
 
 
 def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
@@ -40,43 +37,29 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
     """
     with held_back():
         run = RunDirectory(config.out, config)
-        datasets = read_datasets(config.data)
-        labels = set(datasets["train"].labels or ())
-        if len(labels) < 2:
-            raise InputError(f"{config.data.train}: all labels are {labels.pop()!r}; at least two labels are wanted.")
-        devices = setup_devices(config.train.precision)
+        datasets = read_datasets(config.data, task=config.task)
+        task = find_task(config.task)
+        task.check_training(datasets["train"])
+        devices = devices_for(config.train)
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
-            names = SCORE if config.task == "regression" else datasets["train"].label_names()
-            model = load_for_labels(config.model.dir, names)
+            model = load_for_labels(config.model.dir, config.task, task.label_names(datasets["train"]))
         tokenizer = load_tokenizer(config.model.dir)
         check_limits(model.config, tokenizer.vocab_size, config.data.max_length, config.model.dir)
-        names = list(model.id2label.values())
-        splits = tokenize(datasets, tokenizer, names, config.data.max_length, config.task)
-        metric = choose_metric(config.task, config.metric, model.num_labels)
-    values = config.train
-    stage = Stage(
-        "finetune",
-        losses=(),
-        epochs=values.epochs,
-        max_steps=values.max_steps,
-        patience=values.patience,
-        learning_rate=values.learning_rate,
-        schedule=values.schedule,
-        warmup_fraction=values.warmup_fraction,
-        weight_decay=values.weight_decay,
-    )
-    train = splits["train"].training_batches(values.batch_size, values.seed)
-    dev = splits["dev"].evaluation_batches()
+        lengths = padded_lengths(config.data, devices)
+        splits = tokenize(datasets, tokenizer, model.label_names, config.data.max_length, config.task, lengths)
+        metric = choose_metric(config.task, config.metric, len(model.label_names))
+    stage = Stage.trained(config.train, name="finetune", losses=())
+    train = splits["train"].training_batches(config.train)
 
     run.create()
     begin = time.monotonic()
-    best = BestEpoch(model, lambda m: measure(m, dev, config.task), metric, run.path / "model", tokenizer)
+    best = BestEpoch(model, lambda m: measure(m, splits["dev"], config.task), metric, run.path / "model", tokenizer)
     train_stage(
         model,
         stage,
         train,
-        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run)],
+        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run, train)],
         jit_compile=devices.choice.jit_compile,
         verbose=0,
         watched=f"dev_{metric}",
@@ -87,17 +70,3 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
     results["data"] = {name: split.summary() for name, split in splits.items()}
     run.write_metrics(results)
     return results
-
-
-def load_for_labels(path: str, label_names: list[str]) -> SequenceClassifier:
-    """The directory's classifier where it has these labels, else its encoder with a new head for them.
-
-    `["LABEL_0"]` is the label of a score.
-    """
-    model = SequenceClassifier.from_pretrained(path)
-    has_head = model.load_report is not None and "classifier.weight" not in model.load_report.missing
-    names = list(model.id2label.values())
-    integers = label_names == [f"LABEL_{number}" for number in range(len(label_names))]
-    if has_head and (sorted(names) == sorted(label_names) or (integers and len(names) == len(label_names))):
-        return model
-    return SequenceClassifier(model.encoder, num_labels=len(label_names), id2label=label_names)

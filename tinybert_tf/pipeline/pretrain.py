@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.config.schema import PretrainConfig
+from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.data.batch_source import BatchStream
 from tinybert_tf.data.corpus import Corpus
 from tinybert_tf.data.masking import Masking
@@ -25,12 +25,13 @@ from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.teacher import Teacher
-from tinybert_tf.pipeline.callbacks import FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
+from tinybert_tf.pipeline.callbacks import CountsSteps, FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.shapes import devices_for
 from tinybert_tf.pipeline.stages import make_loss, start_projections
 from tinybert_tf.pipeline.student import SIZES, build_general_student, cut_from_teacher, resolved_init
-from tinybert_tf.training.devices import Devices, setup_devices
+from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
 from tinybert_tf.training.run_checkpoint import RunCheckpoint
 
@@ -106,7 +107,7 @@ def summary(config: PretrainConfig, results: dict[str, Any]) -> str:
 
 
 def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
-    devices = setup_devices(config.train.precision)
+    devices = devices_for(config.train, fixed_shapes=False)
     keras.utils.set_random_seed(config.train.seed)
     source = config.model.dir if config.teacher is None else config.teacher.dir
     tokenizer = load_tokenizer(_tokenizer_directory(config, source))
@@ -191,7 +192,12 @@ def _train(work: Pretraining) -> dict[str, Any]:
         warmup_fraction=values.warmup_fraction,
         weight_decay=values.weight_decay,
     )
-    work.trained.compile(optimizer=optimizer, jit_compile=work.devices.choice.jit_compile)
+    work.trained.compile(
+        optimizer=optimizer,
+        jit_compile=work.devices.choice.jit_compile,
+        accumulation_steps=values.accumulation_steps,
+        steps_per_execution=values.steps_per_execution,
+    )
     checkpoint = RunCheckpoint(run.path / "checkpoints" / "last.safetensors", work.trained)
     notes = checkpoint.restore()
     corpus = work.train.corpus.fingerprint()
@@ -211,10 +217,11 @@ def _train(work: Pretraining) -> dict[str, Any]:
     callbacks: list[Any] = [
         FiniteTraining(STAGE, total_steps, values.learning_rate),
         StopAfterSteps(total_steps),
-        *stage_callbacks(STAGE, total_steps, run, unit="checkpoint"),
+        *stage_callbacks(STAGE, total_steps, run, stream, unit="checkpoint"),
     ]
     for callback in callbacks:
-        callback.step = notes["step"]
+        if isinstance(callback, CountsSteps):
+            callback.step = notes["step"]
     if work.dev is not None:
         callbacks.insert(0, MeasureDev(work.trained, lambda _: work.measure_dev()))
     begin = time.monotonic() - notes["seconds"]

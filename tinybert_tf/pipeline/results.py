@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.checkpoints.formats import weights_size
+from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.evaluation.cost import count_parameters, measure_latency
 from tinybert_tf.metrics import format_metric
 from tinybert_tf.models.teacher import in_precision
 from tinybert_tf.pipeline.measure import measure
-from tinybert_tf.pipeline.splits import Split
 from tinybert_tf.pipeline.table import format_table
 
 LATENCY_SEQ_LEN = 32
@@ -19,7 +20,7 @@ MODELS = ("model", "teacher", "student", "baseline")
 
 
 def measure_models(
-    models: Mapping[str, Any], directories: Mapping[str, Path], splits: Mapping[str, Split], task: str
+    models: Mapping[str, Any], directories: Mapping[str, Path], splits: Mapping[str, EncodedDataset], task: str
 ) -> dict[str, dict[str, Any]]:
     """Metrics and cost of each model, in float32, as its saved files give them.
 
@@ -28,15 +29,16 @@ def measure_models(
     turns.
     """
     as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
-    limits = (model.config.max_position_embeddings for model in as_saved.values())
+    limits = (model.config.max_tokens for model in as_saved.values())
     latency = measure_latency(as_saved, seq_len=min(LATENCY_SEQ_LEN, *limits))
     results: dict[str, dict[str, Any]] = {}
     for name, model in as_saved.items():
-        result: dict[str, Any] = dict(measure(model, splits["dev"].evaluation_batches(), task))
+        read = {key: split.for_teacher if name == "teacher" else split for key, split in splits.items()}
+        result: dict[str, Any] = dict(measure(model, read["dev"], task))
         if "test" in splits:
-            result["test"] = measure(model, splits["test"].evaluation_batches(), task)
+            result["test"] = measure(model, read["test"], task)
         result["parameters"] = count_parameters(model)
-        result["size_bytes"] = sum(file.stat().st_size for file in directories[name].glob("*.safetensors"))
+        result["size_bytes"] = weights_size(directories[name])
         result["latency_ms"] = latency[name]
         results[name] = result
     return results

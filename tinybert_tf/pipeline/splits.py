@@ -1,102 +1,65 @@
-"""The data sets of a run: read, checked and tokenized once, cut into batches as often as needed."""
+"""The data sets of a run: read, checked and tokenized once."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
-
-import numpy as np
+from typing import Any
 
 from tinybert_tf.config.schema import Data
-from tinybert_tf.data.batches import Batches, RowInputs
-from tinybert_tf.data.dataset import TextDataset
-from tinybert_tf.data.tokenizer import TokenizedTexts, Tokenizer
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.encoded import EncodedDataset
+from tinybert_tf.data.tasks import find_task
+from tinybert_tf.data.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-EVALUATION_BATCH_SIZE = 64
 
-
-@dataclass(frozen=True)
-class Split:
-    """One tokenized data set with its labels, `(rows,)` class ids or scores, where they were read."""
-
-    tokens: TokenizedTexts
-    labels: np.ndarray | None
-    pad_token_id: int
-
-    def training_batches(self, batch_size: int, seed: int, row_inputs: RowInputs | None = None) -> Batches:
-        """Shuffled batches, grouped by length."""
-        return Batches(self.tokens, self.labels, batch_size, seed, self.pad_token_id, row_inputs=row_inputs)
-
-    def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
-        """Padded inputs of texts drawn without replacement, texts of like length together.
-
-        `num_texts` of them, or all, but no more than have `max_tokens` tokens; always one.
-        """
-        rows = np.random.default_rng(seed).permutation(len(self.tokens))[:num_texts]
-        rows = rows[: max(1, np.searchsorted(np.cumsum(self.tokens.lengths[rows]), max_tokens, side="right"))]
-        rows = rows[np.argsort(self.tokens.lengths[rows], kind="stable")]
-        batches = np.split(rows, range(EVALUATION_BATCH_SIZE, len(rows), EVALUATION_BATCH_SIZE))
-        return [self.tokens.padded(batch, self.pad_token_id) for batch in batches]
-
-    def summary(self) -> dict[str, int]:
-        """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""
-        return {"rows": len(self.tokens), "truncated": self.tokens.num_truncated}
-
-    def evaluation_batches(self, row_inputs: RowInputs | None = None) -> Batches:
-        """Every row once, longest first."""
-        size = EVALUATION_BATCH_SIZE
-        return Batches(self.tokens, self.labels, size, None, self.pad_token_id, True, row_inputs)
-
-
-def read_datasets(data: Data, more: Mapping[str, bool] = MappingProxyType({})) -> dict[str, TextDataset]:
+def read_datasets(
+    data: Data, more: Mapping[str, bool] = MappingProxyType({}), task: str = "sequence_classification"
+) -> dict[str, Any]:
     """The files of a config: `train`, `dev` and, where there is one, `test`; and `more`, by their paths.
 
     Args:
         data: the files and columns.
         more: paths, and whether their labels are read.
+        task: what is in them.
 
     Raises:
-        InputError: as `TextDataset.from_file`.
+        InputError: as `Task.read`.
     """
     paths = {"train": data.train, "dev": data.dev, "test": data.test}
-    text = list(data.text)
-    datasets = {name: TextDataset.from_file(path, text, data.label) for name, path in paths.items() if path is not None}
-    for path, has_labels in more.items():
-        datasets[path] = TextDataset.from_file(path, text, data.label if has_labels else None)
-    return datasets
+    has_labels = {path: True for path in paths.values() if path is not None} | dict(more)
+    read = {
+        path: find_task(task).read(path, data.text, data.label, data.labels, labelled)
+        for path, labelled in has_labels.items()
+    }
+    named = {name: read[path] for name, path in paths.items() if path is not None}
+    return named | {path: read[path] for path in more}
 
 
 def tokenize(
-    datasets: Mapping[str, TextDataset],
+    datasets: Mapping[str, Any],
     tokenizer: Tokenizer,
     label_names: Sequence[str],
     max_length: int,
     task: str = "sequence_classification",
-) -> dict[str, Split]:
+    padded_lengths: Sequence[int] | None = None,
+) -> dict[str, EncodedDataset]:
     """Token ids and labels of every data set; says how many texts were cut at `max_length`.
 
     Raises:
-        InputError: a label that is not among `label_names`, or for `regression` no number; a model that gives one score
-            where classes are wanted.
+        InputError: as `Task.encode`, of any of them before the first is tokenized.
     """
-    if task == "sequence_classification" and len(label_names) == 1:
-        raise InputError("the model gives one score, and no classes; task regression (--task regression) is wanted.")
-    labels = {name: _labels(dataset, task, label_names) for name, dataset in datasets.items()}
-    splits = {}
+    for dataset in datasets.values():
+        find_task(task).check(dataset, label_names)
+    encoded = {}
     for name, dataset in datasets.items():
-        tokens = tokenizer.encode(dataset.texts, max_length)
-        splits[name] = Split(tokens, labels[name], tokenizer.pad_token_id)
+        of_task = find_task(task).encode(dataset, tokenizer, label_names, max_length)
+        encoded[name], tokens = replace(of_task, padded_lengths=padded_lengths), of_task.tokens
         logger.info(
             f"{name}: {len(tokens)} texts, {tokens.lengths.mean():.1f} tokens on average; "
             f"{tokens.num_truncated} cut at {max_length} tokens"
         )
-    return splits
-
-
-def _labels(dataset: TextDataset, task: str, label_names: Sequence[str]) -> np.ndarray | None:
-    return None if dataset.labels is None else dataset.targets(task, label_names)
+    return encoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
+from tinybert_tf.pipeline.loss_files import is_reference, load_loss_class
 from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -37,7 +39,8 @@ class Stage:
     `layer_map` and `projections` as in `Distiller`. `train`: batches of its own, in place of the other stages'.
     `epochs` over them, cut at `max_steps` optimizer steps, and ended after `patience` epochs without a better dev set;
     the next stage goes on from the last epoch's weights. `learning_rate` at its peak, `schedule` and `warmup_fraction`
-    as in `bert_optimizer`; `weight_decay` per step, times the learning rate.
+    as in `bert_optimizer`; `weight_decay` per step, times the learning rate. `accumulation_steps`: parts that a batch
+    is passed through in; `steps_per_execution` as in `keras.Model.compile`.
     """
 
     name: str
@@ -52,10 +55,20 @@ class Stage:
     schedule: str = "linear"
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
+    accumulation_steps: int = 1
+    steps_per_execution: int = 1
 
     def total_steps(self, batches: Batches) -> int:
-        """Optimizer steps of the stage, unless `patience` ends it before."""
-        return self.capped(self.epochs * len(batches))
+        """Optimizer steps of the stage, unless `patience` ends it before.
+
+        `max_steps` of them, or as many as those that are executed together with the last one.
+        """
+        steps = self.epochs * len(batches)
+        if self.max_steps is None:
+            return steps
+        epochs, rest = divmod(self.max_steps, len(batches))
+        executions = -(-rest // self.steps_per_execution)
+        return min(steps, epochs * len(batches) + min(executions * self.steps_per_execution, len(batches)))
 
     def capped(self, steps: int) -> int:
         """`steps`, or `max_steps` where that is less."""
@@ -89,20 +102,19 @@ class Stage:
         Raises:
             InputError: an unknown loss, or an option that the loss does not have.
         """
-        values = section.resolved(train)
-        return cls(
+        return cls.trained(
+            section.resolved(train),
             name=section.name,
             losses=[make_loss(section.name, loss) for loss in section.losses],
             layer_map=section.layer_map,
             projections=section.projections,
-            epochs=values.epochs,
-            max_steps=values.max_steps,
-            patience=values.patience,
-            learning_rate=values.learning_rate,
-            schedule=values.schedule,
-            warmup_fraction=values.warmup_fraction,
-            weight_decay=values.weight_decay,
         )
+
+    @classmethod
+    def trained(cls, values: Train, **given: Any) -> Stage:
+        """A stage that is trained as a config's values say."""
+        own = {each.name for each in dataclasses.fields(cls)} & {each.name for each in dataclasses.fields(Train)}
+        return cls(**{name: getattr(values, name) for name in own}, **given)
 
 
 def tinybert_stages(**values: Any) -> list[Stage]:
@@ -229,7 +241,13 @@ def train_stage(
         warmup_fraction=stage.warmup_fraction,
         weight_decay=stage.weight_decay,
     )
-    model.compile(optimizer=optimizer, metrics=list(metrics), jit_compile=jit_compile)
+    model.compile(
+        optimizer=optimizer,
+        metrics=list(metrics),
+        jit_compile=jit_compile,
+        accumulation_steps=stage.accumulation_steps,
+        steps_per_execution=stage.steps_per_execution,
+    )
     history = model.fit(
         train,
         epochs=stage.epochs,
@@ -248,7 +266,7 @@ def train_stage(
 
 def steps_taken(stage: Stage, train: Batches, history: keras.callbacks.History) -> int:
     """Optimizer steps that a stage took: only `max_steps` ends an epoch before its last step."""
-    return stage.capped(len(history.epoch) * len(train))
+    return min(stage.total_steps(train), len(history.epoch) * len(train))
 
 
 def train_split(section: StageSection, data: Data) -> str:
@@ -273,14 +291,19 @@ def make_loss(stage: str, section: LossSection) -> DistillationLoss:
         InputError: an unknown loss, or an option that it does not have; `stage` is named.
     """
     name, options = section.name, {"weight": section.weight, **section.options}
-    if name not in LOSSES:
-        raise InputError(f"stage {stage!r}: loss {name!r} is not known; one of {', '.join(LOSSES)} is.")
-    accepted = LOSSES[name]().get_config()
+    if is_reference(name):
+        loss_class = load_loss_class(name)
+    elif name in LOSSES:
+        loss_class = LOSSES[name]
+    else:
+        known = f"one of {', '.join(LOSSES)}, or your own (file.py:Class)"
+        raise InputError(f"stage {stage!r}: loss {name!r} is not known; {known} is.")
+    accepted = loss_class().get_config()
     unknown = [option for option in options if option not in accepted]
     if unknown:
         raise InputError(f"stage {stage!r}: loss {name!r} has no option {unknown[0]!r}; it has {', '.join(accepted)}.")
     try:
-        return LOSSES[name](**options)
+        return loss_class(**options)
     except InputError:
         raise
     except (TypeError, ValueError) as error:

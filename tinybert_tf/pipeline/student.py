@@ -8,19 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf import features
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, read_config
+from tinybert_tf.checkpoints.formats import MODEL_FILES
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.schema import CutSection, StudentSection
 from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import CUT_SIZES, Cut, check_cut, cut_student
+from tinybert_tf.models.cut.student import CUT_SIZES, EQUAL_FIELDS, Cut, check_cut, cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.layer_copy import copy_layers
-from tinybert_tf.models.pretrained import MODEL_FILES, PretrainedModel
+from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.models.token_heads import TokenModel
+from tinybert_tf.pipeline.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
         if sizes:
             raise InputError(f"{key}.{next(iter(sizes))} is given beside {key}.dir, which has its own sizes.")
         directory = resolve_directory(section.dir, [CONFIG_FILE])
-        return EncoderConfig.from_dict(read_config(directory), source=str(directory / CONFIG_FILE))
+        return EncoderConfig.from_dict(read_config(directory), source=str(config_path(directory)))
     if section.preset is not None:
         preset = EncoderConfig.from_preset(section.preset)
         sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
@@ -65,7 +69,8 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
         return "dir"
     if section.init == "auto":
         larger = any(getattr(student, name) > getattr(teacher, name) for name in CUT_SIZES)
-        return "random" if larger else "cut"
+        differs = any(getattr(student, name) != getattr(teacher, name) for name in EQUAL_FIELDS)
+        return "random" if larger or differs else "cut"
     if section.init == "cut":
         check_cut(student, teacher)
     different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
@@ -78,9 +83,46 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
     return section.init
 
 
-def build_student(
-    section: StudentSection, teacher: PretrainedModel, tokenizer: Tokenizer, layer_map: Any
-) -> SequenceClassifier:
+def student_tokenizer(
+    section: StudentSection, teachers: Tokenizer, stages: Sequence[Stage], teacher_cache: str
+) -> Tokenizer:
+    """The tokenizer that the student's texts are read with: its directory's own, else the teacher's.
+
+    Raises:
+        InputError: they differ, and a stage compares more than predictions; or the teacher is not asked beforehand.
+    """
+    if section.dir is None:
+        return teachers
+    directory = resolve_directory(section.dir, [*MODEL_FILES, *TOKENIZER_FILES])
+    difference = _other_vocabulary(directory, teachers)
+    if not difference:
+        return teachers
+    for stage in stages:
+        inside = next((loss for loss in stage.losses if set(loss.feature_names) != {features.LOGITS}), None)
+        if inside is not None:
+            raise InputError(
+                f"{difference}; both must read the same token ids for {inside.name} of stage {stage.name!r}: only "
+                f"losses of predictions compare models with different tokenizers."
+            )
+    if teacher_cache == "off":
+        raise InputError(f"{difference}; its teacher is asked beforehand then: teacher_cache auto is wanted, not off.")
+    return load_tokenizer(directory)
+
+
+def check_two_tokenizers(section: StudentSection, teacher: TaskModel) -> None:
+    """Refuse a teacher whose predictions are of tokens, which a student with another tokenizer does not have.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(teacher, TokenModel):
+        raise InputError(
+            f"student {section.dir}: has another tokenizer than its teacher, and a {type(teacher).__name__} predicts "
+            f"for each token; both must read the same token ids."
+        )
+
+
+def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokenizer, layer_map: Any) -> TaskModel:
     """The student with its first weights and the teacher's labels.
 
     Raises:
@@ -91,7 +133,7 @@ def build_student(
     init = resolved_init(section, config, teacher.config)
     if init == "dir":
         return _load_student(str(section.dir), teacher, tokenizer)
-    student = SequenceClassifier(config, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
+    student = teacher.with_encoder(config, name="student")
     if init == "layers":
         _start_from_layers(student, teacher, layer_map)
     return student
@@ -122,8 +164,8 @@ def _start_from_layers(student: PretrainedModel, teacher: PretrainedModel, layer
 
 
 def cut_from_teacher(
-    student: TransformerEncoder | SequenceClassifier,
-    teacher: TransformerEncoder | SequenceClassifier,
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
     layer_map: Any,
     batches: Sequence[Mapping[str, Any]],
     section: CutSection,
@@ -153,14 +195,12 @@ def cut_from_teacher(
     return cut
 
 
-def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> SequenceClassifier:
+def _load_student(path: str, teacher: TaskModel, tokenizer: Tokenizer) -> TaskModel:
     directory = _student_directory(path, tokenizer)
-    student = SequenceClassifier.from_pretrained(directory, name="student")
-    has_head = student.load_report is not None and "classifier.weight" not in student.load_report.missing
-    if not has_head:
-        encoder = student.encoder
-        return SequenceClassifier(encoder, num_labels=teacher.num_labels, id2label=teacher.id2label, name="student")
-    ours, theirs = list(student.id2label.values()), list(teacher.id2label.values())
+    student = type(teacher).from_pretrained(directory, name="student")
+    if not student.has_loaded_head or student.predicts != teacher.predicts:
+        return teacher.with_encoder(student.encoder, name="student")
+    ours, theirs = student.label_names, teacher.label_names
     if ours != theirs:
         what = "in another order" if sorted(ours) == sorted(theirs) else "other ones"
         raise InputError(
@@ -172,16 +212,21 @@ def _load_student(path: str, teacher: PretrainedModel, tokenizer: Tokenizer) -> 
 def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
     """The directory of a student that reads the teacher's tokens."""
     directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
-    if any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt")):
-        _check_vocabulary(directory, tokenizer)
+    difference = _other_vocabulary(directory, tokenizer)
+    if difference:
+        raise InputError(f"{difference}; both must read the same token ids.")
     return directory
 
 
-def _check_vocabulary(directory: Path, tokenizer: Tokenizer) -> None:
+def _other_vocabulary(directory: Path, tokenizer: Tokenizer) -> str:
+    """How a directory's vocabulary, if it has one, differs from the teacher's; empty where it does not."""
+    if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        return ""
     ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()
-    if ours != theirs:
-        differing = sum(theirs.get(token) != number for token, number in ours.items())
-        raise InputError(
-            f"student {directory}: its vocabulary differs from the teacher's ({len(ours)} and {len(theirs)} tokens, "
-            f"{differing} of the student's with another id or none); both must read the same token ids."
-        )
+    if ours == theirs:
+        return ""
+    differing = sum(theirs.get(token) != number for token, number in ours.items())
+    return (
+        f"student {directory}: its vocabulary differs from the teacher's ({len(ours)} and {len(theirs)} tokens, "
+        f"{differing} of the student's with another id or none)"
+    )

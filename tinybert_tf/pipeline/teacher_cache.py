@@ -47,7 +47,8 @@ def default_directory() -> Path:
 def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[int, str], TeacherFeatures]:
     """Compute what the config's `teacher_cache` says, or find it, and hand it out by stage number and data set.
 
-    `auto` keeps what is read more than once, or `is_asked_for`, as far as `max_disk_gib` goes, logits first.
+    `auto` keeps what is read more than once, or `is_asked_for`, as far as `max_disk_gib` goes, logits first. A teacher
+    with another tokenizer than its student's is always asked beforehand.
 
     Raises:
         InputError: `features` are wanted, and do not fit, or a loss cannot take them; the directory cannot be written.
@@ -55,6 +56,7 @@ def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[
     config = work.config
     if config.teacher_cache == "off":
         return {}
+    is_asked_for = is_asked_for or work.has_two_tokenizers
     cache = TeacherCache(config.cache_dir or default_directory(), config.max_disk_gib * GIB)
     uses = [use for use in _uses(work) if config.teacher_cache != "auto" or is_asked_for or use.epochs > 1]
     uses = [use for use in uses if _is_kept(work, use)]
@@ -81,7 +83,7 @@ def _uses(work: Distillation) -> list[_Use]:
     uses = []
     for number, (stage, section) in enumerate(zip(work.stages, work.config.stages, strict=True)):
         split = train_split(section, work.config.data)
-        steps_an_epoch = -(-len(work.splits[split].tokens) // section.resolved(work.config.train).batch_size)
+        steps_an_epoch = len(work.splits[split].training_batches(section.resolved(work.config.train)))
         epochs = -(-stage.capped(stage.epochs * steps_an_epoch) // steps_an_epoch)
         uses += [_Use(number, split, epochs), _Use(number, "dev", epochs)]
     return uses
@@ -107,13 +109,14 @@ def _cached(work: Distillation, cache: TeacherCache, uses: Sequence[_Use]) -> di
         return {}
     name, split = uses[0].split, work.splits[uses[0].split]
     distillers = [work.distillers[use.stage] for use in uses]
-    missing = missing_bytes(cache, distillers, split.tokens)
+    rows = split.for_teacher
+    missing = missing_bytes(cache, distillers, rows.tokens)
     if missing and not cache.has_room(missing):
         left = f"max_disk_gib={work.config.max_disk_gib:g} and the disk of {cache.directory} have left"
         needed = f"{name}: the teacher's features want {missing / GIB:,.2f} GiB, more than {left}"
-        if work.config.teacher_cache == "features":
+        if work.config.teacher_cache == "features" or work.has_two_tokenizers:
             raise InputError(f"teacher_cache: {needed}; auto or logits, or more room, is wanted.")
         logger.info(f"teacher cache: {needed}")
         return {}
-    fill(cache, distillers, split.tokens, split.pad_token_id)
-    return {(use.stage, name): read(cache, work.distillers[use.stage], split.tokens) for use in uses}
+    fill(cache, distillers, rows.tokens, rows.pad_token_id)
+    return {(use.stage, name): read(cache, work.distillers[use.stage], rows.tokens) for use in uses}

@@ -39,9 +39,7 @@ def with_teacher_features(batches: Batches, distiller: Distiller, cache: Teacher
             f"and the disk have left."
         )
     fill(cache, [distiller], tokens, pad_token_id)
-    found = read(cache, distiller, tokens)
-    by_length = batches.group_by_length
-    return Batches(tokens, batches.labels, batches.batch_size, batches.seed, pad_token_id, by_length, found)
+    return batches.with_row_inputs(read(cache, distiller, tokens))
 
 
 def compared(distiller: Distiller) -> list[CachedFeature]:

@@ -120,6 +120,8 @@ def choose(
         )
     precision, why_precision = _auto_precision(description) if precision == "auto" else (precision, "as asked for")
     jit_compile, why_xla = _auto_xla(description, fixed_shapes) if isinstance(xla, str) else (xla, "as asked for")
+    if precision == "float32" and _has_tensor_float_32(description):
+        why_precision += "; products in TensorFloat-32"
     reason = f"{description}: {precision} ({why_precision}), XLA {'on' if jit_compile else 'off'} ({why_xla})"
     return DeviceChoice(precision, jit_compile, max(len(description.gpus), 1), reason)
 
@@ -144,6 +146,11 @@ def setup_devices(precision: str = "auto", xla: bool | str = "auto", fixed_shape
     strategy = tf.distribute.MirroredStrategy() if choice.num_replicas > 1 else None
     logger.info(choice.reason)
     return Devices(choice, strategy)
+
+
+def _has_tensor_float_32(description: DeviceDescription) -> bool:
+    """Whether TensorFlow computes float32 products with TensorFloat-32's ten bits, as it does from Ampere on."""
+    return any(gpu.compute_capability is not None and gpu.compute_capability >= (8, 0) for gpu in description.gpus)
 
 
 def _auto_precision(description: DeviceDescription) -> tuple[str, str]:

@@ -64,13 +64,72 @@ def test_one_prediction_a_token() -> None:
     assert float(value) == pytest.approx(math.log(4))
 
 
-def test_padded_tokens_change_nothing_but_for_the_paper() -> None:
+def test_padded_tokens_change_nothing() -> None:
     student, teacher, mask = STUDENT[None], TEACHER[None], np.array([[1, 0]])
     changed = student + np.array([[0.0, 0.0], [4.0, 0.0]])
-    for reduction, changes in (("tokens", False), ("paper", True)):
-        loss = PredictionLoss(reduction=reduction)
-        before, after = (float(loss(student=values, teacher=teacher, mask=mask)) for values in (student, changed))
-        assert (before != after) is changes
+    before, after = (
+        float(PredictionLoss()(student=values, teacher=teacher, mask=mask)) for values in (student, changed)
+    )
+    assert before == after
+
+
+@pytest.mark.parametrize("predicts", ["classes", "positions"])
+def test_the_paper_has_no_predictions_of_tokens(predicts: str) -> None:
+    given = {"student": STUDENT[None], "teacher": TEACHER[None], "mask": np.array([[1, 1]]), "predicts": predicts}
+    with pytest.raises(InputError, match=r"^prediction_loss: reduction='paper' is for one prediction a text; 'tokens'"):
+        PredictionLoss(reduction="paper")(**given)
+
+
+# === Labels that are each right or not ===
+
+# sigmoid of (0, ln 3) is (1/2, 3/4); of (-ln 3, 0) it is (1/4, 1/2).
+YES_TEACHER = np.array([[0.0, math.log(3)]])
+YES_STUDENT = np.array([[-math.log(3), 0.0]])
+FIRST, SECOND = -(math.log(1 / 4) + math.log(3 / 4)) / 2, math.log(2)
+
+
+def test_each_label_is_a_prediction() -> None:
+    value = float(PredictionLoss()(student=YES_STUDENT, teacher=YES_TEACHER, predicts="labels"))
+    assert value == pytest.approx((FIRST + SECOND) / 2)
+    of_first = PredictionLoss()(student=YES_STUDENT[:, :1], teacher=YES_TEACHER[:, :1], predicts="labels")
+    assert float(of_first) == pytest.approx(FIRST)  # one label alone is no score
+
+
+@pytest.mark.parametrize(("labels", "hard"), [([[1, 0]], math.log(4) + math.log(2)), ([[0, -1]], -2 * math.log(3 / 4))])
+def test_hard_labels_of_each(labels: list[list[int]], hard: float) -> None:
+    """-ln(1/4) for a yes, -ln(3/4) for a no; below 0 is no label."""
+    loss = PredictionLoss(hard_label_weight=0.25)
+    value = loss(student=YES_STUDENT, teacher=YES_TEACHER, labels=np.array(labels), predicts="labels")
+    assert float(value) == pytest.approx(0.75 * (FIRST + SECOND) / 2 + 0.25 * hard / 2)
+
+
+def test_temperature_of_labels() -> None:
+    loss = PredictionLoss(temperature=4.0)
+    value = loss(student=4 * YES_STUDENT, teacher=4 * YES_TEACHER, predicts="labels")
+    assert float(value) == pytest.approx(16 * (FIRST + SECOND) / 2, rel=1e-5)
+
+
+# === Positions: where an answer starts and ends ===
+
+# Of two real tokens and one of padding; by column, over the real tokens: SOFT's two terms.
+PADDING = np.array([[7.0, -7.0]])
+AT_TEACHER = np.concatenate([TEACHER.T, PADDING])[None]
+AT_STUDENT = np.concatenate([STUDENT.T, PADDING])[None]
+AT_MASK = np.array([[1, 1, 0]])
+
+
+def test_each_column_is_a_prediction_of_a_position() -> None:
+    given = {"student": AT_STUDENT, "teacher": AT_TEACHER, "mask": AT_MASK, "predicts": "positions"}
+    assert float(PredictionLoss()(**given)) == pytest.approx(SOFT)
+    scaled = {**given, "student": 2 * AT_STUDENT, "teacher": 2 * AT_TEACHER}
+    assert float(PredictionLoss(temperature=2.0)(**scaled)) == pytest.approx(4 * SOFT, rel=1e-5)
+
+
+def test_hard_positions() -> None:
+    given = {"student": AT_STUDENT, "teacher": AT_TEACHER, "mask": AT_MASK, "predicts": "positions"}
+    loss = PredictionLoss(hard_label_weight=1.0)
+    assert float(loss(**given, labels=np.array([[1, 0]]))) == pytest.approx((math.log(2) + math.log(4)) / 2)
+    assert float(loss(**given, labels=np.array([[-100, 1]]))) == pytest.approx(-math.log(3 / 4))
 
 
 # Scores: one column. Differences between teacher and student are 1 and -3, between labels and student 2 and -1.

@@ -14,6 +14,7 @@ from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
 TEACHER = EncoderConfig(
     vocab_size=40,
@@ -26,14 +27,25 @@ TEACHER = EncoderConfig(
 NARROW = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 32}
 
 
-def make(cls: Any = SequenceClassifier, **sizes: int) -> Any:
+RELATIVES: dict[str, dict[str, Any]] = {
+    "roberta": {"pad_token_id": 1},
+    "distilbert": {"type_vocab_size": 0},
+    "electra": {"embedding_size": 20},
+}
+
+
+def make(cls: Any = SequenceClassifier, **sizes: Any) -> Any:
     return cls(dataclasses.replace(TEACHER, **sizes), dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def teacher() -> SequenceClassifier:
+    """A model with weights of size."""
+    return with_weights(make())
+
+
+def with_weights(model: Any) -> Any:
     """Weights large enough that layers differ, LayerNorms and biases among them."""
-    model = make()
     generator = np.random.default_rng(0)
     for name, variable in sorted(model.variables_by_name().items()):
         if name.endswith("gamma"):
@@ -69,6 +81,50 @@ def test_at_full_size_it_is_the_teacher(teacher: SequenceClassifier) -> None:
     cut = cut_student(student, teacher, [(layer, layer) for layer in (1, 2, 3, 4)], texts())
     np.testing.assert_allclose(logits(student, texts()), logits(teacher, texts()), atol=1e-4)
     assert max(cut.unexplained.values()) < 1e-8
+
+
+@pytest.mark.parametrize("cls", [TokenClassifier, QuestionAnswering])
+def test_a_head_for_tokens_is_cut_too(teacher: SequenceClassifier, cls: Any) -> None:
+    """At full size the teacher's logits; of a narrow student more than half of their variance."""
+    of_tokens, batches = cls(teacher.encoder, dtype="float32"), texts()
+    of_tokens.token_head.kernel.assign(np.random.default_rng(3).normal(size=of_tokens.token_head.kernel.shape))
+    real = np.concatenate([batch["attention_mask"].ravel() for batch in batches]) == 1
+    expected = logits(of_tokens, batches).reshape(len(real), -1)[real]
+    missed = {}
+    for name, sizes, pairs in (
+        ("full", {}, [(layer, layer) for layer in range(1, 5)]),
+        ("narrow", NARROW, [(1, 2), (2, 4)]),
+    ):
+        student = make(cls, **sizes)
+        cut_student(student, of_tokens, pairs, batches, ridge=1e-6 if name == "full" else 1e-3)
+        errors = logits(student, batches).reshape(len(real), -1)[real] - expected
+        missed[name] = errors.var(axis=0).sum() / expected.var(axis=0).sum()
+    assert missed["full"] < 1e-6
+    assert missed["narrow"] < 0.5
+
+
+@pytest.mark.parametrize("model_type", RELATIVES)
+def test_relatives_of_bert(model_type: str) -> None:
+    """At full size the teacher, and narrower most of it, the embeddings' projection and the head's own layer too."""
+    family = {"model_type": model_type, **RELATIVES[model_type]}
+    teacher = with_weights(make(**family))
+    wanted = logits(teacher, texts())
+    whole, narrow = make(**family), make(**family, **NARROW)
+    cut_student(whole, teacher, [(layer, layer) for layer in (1, 2, 3, 4)], texts())
+    np.testing.assert_allclose(logits(whole, texts()), wanted, atol=2e-4)
+    before = np.abs(logits(narrow, texts()) - wanted).mean()
+    cut = cut_student(narrow, teacher, [(1, 2), (2, 4)], texts())
+    after = logits(narrow, texts())
+    assert np.abs(after - wanted).mean() < 0.7 * before
+    assert np.corrcoef(after.ravel(), wanted.ravel())[0, 1] > 0.7
+    assert all(missed < 0.6 for missed in cut.unexplained.values())
+    batch = texts()[0]
+    mask = batch["attention_mask"].astype(bool)
+    ours, theirs = (model(batch, output_hidden_states=True)["hidden_states"] for model in (narrow, teacher))
+    for layer, of_teacher in ((0, 0), (1, 2), (2, 4)):
+        held = theirs[of_teacher].numpy()[mask] @ cut.basis
+        missed = ((ours[layer].numpy()[mask] - held) ** 2).sum() / ((held - held.mean(axis=0)) ** 2).sum()
+        np.testing.assert_allclose(missed, cut.unexplained[layer], rtol=0.3, atol=1e-6)
 
 
 def test_a_layer_left_out_is_made_up_for(teacher: SequenceClassifier) -> None:
@@ -156,6 +212,7 @@ def test_bare_encoders() -> None:
         ({"num_attention_heads": 6}, "num_attention_heads=6: .* at most the teacher's 4"),
         ({"num_attention_heads": 2}, "head_size=12: .* at most the teacher's 6"),
         ({"intermediate_size": 49}, "intermediate_size=49: .* at most the teacher's 48"),
+        ({"model_type": "roberta"}, "model_type=roberta: .* has the teacher's, bert"),
         ({"vocab_size": 41}, "vocab_size=41: .* has the teacher's, 40"),
     ],
 )

@@ -55,6 +55,11 @@ class AttentionLoss(DistillationLoss):
         return global_mean(total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1))))
 
     @property
+    def mean_over(self) -> str:
+        """Pairs of real tokens."""
+        return super().mean_over if self.reads_padding else "token_pairs"
+
+    @property
     def reads_padding(self) -> bool:
         """The authors' mean is over padding too."""
         return self.reduction == "paper"

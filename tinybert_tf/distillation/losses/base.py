@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from keras import ops, tree
@@ -13,6 +14,13 @@ from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
 
 LAYERS = ("mapped", "consecutive", "embedding", "all")
+
+# What losses are means over, counted from the real tokens of each row, `(rows,)`.
+COUNTS: dict[str, Callable[[Any], Any]] = {
+    "rows": lambda lengths: ops.sum(ops.ones_like(lengths)),
+    "tokens": ops.sum,
+    "token_pairs": lambda lengths: ops.sum(ops.square(lengths)),
+}
 
 
 class DistillationLoss:
@@ -27,9 +35,10 @@ class DistillationLoss:
       `(lower, upper)` tensors. `embedding`: once, for the embedding outputs. `all`: once, with `{layer: tensor}` of all
       layers.
     - `projected`: whether a learned projection may bring the student's last axis to the teacher's width. `any_width`:
-      whether that axis may differ as it is.
+      whether that axis may differ as it is. `compares`: what logits may be (`tinybert_tf.features`); None is anything.
     - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
-      on real tokens and 0 on padding. A `call` that also names `labels` gets them.
+      on real tokens and 0 on padding. A `call` that also names `labels` gets them, and one that names `predicts` what
+      the logits of both models are (`tinybert_tf.features`; None where they do not say).
 
     A mean in `call` is that of one replica, of which a small last batch can leave some without rows: `global_mean` is
     exact on several GPUs too.
@@ -58,6 +67,7 @@ class DistillationLoss:
     layers: ClassVar[str] = "mapped"
     projected: ClassVar[bool] = False
     any_width: ClassVar[bool] = False
+    compares: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, weight: float = 1.0, name: str | None = None) -> None:
         cls = type(self)
@@ -87,9 +97,22 @@ class DistillationLoss:
         return all(features.is_per_layer(name) for name in self.feature_names)
 
     @property
+    def mean_over(self) -> str:
+        """What the loss is a mean over, a key of `COUNTS`: by default tokens, or rows for what a row has once.
+
+        Batches have different numbers of them. `Distiller.fit` weighs batches so that an epoch's sum is the data set's
+        mean, however its rows are grouped.
+        """
+        return "tokens" if self.is_per_layer and not self.reads_padding else "rows"
+
+    def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
+        """`mean_over` where a feature that a row has once is compared; of logits of tokens, `tokens`."""
+        return "tokens" if self.feature == features.LOGITS and len(student.shape) > 2 else self.mean_over
+
+    @property
     def uses_labels(self) -> bool:
         """Whether `call` wants the labels."""
-        return "labels" in inspect.signature(self.call).parameters
+        return self._wants("labels")
 
     @property
     def needs_labels(self) -> bool:
@@ -118,7 +141,9 @@ class DistillationLoss:
                 f"{_shape(teacher)}; they must be equal{', but for the last axis' if self.any_width else ''}."
             )
 
-    def __call__(self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None) -> Any:
+    def __call__(
+        self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None, predicts: str | None = None
+    ) -> Any:
         """The unweighted loss, a float32 scalar; see the class."""
         student, teacher = tree.map_structure(_float32, student), tree.map_structure(_float32, teacher)
         if mask is None and self.is_per_layer:
@@ -126,6 +151,8 @@ class DistillationLoss:
         if self.layers != "all":
             self.check_shapes(student, teacher)
         arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
+        if self._wants("predicts"):
+            arguments["predicts"] = predicts
         if self.uses_labels:
             arguments["labels"] = labels
             if labels is None and self.needs_labels:
@@ -140,6 +167,9 @@ class DistillationLoss:
         if found != "shape ()":
             raise InputError(f"{type(self).__name__}.call returned {found}; a scalar tensor is wanted.")
         return ops.cast(value, "float32")
+
+    def _wants(self, argument: str) -> bool:
+        return argument in inspect.signature(self.call).parameters
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -40,7 +40,7 @@ class DKDLoss(SoftenedLoss):
         alpha: float = 1.0,
         beta: float = 8.0,
         temperature: float = 4.0,
-        weight: Any = 1.0,
+        weight: float = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(temperature=temperature, weight=weight, name=name)

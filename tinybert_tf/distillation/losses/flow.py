@@ -24,6 +24,7 @@ class GramLoss(DistillationLoss):
     """
 
     feature = "hidden_states"
+    mean_over = "rows"
     projected = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
@@ -45,6 +46,7 @@ class FSPLoss(DistillationLoss):
     """
 
     feature = "hidden_states"
+    mean_over = "rows"
     layers = "consecutive"
     projected = True
 

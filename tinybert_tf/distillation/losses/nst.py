@@ -28,6 +28,7 @@ class NSTLoss(DistillationLoss):
     """
 
     feature = "hidden_states"
+    mean_over = "rows"
     any_width = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:

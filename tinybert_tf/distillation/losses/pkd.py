@@ -24,6 +24,7 @@ class PKDLoss(DistillationLoss):
     """
 
     feature = "hidden_states"
+    mean_over = "rows"
     projected = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:

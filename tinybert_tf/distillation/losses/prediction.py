@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import masked_mean
-from tinybert_tf.distillation.losses.base import check_reduction, global_mean_of
+from tinybert_tf import features
+from tinybert_tf.distillation.losses.arithmetic import MASKED
+from tinybert_tf.distillation.losses.base import check_reduction, global_mean, global_mean_of
 from tinybert_tf.distillation.losses.logits import SoftenedLoss
 from tinybert_tf.errors import InputError
 
@@ -16,32 +19,38 @@ class PredictionLoss(SoftenedLoss):
     """Cross-entropy between the teacher's and the student's softened predictions (arXiv 1909.10351, equation 10).
 
     `(1 - w) T^2 CE(softmax(z_T / T), softmax(z_S / T)) + w CE(y, softmax(z_S))`; T^2 keeps the gradient's size when T
-    changes (arXiv 1503.02531, section 2). Logits are `(batch, classes)`, or `(batch, seq_len, classes)` for one
-    prediction a token.
+    changes (arXiv 1503.02531, section 2). What is one prediction, the models' `predicts` says:
 
-    Logits of one column are scores (regression): `(1 - w) (z_T - z_S)^2 + w (y - z_S)^2`. The authors' code trains
-    STS-B on its labels alone, w = 1.
+    - `classes`: the last axis of `(batch, classes)`, or of `(batch, seq_len, classes)` for one prediction a token;
+    - `scores`, logits of one column: `(1 - w) (z_T - z_S)^2 + w (y - z_S)^2`. The authors' code trains STS-B on its
+      labels alone, w = 1;
+    - `labels`: each of `(batch, labels)` by itself, yes or no: sigmoid in place of softmax;
+    - `positions`: each column of `(batch, seq_len, columns)` by itself: softmax over the positions of real tokens.
 
     Args:
-        temperature: T, above 0; 1 for scores.
-        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. A class below 0, and a score
-            that is NaN, is no label.
-        reduction: `tokens`: summed over classes, the mean over the batch (over real tokens, where there is a prediction
-            a token). `paper`: the authors' code (task_distill.py, `soft_cross_entropy`): the mean over batch and
-            classes, that is, divided by the number of classes, and no T^2.
+        temperature: T, above 0; 1 for scores. hard_label_weight: w, a fraction in [0, 1]; the labels are used where it
+        is not 0. A class, position or yes-or-no
+            below 0, and a score that is NaN, is no label.
+        reduction: `tokens`: the mean over predictions; of one a token, over real tokens. `paper`: the authors' code
+            (task_distill.py, `soft_cross_entropy`): the mean over batch and classes, that is, divided by the number of
+            classes, and no T^2.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 
     Raises:
-        InputError: a value out of range; a hard-label term without labels; a temperature for scores.
+        InputError: a value out of range; a hard-label term without labels; a temperature for scores; the paper's
+            reduction, which knows texts alone, for predictions of tokens or positions.
 
     Example:
         >>> import numpy as np
         >>> logits = np.zeros((3, 2))
         >>> round(float(PredictionLoss()(student=logits, teacher=logits)), 4)
         0.6931
+        >>> round(float(PredictionLoss()(student=logits, teacher=logits + 9.0, predicts="labels")), 4)
+        0.6931
     """
 
+    compares = None
     takes_scores = True
 
     def __init__(
@@ -65,28 +74,36 @@ class PredictionLoss(SoftenedLoss):
         """Whether there is a hard-label term."""
         return self.hard_label_weight > 0
 
+    def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
+        """As of other losses, but for positions, of which a row has one for each column."""
+        return "rows" if predicts == features.POSITIONS else super().mean_over_of(student, predicts)
+
     def check_shapes(self, student: Any, teacher: Any) -> None:
-        """Refuse logits of different shapes, and scores to be softened.
+        """Refuse logits of different shapes, and of tokens where padding would be compared.
 
         Raises:
-            InputError: the shapes differ; a temperature for scores.
+            InputError: the shapes differ; the paper's reduction for tokens.
         """
         super().check_shapes(student, teacher)
-        if student.shape[-1] == 1 and self.temperature != 1.0:
-            raise InputError(f"{self.name}: temperature={self.temperature} softens classes; scores take 1.")
+        if self.reduction == "paper" and len(student.shape) > 2:
+            raise InputError(f"{self.name}: reduction='paper' is for one prediction a text; 'tokens' is wanted.")
 
-    def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None) -> Any:
+    def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None, predicts: str | None = None) -> Any:
         """The loss, a scalar."""
-        soft_term, hard_term = _SCORE_TERMS if student.shape[-1] == 1 else _CLASS_TERMS
-        soft = soft_term(student / self.temperature, teacher / self.temperature)  # (..., classes)
+        kind = _kind_of(student, predicts)
+        if kind is _KINDS[features.SCORES] and self.temperature != 1.0:
+            raise InputError(f"{self.name}: temperature={self.temperature} softens classes; scores take 1.")
+        student, teacher = kind.predictions(student, mask), kind.predictions(teacher, mask)
+        soft = kind.soft(student / self.temperature, teacher / self.temperature)  # (predictions ..., classes)
+        counted = kind.counted(soft[..., 0], mask)
         if self.reduction == "paper":
             soft_loss = global_mean_of(soft)
         else:
-            soft_loss = self.temperature**2 * masked_mean(ops.sum(soft, axis=-1), mask)
+            soft_loss = self.temperature**2 * _mean(ops.sum(soft, axis=-1), counted)
         if not self.needs_labels:
             return soft_loss
-        hard, labelled = hard_term(student, labels)
-        hard_loss = masked_mean(hard, mask, labelled)
+        hard, labelled = kind.hard(student, labels)
+        hard_loss = _mean(hard, counted * labelled)
         return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
 
     def get_config(self) -> dict[str, Any]:
@@ -123,6 +140,59 @@ def _hard_squared_error(student: Any, labels: Any) -> tuple[Any, Any]:
     return losses, ops.cast(labelled, "float32")
 
 
-# The soft and the hard term of predictions that are classes, and of those that are scores.
-_CLASS_TERMS = (_soft_cross_entropy, _hard_cross_entropy)
-_SCORE_TERMS = (_squared_error, _hard_squared_error)
+def _soft_binary(student: Any, teacher: Any) -> Any:
+    return ops.softplus(student) - ops.sigmoid(teacher) * student
+
+
+def _hard_binary(student: Any, labels: Any) -> tuple[Any, Any]:
+    """The losses of the predictions, and 1 where there is a label."""
+    labels, student = ops.cast(labels, "float32"), student[..., 0]
+    return ops.softplus(student) - labels * student, ops.cast(ops.greater_equal(labels, 0), "float32")
+
+
+def _over_positions(logits: Any, mask: Any) -> Any:
+    """`(batch, seq_len, columns)` as predictions of a position, `(batch, columns, seq_len)`; padding is none."""
+    return ops.where(mask[:, None, :] > 0, ops.transpose(logits, (0, 2, 1)), MASKED)
+
+
+def _each_text_or_token(predictions: Any, mask: Any) -> Any:
+    """1 for each of `(batch,)`, of `(batch, seq_len)` where a real token is."""
+    return mask if len(predictions.shape) == 2 else ops.ones_like(predictions)
+
+
+def _all(predictions: Any, mask: Any) -> Any:
+    return ops.ones_like(predictions)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What one prediction is, and how two of them are compared.
+
+    `predictions(logits, mask)`: the logits with one prediction along the last axis; `counted(predictions, mask)`: 1 for
+    those that count. `soft(student, teacher)`: the part of each class; `hard(student, labels)`: the losses, and 1 where
+    there is a label.
+    """
+
+    soft: Callable[[Any, Any], Any]
+    hard: Callable[[Any, Any], tuple[Any, Any]]
+    predictions: Callable[[Any, Any], Any] = lambda logits, mask: logits
+    counted: Callable[[Any, Any], Any] = _each_text_or_token
+
+
+_KINDS = {
+    features.CLASSES: _Kind(_soft_cross_entropy, _hard_cross_entropy),
+    features.SCORES: _Kind(_squared_error, _hard_squared_error),
+    features.LABELS: _Kind(_soft_binary, _hard_binary, lambda logits, mask: logits[..., None], _all),
+    features.POSITIONS: _Kind(_soft_cross_entropy, _hard_cross_entropy, _over_positions, _all),
+}
+
+
+def _kind_of(logits: Any, predicts: str | None) -> _Kind:
+    """By what models say that they predict; where they do not, one column is a score."""
+    if predicts is None:
+        predicts = features.SCORES if logits.shape[-1] == 1 else features.CLASSES
+    return _KINDS[predicts]
+
+
+def _mean(losses: Any, counted: Any) -> Any:
+    return global_mean(ops.sum(losses * counted), ops.sum(counted))

@@ -63,7 +63,7 @@ class RelationLoss(DistillationLoss):
             different numbers of heads.
     """
 
-    def __init__(self, num_relation_heads: int | None = None, weight: Any = 1.0, name: str | None = None) -> None:
+    def __init__(self, num_relation_heads: int | None = None, weight: float = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         if num_relation_heads is not None and not (isinstance(num_relation_heads, int) and num_relation_heads >= 1):
             raise InputError(

@@ -36,13 +36,14 @@ class RKDLoss(DistillationLoss):
     """
 
     feature = "hidden_states"
+    mean_over = "rows"
     any_width = True
 
     def __init__(
         self,
         distance_weight: float = 1.0,
         angle_weight: float = 2.0,
-        weight: Any = 1.0,
+        weight: float = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(weight=weight, name=name)

@@ -59,13 +59,7 @@ class LayerActivations:
 
 def embedding_sums(embeddings: Embeddings, texts: Texts) -> list[np.ndarray]:
     """Word, position and token type embeddings summed, before their LayerNorm."""
-    sums = []
-    for batch in texts.batches:
-        ids = np.asarray(batch["input_ids"])
-        types = np.asarray(batch.get("token_type_ids", np.zeros_like(ids)))
-        total = embeddings.word_embeddings(ids) + embeddings.position_embeddings(np.arange(ids.shape[1]))
-        sums.append(as_array(total + embeddings.token_type_embeddings(types)))
-    return sums
+    return [as_array(embeddings.summed(batch["input_ids"], batch.get("token_type_ids"))) for batch in texts.batches]
 
 
 def attention_context(attention: SelfAttention, hidden: np.ndarray, mask_bias: np.ndarray) -> dict[str, np.ndarray]:

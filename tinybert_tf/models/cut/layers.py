@@ -97,11 +97,19 @@ def assign_dense(dense: keras.layers.Dense, affine: Affine) -> None:
 
 
 def cut_embeddings(student: Embeddings, teacher: Embeddings, output: Sequence[np.ndarray], fit: Fit) -> Activations:
-    """The tables in the student's basis; returns the student's embedding output. `output`: the teacher's."""
-    for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
-        table = as_array(getattr(teacher, name).embeddings)
-        rows = getattr(student, name).embeddings.shape[0]
-        getattr(student, name).embeddings.assign((table[:rows] @ fit.basis).astype(np.float32))
+    """The tables in the student's basis; returns the student's embedding output. `output`: the teacher's.
+
+    Tables of a width of their own are the teacher's, and the projection behind them is in the basis: nothing is lost.
+    """
+    if teacher.projection is not None:
+        for ours, theirs in zip(student.weights, teacher.weights, strict=True):
+            if tuple(ours.shape) == tuple(theirs.shape):
+                ours.assign(theirs)
+        kernel, bias = kernel_of(teacher.projection), as_array(teacher.projection.bias)
+        assign_dense(student.projection, Affine(kernel @ fit.basis, bias @ fit.basis))
+        return fit.narrow(output)
+    for name, table in teacher.tables.items():
+        student.tables[name].embeddings.assign((as_array(table.embeddings) @ fit.basis).astype(np.float32))
     return fit.layer_norm(student.layer_norm, embedding_sums(student, fit.texts), fit.narrow(output))
 
 

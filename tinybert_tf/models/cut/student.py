@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from tinybert_tf.errors import InputError
@@ -15,7 +16,9 @@ from tinybert_tf.models.cut.layers import Activations, Fit, assign_dense, cut_em
 from tinybert_tf.models.cut.least_squares import Affine, LeastSquares, Moments
 from tinybert_tf.models.cut.residual_basis import BASES, expansion, residual_basis
 from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier, TaskModel
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.token_heads import TokenModel
 
 # The pooler and the classifier see one row a text, not one a token: they lean more on the teacher's own weights.
 HEAD_RIDGE = 1e-2
@@ -23,6 +26,16 @@ HEAD_RIDGE = 1e-2
 
 # A cut student has at most its teacher's; `head_size` is the width of a head.
 CUT_SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "head_size", "intermediate_size")
+# And these are its teacher's.
+EQUAL_FIELDS = (
+    "model_type",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "pad_token_id",
+    "hidden_act",
+    "embedding_size",
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,8 @@ class Cut:
 
 
 def cut_student(
-    student: TransformerEncoder | SequenceClassifier,
-    teacher: TransformerEncoder | SequenceClassifier,
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
     pairs: Iterable[tuple[int, int]],
     batches: Iterable[Mapping[str, Any] | tuple[Any, ...]],
     basis: str = "components",
@@ -105,6 +118,13 @@ def _encoder(model: TransformerEncoder | TaskModel) -> TransformerEncoder:
     return model.encoder if isinstance(model, TaskModel) else model
 
 
+def _pooling(model: TransformerEncoder | TaskModel) -> tuple[Any, Any]:
+    """The dense layer on the first token, or None, and its activation."""
+    if isinstance(model, SequenceClassifier):
+        return model.pooling
+    return _encoder(model).pooler, keras.activations.tanh
+
+
 def _hidden_moments(
     teacher: TransformerEncoder, hidden: Activations, texts: Texts, layer_of: Mapping[int, int]
 ) -> tuple[dict[int, Moments], list[Moments]]:
@@ -126,23 +146,33 @@ def _unexplained(values: Activations, wanted: Activations, texts: Texts) -> floa
 
 
 def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: Activations, fit: Fit) -> None:
-    """The pooler, where both have one, and the classifier, from the first tokens of the last layer."""
-    ours, theirs = _encoder(student).pooler, _encoder(teacher).pooler
+    """The dense layer on the first token, where both have one, and the classifier; or the head on all tokens."""
+    if isinstance(teacher, TokenModel):
+        kernel = kernel_of(teacher.token_head)
+        logits = [values @ kernel + as_array(teacher.token_head.bias) for values in teacher_hidden]
+        prior = expansion(fit.moments(teacher_hidden), fit.basis).kernel @ kernel
+        fit.dense(student.token_head, prior, hidden, logits)
+        return
+    (ours, activation), (theirs, teacher_activation) = _pooling(student), _pooling(teacher)
     if ours is None or theirs is None:
         return
     first, teacher_first = (np.concatenate([values[:, 0] for values in each]) for each in (hidden, teacher_hidden))
     kernel = kernel_of(theirs)
-    before_tanh = teacher_first @ kernel + as_array(theirs.bias)
-    pooled = np.tanh(before_tanh)
+    before_activation = teacher_first @ kernel + as_array(theirs.bias)
+    pooled = _activated(teacher_activation, before_activation)
     classifier = kernel_of(teacher.classifier) if isinstance(teacher, SequenceClassifier) else np.eye(kernel.shape[1])
     importance = pooled.std(axis=0) * np.linalg.norm(classifier, axis=1)
     units = np.sort(np.argsort(-importance, kind="stable")[: kernel_of(ours).shape[1]])
     prior = expansion(Moments.of(teacher_first), fit.basis).kernel @ kernel[:, units]
-    assign_dense(ours, _fit_rows(prior, first, before_tanh[:, units], fit))
+    assign_dense(ours, _fit_rows(prior, first, before_activation[:, units], fit))
     if isinstance(teacher, SequenceClassifier):
         logits = pooled @ classifier + as_array(teacher.classifier.bias)
-        narrow = np.tanh(first @ kernel_of(ours) + as_array(ours.bias))
+        narrow = _activated(activation, first @ kernel_of(ours) + as_array(ours.bias))
         assign_dense(student.classifier, _fit_rows(classifier[units], narrow, logits, fit))
+
+
+def _activated(activation: Any, values: np.ndarray) -> np.ndarray:
+    return as_array(activation(values.astype(np.float32))).astype(np.float64)
 
 
 def _fit_rows(prior: np.ndarray, rows: np.ndarray, targets: np.ndarray, fit: Fit) -> Affine:
@@ -179,7 +209,7 @@ def check_cut(student: EncoderConfig, teacher: EncoderConfig) -> None:
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if ours > theirs:
             raise InputError(f"{name}={ours}: a student cut from its teacher has at most the teacher's {theirs}.")
-    for name in ("vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_act"):
+    for name in EQUAL_FIELDS:
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if ours != theirs:
             raise InputError(f"{name}={ours}: a student cut from its teacher has the teacher's, {theirs}.")

@@ -1,0 +1,12 @@
+"""The tasks of a configuration, and which keys of `data` each of them needs."""
+
+from __future__ import annotations
+
+_COLUMNS = ("data.text", "data.label")
+TASK_KEYS: dict[str, tuple[str, ...]] = {
+    "sequence_classification": _COLUMNS,
+    "regression": _COLUMNS,
+    "multi_label": _COLUMNS,
+    "token_classification": (),
+    "question_answering": (),
+}

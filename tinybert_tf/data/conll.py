@@ -1,0 +1,86 @@
+"""CoNLL files: a token and its tag in a line, an empty line between sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinybert_tf.data.readers import read_text
+from tinybert_tf.errors import InputError
+
+OUTSIDE = "O"
+# The line that CoNLL-2003's files begin a document with.
+DOCUMENT = "-DOCSTART-"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and their tags, none where they were not read, and the line of the first one, from 1."""
+
+    words: list[str]
+    tags: list[str]
+    line: int
+
+
+def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
+    """The sentences of a UTF-8 file: a line's first column is a token, its last the tag; tabs or spaces between.
+
+    Tags are BIO: `O` outside of an entity, `B-type` at its first word, `I-type` at its others. Lines that begin with
+    `-DOCSTART-` are passed over.
+
+    Args:
+        path: the file.
+        has_tags: whether the tags are read; without, a line may be a token alone.
+
+    Raises:
+        InputError: no such file, no sentence in it; a line with too few columns; a tag that is not BIO, or an `I-type`
+            that does not go on with an entity of its type.
+    """
+    path = Path(path)
+    sentences: list[Sentence] = []
+    for first, lines in _blocks(read_text(path, "CoNLL")):
+        rows = [_columns(line) for line in lines]
+        for number, row in enumerate(rows, start=first):
+            if len(row) < 1 + has_tags or not (row[0].strip() and row[-1].strip()):
+                wanted = "a token and its tag, with a tab or a space between," if has_tags else "a token"
+                raise InputError(f"{path}:{number}: {lines[number - first]!r}; {wanted} is accepted")
+        tags = [row[-1] for row in rows] if has_tags else []
+        _check_bio(path, first, tags)
+        sentences.append(Sentence([row[0] for row in rows], tags, first))
+    if not sentences:
+        raise InputError(
+            f"{path}: no sentence; lines of a token and its tag, empty lines between sentences, are wanted"
+        )
+    return sentences
+
+
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines between empty ones, and the number of the first of them."""
+    block: list[str] = []
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        line = line.removesuffix("\r")
+        if line.strip() and not line.startswith(DOCUMENT):
+            block.append(line)
+        elif block:
+            yield number - len(block), block
+            block = []
+
+
+def _columns(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split(" ")
+
+
+def _check_bio(path: Path, first: int, tags: list[str]) -> None:
+    """Refuse tags that are not BIO."""
+    before = OUTSIDE
+    for number, tag in enumerate(tags, start=first):
+        prefix, dash, kind = tag.partition("-")
+        if tag != OUTSIDE and not (prefix in ("B", "I") and dash and kind):
+            raise InputError(f"{path}:{number}: tag {tag!r}; O, B-<type> and I-<type> are accepted")
+        if prefix == "I" and before not in (f"B-{kind}", tag):
+            raise InputError(
+                f"{path}:{number}: tag {tag!r} after {before!r}; it goes on with an entity, so B-{kind} or I-{kind} "
+                f"before it, or {f'B-{kind}'!r} here, are accepted"
+            )
+        before = tag

@@ -1,0 +1,263 @@
+"""The tasks: how a file is read, what is learned from it, and how answers come out, in one table."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinybert_tf.data.dataset import TextDataset
+from tinybert_tf.data.encoded import EncodedDataset, EncodedTexts, Prediction, write_classes, write_labels, write_scores
+from tinybert_tf.data.questions import Question, QuestionDataset
+from tinybert_tf.data.tagging import TaggedDataset
+from tinybert_tf.data.tokenizer import Tokenizer
+from tinybert_tf.errors import InputError
+
+# The name that a score has among a model's labels, as Hugging Face calls it.
+SCORE = "LABEL_0"
+
+
+class Task(ABC):
+    """The data side of a task. `models.tasks` and `metrics` have its model and its metrics, under the same name."""
+
+    @abstractmethod
+    def read(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        has_labels: bool = True,
+    ) -> Any:
+        """A file's data set.
+
+        Args:
+            path: the file.
+            text: its columns of text, where it has columns with names.
+            label: its column of labels, likewise.
+            label_names: what integer labels stand for, in their order.
+            has_labels: whether labels are read.
+
+        Raises:
+            InputError: the file, a column or a row cannot be used.
+        """
+
+    @abstractmethod
+    def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> Any:
+        """The data set of texts to be answered.
+
+        Raises:
+            InputError: something that the task has no answer for; it is named by its number, from 1.
+        """
+
+    @abstractmethod
+    def label_names(self, dataset: Any) -> list[str]:
+        """The labels of a new model that learns from a data set."""
+
+    @abstractmethod
+    def check_training(self, dataset: Any) -> None:
+        """Refuse a data set that nothing can be learned from."""
+
+    @abstractmethod
+    def check(self, dataset: Any, label_names: Sequence[str]) -> None:
+        """Refuse a label that a model with these does not have, by its row."""
+
+    def num_rows(self, dataset: Any, tokenizer: Callable[[], Tokenizer], max_length: int) -> int:
+        """Rows that a data set is encoded as; `tokenizer` gives one where it is wanted for that."""
+        return len(dataset)
+
+    @abstractmethod
+    def encode(self, dataset: Any, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int) -> EncodedDataset:
+        """Tokens and labels for a model that has these labels.
+
+        Raises:
+            InputError: as `check`; a `max_length` that leaves no room for text.
+        """
+
+
+class _TextTask(Task):
+    """A task of texts, or pairs of them, in columns of a file, with one label cell for each.
+
+    `targets(dataset, label_names)` is what a model learns, a row for each text.
+    """
+
+    def __init__(
+        self,
+        targets: Callable[[TextDataset, Sequence[str]], np.ndarray],
+        names: Callable[[TextDataset], list[str]],
+        written: Callable[[np.ndarray, Sequence[str]], list[Prediction]],
+        may_be_empty: bool = False,
+    ) -> None:
+        self.targets = targets
+        self.names = names
+        self.written = written
+        self.may_be_empty = may_be_empty
+
+    def read(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        has_labels: bool = True,
+    ) -> TextDataset:
+        """A file's texts and labels."""
+        if text is None or (label is None and has_labels):
+            raise InputError(f"{path}: which columns? --text and --label, or text and label, are wanted")
+        columns = text if isinstance(text, str) else list(text)
+        return TextDataset.from_file(path, columns, label if has_labels else None, label_names, self.may_be_empty)
+
+    def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TextDataset:
+        """Texts and pairs, also mixed."""
+        for number, text in enumerate(texts, start=1):
+            is_pair = isinstance(text, list | tuple) and len(text) == 2
+            if not all(isinstance(part, str) and part.strip() for part in (text if is_pair else [text])):
+                raise InputError(f"text {number} is {text!r}; a text that is not empty, or a pair of them, is wanted.")
+        return TextDataset(list(texts), None, "texts", list(range(1, len(texts) + 1)), "text {row}")
+
+    def label_names(self, dataset: TextDataset) -> list[str]:
+        """What the task's `names` finds."""
+        return self.names(dataset)
+
+    def check_training(self, dataset: TextDataset) -> None:
+        """Refuse labels that are all the same."""
+        distinct = set(dataset.labels or ())
+        if len(distinct) == 1:
+            raise InputError(f"{dataset.source}: all labels are {distinct.pop()!r}; at least two labels are wanted.")
+
+    def check(self, dataset: TextDataset, label_names: Sequence[str]) -> None:
+        """Refuse a label that is none of these."""
+        if dataset.labels is not None:
+            self.targets(dataset, label_names)
+
+    def encode(
+        self, dataset: TextDataset, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int
+    ) -> EncodedTexts:
+        """A row for each text, cut at `max_length` tokens."""
+        labels = None if dataset.labels is None else self.targets(dataset, label_names)
+        tokens = tokenizer.encode(dataset.texts, max_length)
+        return EncodedTexts(tokens, labels, tokenizer.pad_token_id, label_names, self.written)
+
+
+class _TagTask(Task):
+    """A tag for each word of a sentence, in CoNLL files."""
+
+    def read(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        has_labels: bool = True,
+    ) -> TaggedDataset:
+        """A file's sentences and tags."""
+        refuse_columns(path, "a CoNLL file: a token and its tag in a line", text, label, label_names)
+        return TaggedDataset.from_file(path, has_labels)
+
+    def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TaggedDataset:
+        """Texts, taken apart into words."""
+        for number, text in enumerate(texts, start=1):
+            if not (isinstance(text, str) and text.strip()):
+                raise InputError(f"text {number} is {text!r}; a text that is not empty is wanted.")
+        return TaggedDataset.from_texts(texts, tokenizer)
+
+    def label_names(self, dataset: TaggedDataset) -> list[str]:
+        """`O`, and two tags for each type."""
+        return dataset.label_names()
+
+    def check_training(self, dataset: TaggedDataset) -> None:
+        """Refuse sentences without an entity."""
+        if len(dataset.label_names()) == 1:
+            raise InputError(f"{dataset.source}: all tags are 'O'; at least one B-<type> is wanted.")
+
+    def check(self, dataset: TaggedDataset, label_names: Sequence[str]) -> None:
+        """Refuse a tag that is none of these."""
+        if dataset.tags is not None:
+            dataset.tag_ids(label_names)
+
+    def encode(
+        self, dataset: TaggedDataset, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int
+    ) -> EncodedDataset:
+        """A row for each sentence."""
+        return dataset.encode(tokenizer, label_names, max_length)
+
+
+class _SpanTask(Task):
+    """A part of a text that answers a question, in SQuAD files."""
+
+    def read(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        has_labels: bool = True,
+    ) -> QuestionDataset:
+        """A file's questions and answers."""
+        refuse_columns(path, "a SQuAD file: JSON of questions and answers", text, label, label_names)
+        return QuestionDataset.from_file(path, has_labels)
+
+    def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> QuestionDataset:
+        """Pairs of a question and a text."""
+        for number, pair in enumerate(texts, start=1):
+            is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+            if not is_pair or not all(isinstance(part, str) and part.strip() for part in pair):
+                raise InputError(
+                    f"text {number} is {pair!r}; a question and the text that it is about, with --pairs, are wanted."
+                )
+        questions = [
+            Question(question, text, [], f"text {number}") for number, (question, text) in enumerate(texts, start=1)
+        ]
+        return QuestionDataset(questions, "texts", has_labels=False)
+
+    def label_names(self, dataset: QuestionDataset) -> list[str]:
+        """None."""
+        return []
+
+    def check_training(self, dataset: QuestionDataset) -> None:
+        """Refuse questions without any answer."""
+        if not any(question.answers for question in dataset.questions):
+            raise InputError(f"{dataset.source}: no question has an answer; at least one with an answer is wanted.")
+
+    def check(self, dataset: QuestionDataset, label_names: Sequence[str]) -> None:
+        """Nothing to refuse: a model has no labels of its own."""
+
+    def num_rows(self, dataset: QuestionDataset, tokenizer: Callable[[], Tokenizer], max_length: int) -> int:
+        """Windows of all questions."""
+        return len(dataset.encode(tokenizer(), max_length).tokens)
+
+    def encode(
+        self, dataset: QuestionDataset, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int
+    ) -> EncodedDataset:
+        """A row for each window of a question and its text."""
+        return dataset.encode(tokenizer, max_length)
+
+
+def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
+    """Refuse what names columns, or their labels, for files that have no columns with names."""
+    found = next((value for value in given if value is not None), None)
+    if found is not None:
+        raise InputError(f"{path}: is {kind}; {found!r} names a column or a label, where none is wanted")
+
+
+TASKS: dict[str, Task] = {
+    "sequence_classification": _TextTask(TextDataset.label_ids, TextDataset.label_names, write_classes),
+    "regression": _TextTask(lambda dataset, names: dataset.scores(), lambda dataset: [SCORE], write_scores),
+    "multi_label": _TextTask(TextDataset.label_matrix, TextDataset.names_in_cells, write_labels, may_be_empty=True),
+    "token_classification": _TagTask(),
+    "question_answering": _SpanTask(),
+}
+
+
+def find_task(name: str) -> Task:
+    """The task of a name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in TASKS:
+        raise InputError(f"task {name!r} is not known; one of {', '.join(TASKS)} is.")
+    return TASKS[name]
