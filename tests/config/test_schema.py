@@ -120,7 +120,7 @@ def test_stages_want_losses_and_their_own_names() -> None:
 
 
 def test_losses() -> None:
-    with pytest.raises(InputError, match=r"^weight: -1.0 is not a finite number of at least 0$"):
+    with pytest.raises(InputError, match=r"^weight: -1.0 is not a finite number of at least 0, or a mapping"):
         LossSection("attention", weight=-1.0)
     with pytest.raises(InputError, match=r"^name: is empty"):
         LossSection("")

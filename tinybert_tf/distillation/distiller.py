@@ -155,7 +155,7 @@ class Distiller(TrainableModel):
             value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
             loss, unit = comparison.loss, comparison.mean_over(y_pred)
             tracker.update_state(value, sample_weight=counts[unit] / num_replicas())
-            weighted = loss.weight * value
+            weighted = (loss.weight(self.optimizer.iterations) if callable(loss.weight) else loss.weight) * value
             logged = logged + weighted * _part(counts, whole, unit)
             # The authors' batches all weigh the same, whatever they hold.
             total = total + weighted * _part(counts, self._counts_of_batch if loss.reads_padding else whole, unit)

@@ -153,8 +153,13 @@ class FiniteTraining(CountsSteps):
         super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            names = [name for name, value in logs.items() if name != "loss" and not math.isfinite(float(value))]
-            self._refuse(f"the loss is {loss}" + (f" ({', '.join(names)})" if names else ""))
+            classes = {each.name: type(each.loss).__name__ for each in getattr(self.model, "comparisons", ())}
+            found = [
+                f"{classes.get(name, name)}.call returned {float(value)}, a finite number is wanted"
+                for name, value in logs.items()
+                if name in classes and not math.isfinite(float(value))
+            ]
+            self._refuse(f"the loss is {loss}" + (f" ({'; '.join(found)})" if found else ""))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at the weights: the last update's effect has not been in any loss yet."""

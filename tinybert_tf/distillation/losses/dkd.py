@@ -8,6 +8,7 @@ from keras import ops
 
 from tinybert_tf.distillation.losses.arithmetic import MASKED, kl_divergence, masked_mean
 from tinybert_tf.distillation.losses.logits import SoftenedLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -40,7 +41,7 @@ class DKDLoss(SoftenedLoss):
         alpha: float = 1.0,
         beta: float = 8.0,
         temperature: float = 4.0,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(temperature=temperature, weight=weight, name=name)

@@ -9,6 +9,7 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.distillation.losses.arithmetic import TINY, kl_divergence, masked_mean
 from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -30,7 +31,7 @@ class SoftenedLoss(DistillationLoss):
     compares: ClassVar[tuple[str, ...] | None] = (features.CLASSES, features.SCORES)
     takes_scores: ClassVar[bool] = False
 
-    def __init__(self, temperature: float = 1.0, weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, temperature: float = 1.0, weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         if not 0 < temperature < float("inf"):
             raise InputError(f"{type(self).__name__}: temperature={temperature}; a number above 0 is wanted.")

@@ -10,6 +10,7 @@ from keras import ops
 from tinybert_tf.distillation.losses.arithmetic import mean_row_divergence
 from tinybert_tf.distillation.losses.attention import check_heads
 from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -63,7 +64,7 @@ class RelationLoss(DistillationLoss):
             different numbers of heads.
     """
 
-    def __init__(self, num_relation_heads: int | None = None, weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, num_relation_heads: int | None = None, weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         if num_relation_heads is not None and not (isinstance(num_relation_heads, int) and num_relation_heads >= 1):
             raise InputError(

@@ -8,6 +8,7 @@ from keras import ops
 
 from tinybert_tf.distillation.losses.arithmetic import length
 from tinybert_tf.distillation.losses.base import DistillationLoss, global_mean
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -43,7 +44,7 @@ class RKDLoss(DistillationLoss):
         self,
         distance_weight: float = 1.0,
         angle_weight: float = 2.0,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(weight=weight, name=name)
