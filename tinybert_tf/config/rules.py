@@ -43,9 +43,10 @@ def _one_of(*choices: str) -> _Rule:
 
 _NOT_NEGATIVE = _Rule("a finite number of at least 0", lambda v: _number(v) and v >= 0)
 _PRECISION = _one_of("auto", "float32", "bfloat16", "float16")
+_MAPS = ("uniform", "top", "bottom", "emd", "attention")
 _PAIRS = _Rule(
-    "one of uniform, top, bottom, or a list of pairs [student layer, teacher layer] with numbers of at least 0",
-    lambda v: v in ("uniform", "top", "bottom") or (isinstance(v, tuple) and v != () and _layers(v)),
+    f"one of {', '.join(_MAPS)}, or a list of pairs [student layer, teacher layer] with numbers of at least 0",
+    lambda v: v in _MAPS or (isinstance(v, tuple) and v != () and _layers(v)),
 )
 
 

@@ -174,9 +174,9 @@ class LossSection(CheckedSection):
 class Stage(CheckedSection):
     """One stage of a distillation: its losses, its layer map, and what it overrides in `data.train` and `train`.
 
-    `layer_map`: `uniform`, `top`, `bottom` or pairs (student layer, teacher layer). `projections`: between unequal
-    widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training file of its own, with the same
-    columns. `name` becomes part of file names.
+    `layer_map`: `uniform`, `top`, `bottom`, learned ones (`emd`, `attention`), or pairs (student layer, teacher layer).
+    `projections`: between unequal widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training
+    file of its own, with the same columns. `name` becomes part of file names.
     """
 
     name: str
