@@ -268,8 +268,8 @@ def test_a_tokenizer_with_more_words_than_the_model(scene: Scene) -> None:
 
 
 def test_a_loss_that_is_not_known(scene: Scene) -> None:
-    assert "loss 'cosine' is not known; one of embedding, " in scene.refused(
-        "--set", "losses=[embedding, cosine]", start="teacher"
+    assert "loss 'cosinus' is not known; one of embedding, " in scene.refused(
+        "--set", "losses=[embedding, cosinus]", start="teacher"
     )
 
 
