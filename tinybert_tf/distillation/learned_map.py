@@ -70,9 +70,9 @@ class EarthMover(LayerWeights):
     """Many-to-many by the earth mover's distance (BERT-EMD, Li et al., arXiv 2010.06133).
 
     The flow F between student and teacher layers is the cheapest that carries the layers' masses, where moving costs
-    what the loss says of a pair, D; the loss is `sum F D` (equations 3 to 5), F taken as constant. Then the masses
-    learn (section 3.3): a layer of which moving costs less gets more, `softmax((sum c / c_i) / tau)` of the cost `c_i`
-    of a unit of its mass. The paper leaves tau open; here it is the number of layers, so that depth does not sharpen.
+    what the loss says of a pair, D; the loss is `sum F D`, F taken as constant. Then the masses learn: a layer of which
+    moving costs less gets more, `softmax((sum c / c_i) / tau)` of the cost `c_i` of a unit of its mass. Tau is an
+    argument of the authors' code; here it is the number of layers, so that depth does not sharpen.
 
     F is found by Sinkhorn's iterations (Cuturi, arXiv 1306.0895) with an entropy of 0.05 of the costs' deviation.
     """
@@ -101,9 +101,9 @@ class EarthMover(LayerWeights):
 class LayerAttention(LayerWeights):
     """Each student layer learns from a mixture of all teacher layers (ALP-KD, Passban et al., arXiv 2012.14022).
 
-    `C_i = sum_j e_ij H_T^j` with `e_ij = softmax_j(h_S^i . h_T^j)`, h the hidden states of [CLS], text by text
-    (equations 4 and 5); the loss compares `H_S^i` with `C_i`, and is summed over student layers. The student's hidden
-    states are projected first. `matrix` is the mean over the batch.
+    `C_i = sum_j e_ij H_T^j` with `e_ij = softmax_j(h_S^i . h_T^j)`, h the hidden states of [CLS], text by text. The
+    loss compares `H_S^i`, projected first, with `C_i`, and is summed over student layers. `matrix` is the mean over the
+    batch.
     """
 
     def __init__(self, loss: DistillationLoss, name: str, students: Sequence[int], teachers: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from tinybert_tf.errors import InputError
 
 
 class DKDLoss(SoftenedLoss):
-    """`T^2 (alpha TCKD + beta NCKD)`, the mean over labelled predictions (Zhao et al., arXiv 2203.08679, equation 7).
+    """`T^2 (alpha TCKD + beta NCKD)`, the mean over labelled predictions (Zhao et al., arXiv 2203.08679).
 
     The KL divergence in two parts. TCKD is that of the label's class against all others, `[p, 1 - p]`; NCKD that among
     the other classes, which plain distillation weighs by `1 - p_T`: nothing where the teacher is sure. With two classes

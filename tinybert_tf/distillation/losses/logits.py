@@ -77,7 +77,7 @@ class StandardizedKLLoss(KLLoss):
     """`KLLoss` of standardised logits: `(z - mean(z)) / std(z)` over the classes, on both sides.
 
     A student then only has to match the order and the relative distances of the teacher's logits, not their size (Sun
-    et al., arXiv 2403.01878, algorithm 1; their T is 2). `std` divides by the number of classes, as in the paper.
+    et al., arXiv 2403.01878; their T is 2). `std` divides by the number of classes, as in the paper.
 
     Example:
         >>> import numpy as np
@@ -92,7 +92,7 @@ class StandardizedKLLoss(KLLoss):
 
 
 class LogitsMSELoss(DistillationLoss):
-    """`|z_S - z_T|^2 / classes`, the mean over predictions (Ba and Caruana, arXiv 1312.6184, equation 1).
+    """`|z_S - z_T|^2 / classes`, the mean over predictions (Ba and Caruana, arXiv 1312.6184).
 
     Logits as in `SoftenedLoss`, or scores. `KLLoss` becomes this, up to a factor, as T grows (arXiv 2105.08919).
 

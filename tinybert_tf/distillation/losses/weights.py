@@ -18,7 +18,7 @@ Weight = float | Callable[[Any], Any]
 class WeightSchedule:
     """A weight that goes in a straight line from `start` to `end` in `steps` optimizer steps, and stays there.
 
-    Teacher annealing (Clark et al., arXiv 1907.04829, section 3.2) is one loss that falls and one that rises. A stage
+    Teacher annealing (Clark et al., arXiv 1907.04829) is one loss that falls and one that rises. A stage
     counts its steps from 0.
 
     Args:
