@@ -369,7 +369,7 @@ def test_sizes_that_do_not_go_together(scene: Scene) -> None:
         ),
         ("losses: [attention], layer_map: [[-1, 0]]", "stages.0.layer_map: "),
         ("losses: [cosinus]", "stage 'one': loss 'cosinus' is not known; one of embedding, attention, hidden_state, "),
-        ("losses: [{name: attention, heads: 2}]", "loss 'attention' has no option 'heads'; it has weight, "),
+        ("losses: [{name: attention, heads: 2}]", "loss 'attention' has no option 'heads'; it has reduction, weight, "),
         ("losses: [attention], learning_rat: 1e-4", "unknown key, did you mean stages.0.learning_rate?"),
         ("losses: [attention], schedule: step", "stages.0.schedule: 'step' is not one of linear, constant, cosine"),
         ("losses: [attention], patience: 0", "stages.0.patience: 0 is not a whole number of at least 1"),

@@ -11,6 +11,7 @@ import tinybert_tf as tb
 from tinybert_tf.cli import main
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.pipeline.losses import make_loss
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -21,11 +22,18 @@ def blocks(language: str) -> list[str]:
 
 
 def test_config_loads(tmp_path: Path) -> None:
-    (block,) = blocks("yaml")
+    block, changing_weights = blocks("yaml")
     path = tmp_path / "sst2.yaml"
     path.write_text(block, encoding="utf-8")
     config = load_config(DistillConfig, path)
-    assert [stage.name for stage in config.stages] == [stage["name"] for stage in yaml.safe_load(block)["stages"]]
+    plain = yaml.safe_load(block)
+    assert [stage.name for stage in config.stages] == [stage["name"] for stage in plain["stages"]]
+    path.write_text(yaml.safe_dump({**plain, "stages": [{"name": "one", **yaml.safe_load(changing_weights)}]}))
+    (stage,) = load_config(DistillConfig, path).stages
+    assert [make_loss("one", loss).weight for loss in stage.losses] == [
+        tb.WeightSchedule(1.0, 0.0, 2000),
+        tb.WeightSchedule(0.0, 1.0, 2000),
+    ]
 
 
 def test_python_names_exist() -> None:

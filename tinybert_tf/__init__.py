@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RKDLoss,
         StandardizedKLLoss,
         ValueRelationLoss,
+        WeightSchedule,
     )
     from tinybert_tf.distillation.teacher_cache import TeacherCache
     from tinybert_tf.errors import InputError
@@ -104,6 +105,7 @@ _MODULE_OF = {
     "TokenClassifier": "models.token_heads",
     "TransformerEncoder": "models.encoder",
     "ValueRelationLoss": "distillation.losses",
+    "WeightSchedule": "distillation.losses",
     "bert_optimizer": "training.optimizer",
     "copy_layers": "models.layer_copy",
     "cut_student": "models.cut.student",
@@ -159,6 +161,7 @@ __all__ = [
     "TokenClassifier",
     "TransformerEncoder",
     "ValueRelationLoss",
+    "WeightSchedule",
     "bert_optimizer",
     "copy_layers",
     "cut_student",

@@ -16,6 +16,7 @@ from tinybert_tf.config.schema import (
     StudentSection,
     TeacherSection,
     Train,
+    WeightSection,
 )
 from tinybert_tf.errors import InputError
 
@@ -36,6 +37,7 @@ stages:
     losses: [prediction]
     epochs: 8
 """
+CHANGING = "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: 0.5, steps: 9}, margin: 2}]}]\n"
 
 
 def _write(tmp_path: Path, text: str) -> Path:
@@ -105,6 +107,18 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
         (
             "stages: [{name: a, losses: [{name: b, weight: x}]}]",
             "run.yaml: stages.0.losses.0.weight: 'x' is not a number",
+        ),
+        (
+            "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: 0}}]}]",
+            "run.yaml: missing keys: stages.0.losses.0.weight.steps",
+        ),
+        (
+            "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: -1, steps: 5}}]}]",
+            "run.yaml: stages.0.losses.0.weight.end: -1.0 is not a finite number of at least 0",
+        ),
+        (
+            "stages: [{name: a, losses: [{name: b, weight: -1}]}]",
+            "run.yaml: stages.0.losses.0.weight: -1.0 is not a finite number of at least 0, or a mapping of start, ",
         ),
         (
             "stages: [{name: a, losses: [b], layer_map: [[1, 2, 3]]}]",
@@ -244,6 +258,11 @@ def test_settings_are_yaml(tmp_path: Path) -> None:
     )
 
 
+def test_a_weight_that_changes(tmp_path: Path) -> None:
+    config = load_config(DistillConfig, _write(tmp_path, NEEDED + CHANGING), {}, ["stages.0.losses.0.weight.steps=20"])
+    assert config.stages[0].losses == (LossSection("b", WeightSection(1.0, 0.5, 20), {"margin": 2}),)
+
+
 def test_settings_reach_the_default_stages(tmp_path: Path) -> None:
     config = load_config(
         DistillConfig, _write(tmp_path, NEEDED), {}, ["stages.1.epochs=4", "stages.0.losses.2.weight=3"]
@@ -280,7 +299,7 @@ def test_a_bad_flag_does_not_blame_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", ["", STAGES, STAGES + "student: {dir: a, hidden_size: 8}\ntask: sequence_classification"]
+    "extra", ["", STAGES, CHANGING, STAGES + "student: {dir: a, hidden_size: 8}\ntask: sequence_classification"]
 )
 def test_round_trip(extra: str, tmp_path: Path) -> None:
     config = load_config(DistillConfig, _write(tmp_path, NEEDED + extra), {"data.text": ["a, b", "1e-4"]})

@@ -102,7 +102,9 @@ def test_layer_maps(layer_map: Any) -> None:
 
 @pytest.mark.parametrize("layer_map", ["middle", (), ((0, -1),), ((1, 2, 3),), ((0, 1.0),), 3])
 def test_layer_maps_that_are_refused(layer_map: Any) -> None:
-    with pytest.raises(InputError, match=r"^layer_map: .* is not one of uniform, top, bottom, or a list of pairs"):
+    with pytest.raises(
+        InputError, match=r"^layer_map: .* is not one of uniform, top, bottom, emd, attention, or a list of pairs"
+    ):
         Stage("one", LOSSES, layer_map=layer_map)
 
 
@@ -120,7 +122,7 @@ def test_stages_want_losses_and_their_own_names() -> None:
 
 
 def test_losses() -> None:
-    with pytest.raises(InputError, match=r"^weight: -1.0 is not a finite number of at least 0$"):
+    with pytest.raises(InputError, match=r"^weight: -1.0 is not a finite number of at least 0, or a mapping"):
         LossSection("attention", weight=-1.0)
     with pytest.raises(InputError, match=r"^name: is empty"):
         LossSection("")

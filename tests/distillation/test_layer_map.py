@@ -79,6 +79,21 @@ def test_printed_as_a_table() -> None:
     )
 
 
+def test_a_learned_map_pairs_every_layer_and_prints_as_a_table() -> None:
+    layer_map = LayerMap.resolve("emd", 2, 4)
+    assert layer_map.layer_pairs() == tuple((student, teacher) for student in (1, 2) for teacher in (1, 2, 3, 4))
+    assert layer_map.embedding_pairs() == ((0, 0),)
+    assert layer_map.one_to_one() == LayerMap.uniform(2, 4).layer_pairs() == ((1, 2), (2, 4))
+    assert LayerMap.top(2, 4).one_to_one() == ((1, 3), (2, 4))
+    assert str(layer_map) == (
+        "student  teacher\n"
+        "      0        0  embedding output\n"
+        "      1   1 to 4  learned: emd\n"
+        "      2   1 to 4  learned: emd\n"
+        "      3        5  prediction"
+    )
+
+
 @pytest.mark.parametrize(
     ("layer_map", "message"),
     [
@@ -92,7 +107,7 @@ def test_printed_as_a_table() -> None:
         ([(1, 2, 3)], r"\(1, 2, 3\) is not a pair \(student_layer, teacher_layer\) of integers"),
         ([(1, "2")], r"\(1, '2'\) is not a pair"),
         ([(1, 2.0)], r"\(1, 2.0\) is not a pair"),
-        ("middle", "'middle' is not known; one of uniform, top, bottom, or pairs, is"),
+        ("middle", "'middle' is not known; one of uniform, top, bottom, emd, attention, or pairs, is"),
         (LayerMap.uniform(2, 4), "was made for 2 student and 4 teacher layers; the models have 2 and 6"),
     ],
 )

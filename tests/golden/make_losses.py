@@ -85,7 +85,7 @@ def hinton(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def standardized(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """arXiv 2403.01878, algorithm 1: Z-scores over classes, with 1/K in the variance."""
+    """arXiv 2403.01878: Z-scores over classes, with 1/K in the variance."""
 
     def z_score(logits: Tensor) -> Tensor:
         return (logits - logits.mean(-1, keepdim=True)) / logits.std(-1, keepdim=True, correction=0)
@@ -94,7 +94,7 @@ def standardized(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
 
 
 def dkd(student: Tensor, teacher: Tensor, labels: Tensor, alpha: float, beta: float, temperature: float) -> Tensor:
-    """arXiv 2203.08679, equations 1 to 7: binary probabilities of the target, and the others' among themselves."""
+    """arXiv 2203.08679: binary probabilities of the target, and the others' among themselves."""
     values = []
     for s, t, label in zip(student / temperature, teacher / temperature, labels.tolist(), strict=True):
         if label < 0:
@@ -113,7 +113,7 @@ def dkd(student: Tensor, teacher: Tensor, labels: Tensor, alpha: float, beta: fl
 
 
 def attention_kl(student: Tensor, teacher: Tensor) -> Tensor:
-    """arXiv 2002.10957, equation 5: rows of attention probabilities, mean over heads and real tokens."""
+    """arXiv 2002.10957: rows of attention probabilities, mean over heads and real tokens."""
     values = []
     for s, t, length in zip(student, teacher, LENGTHS, strict=True):
         for head, row in itertools.product(range(len(s)), range(length)):
@@ -122,7 +122,7 @@ def attention_kl(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def relation(student: Tensor, teacher: Tensor, num_relation_heads: int) -> Tensor:
-    """arXiv 2012.15828, equations 3 to 5: scaled dot products among a relation head's vectors, softmaxed, KL."""
+    """arXiv 2012.15828: scaled dot products among a relation head's vectors, softmaxed, KL."""
     values = []
     for s, t in zip(texts_of_heads(student), texts_of_heads(teacher), strict=True):
         # (heads, length, size) -> (length, heads * size) -> relation heads of (length, relation size)
@@ -143,13 +143,13 @@ def cosine(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def pkd(student: Tensor, teacher: Tensor) -> Tensor:
-    """arXiv 1908.09355, equation 7, of one layer: squared distance of normalised [CLS] states, mean over the batch."""
+    """arXiv 1908.09355, of one layer: squared distance of normalised [CLS] states, mean over the batch."""
     pairs = zip(student[:, 0], teacher[:, 0], strict=True)
     return mean([((s / s.norm() - t / t.norm()) ** 2).sum() for s, t in pairs])
 
 
 def rkd(student: Tensor, teacher: Tensor, distance_weight: float, angle_weight: float) -> Tensor:
-    """arXiv 1904.05068, equations 4 to 9, over all pairs and triples of different examples; Huber with delta 1."""
+    """arXiv 1904.05068, over all pairs and triples of different examples; Huber with delta 1."""
     s, t = student[:, 0], teacher[:, 0]
     pairs = list(itertools.permutations(range(len(s)), 2))
 
@@ -169,7 +169,7 @@ def rkd(student: Tensor, teacher: Tensor, distance_weight: float, angle_weight: 
 
 
 def cka(student: Tensor, teacher: Tensor) -> Tensor:
-    """arXiv 1905.00414, equations 1 to 4: 1 - HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), linear kernels of tokens."""
+    """arXiv 1905.00414: 1 - HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), linear kernels of tokens."""
     x, y = torch.cat(texts(student)), torch.cat(texts(teacher))
     n = len(x)
     centring = torch.eye(n, dtype=x.dtype) - 1 / n
@@ -182,7 +182,7 @@ def cka(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def nst(student: Tensor, teacher: Tensor) -> Tensor:
-    """arXiv 1707.01219, equation 5: squared MMD of normalised neurons, polynomial kernel of degree 2 with c = 0."""
+    """arXiv 1707.01219: squared MMD of normalised neurons, polynomial kernel of degree 2 with c = 0."""
     values = []
     for s, t in zip(texts(student), texts(teacher), strict=True):
         f_s, f_t = (functional.normalize(hidden.T, dim=-1) for hidden in (s, t))  # (neurons, length)
@@ -195,7 +195,7 @@ def nst(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def fsp(lower: Tensor, upper: Tensor, teacher_lower: Tensor, teacher_upper: Tensor) -> Tensor:
-    """Yim et al., CVPR 2017, equations 1 and 2: sum over places of outer products / places; mean squared difference."""
+    """Yim et al., CVPR 2017: sum over places of outer products / places; mean squared difference."""
     values = []
     for parts in zip(*map(texts, (lower, upper, teacher_lower, teacher_upper)), strict=True):
         (l_s, u_s, l_t, u_t), length = parts, len(parts[0])

@@ -65,7 +65,8 @@ def test_stages_with_files_schedules_and_early_ends_of_their_own(explain: Explai
     (tmp_path / "run.yaml").write_text(
         "metric: f1\n"
         "stages:\n"
-        f"  - {{name: one, losses: [attention], train: {more}, epochs: 5, patience: 2, schedule: constant,"
+        f"  - {{name: one, losses: [attention, {{name: hidden_state, weight: {{start: 1, end: 0.5, steps: 9}}}}],"
+        f" train: {more}, epochs: 5, patience: 2, schedule: constant,"
         " warmup_fraction: 0.0}\n"
         "  - {name: two, losses: [prediction], epochs: 4, patience: 1, schedule: cosine}\n"
         "train: {batch_size: 8}\n"
@@ -76,7 +77,7 @@ def test_stages_with_files_schedules_and_early_ends_of_their_own(explain: Explai
         "one: 10 steps of 8, learning rate 5e-05, constant after 0 steps of warm-up",
         f"data = 11 rows of {more}, 5 times",
         "ends early after 2 epochs without a lower dev loss",
-        "loss = 1 x attention_loss",
+        "loss = 1 x attention_loss + 1 to 0.5 in 9 steps x hidden_state_loss",
     ]
     lines = two.splitlines()
     assert lines[0] == "two: 40 steps of 8, learning rate 5e-05, cosine after 4 steps of warm-up"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinybert_tf as tb
-from tinybert_tf.config.schema import Data, DistillConfig, LossSection, TeacherSection, Train
+from tinybert_tf.config.schema import Data, DistillConfig, LossSection, TeacherSection, Train, WeightSection
 from tinybert_tf.config.schema import Stage as StageSection
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.tokenizer import train_wordpiece
@@ -73,13 +73,19 @@ def test_a_stages_own_values_win() -> None:
     ]
 
 
+def test_a_weight_that_changes() -> None:
+    section = LossSection("attention", WeightSection(1.0, 0.25, 100))
+    (loss,) = Stage.from_config(StageSection("one", (section,)), Train()).losses
+    assert loss.weight == tb.WeightSchedule(1.0, 0.25, 100)
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
         (LossSection("cosinus"), "stage 'one': loss 'cosinus' is not known; one of embedding, "),
         (
             LossSection("attention", options={"heads": 2}),
-            "loss 'attention' has no option 'heads'; it has weight, name, red",
+            "loss 'attention' has no option 'heads'; it has reduction, weight, name",
         ),
         (LossSection("attention", options={"reduction": "sum"}), "reduction='sum'; 'tokens' or 'paper' is wanted"),
         (LossSection("prediction", options={"temperature": "hot"}), "temperature"),

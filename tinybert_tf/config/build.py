@@ -68,10 +68,14 @@ class SectionBuilder:
     def _union(self, hints: tuple[Any, ...], value: Any, key: str) -> Any:
         if value is None and types.NoneType in hints:
             return None
-        is_list = isinstance(value, list | tuple)
+        is_list, is_section = isinstance(value, list | tuple), isinstance(value, Mapping)
         choices = [hint for hint in hints if hint is not types.NoneType]
-        choice = next((hint for hint in choices if (get_origin(hint) is tuple) == is_list), choices[0])
-        return self._value(choice, value, key)
+        fitting = (
+            hint
+            for hint in choices
+            if (get_origin(hint) is tuple) == is_list and dataclasses.is_dataclass(hint) == is_section
+        )
+        return self._value(next(fitting, choices[0]), value, key)
 
     def _tuple(self, hints: tuple[Any, ...], value: Any, key: str) -> tuple[Any, ...]:
         any_length = hints[-1] is Ellipsis

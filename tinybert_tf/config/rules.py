@@ -43,9 +43,10 @@ def _one_of(*choices: str) -> _Rule:
 
 _NOT_NEGATIVE = _Rule("a finite number of at least 0", lambda v: _number(v) and v >= 0)
 _PRECISION = _one_of("auto", "float32", "bfloat16", "float16")
+_MAPS = ("uniform", "top", "bottom", "emd", "attention")
 _PAIRS = _Rule(
-    "one of uniform, top, bottom, or a list of pairs [student layer, teacher layer] with numbers of at least 0",
-    lambda v: v in ("uniform", "top", "bottom") or (isinstance(v, tuple) and v != () and _layers(v)),
+    f"one of {', '.join(_MAPS)}, or a list of pairs [student layer, teacher layer] with numbers of at least 0",
+    lambda v: v in _MAPS or (isinstance(v, tuple) and v != () and _layers(v)),
 )
 
 
@@ -60,6 +61,7 @@ _RULES: Mapping[str, _Rule] = {
     "batch_size": _whole(1),
     "batch_tokens": _whole(1),
     "checkpoint_every": _whole(1),
+    "end": _NOT_NEGATIVE,
     "epochs": _whole(1),
     "files": _Rule("one file or more", lambda v: isinstance(v, tuple) and v != () and all(v)),
     "hidden_size": _whole(1),
@@ -92,6 +94,8 @@ _RULES: Mapping[str, _Rule] = {
     "projections": _one_of("shared", "per_layer"),
     "ridge": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
     "schedule": _one_of("linear", "constant", "cosine"),
+    "start": _NOT_NEGATIVE,
+    "steps": _whole(1),
     "steps_per_execution": _whole(1),
     "seed": _Rule(
         "a whole number from 0 to 4294967295", lambda v: isinstance(v, int) and _number(v) and 0 <= v < 2**32
@@ -101,7 +105,10 @@ _RULES: Mapping[str, _Rule] = {
     "num_texts": _whole(1),
     "text": _Rule("one column name or two", lambda v: isinstance(v, tuple) and len(v) in (1, 2) and all(v)),
     "warmup_fraction": _Rule("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
-    "weight": _NOT_NEGATIVE,
+    "weight": _Rule(
+        "a finite number of at least 0, or a mapping of start, end and steps",
+        lambda v: dataclasses.is_dataclass(v) or _NOT_NEGATIVE.holds(v),
+    ),
     "weight_decay": _NOT_NEGATIVE,
 }
 

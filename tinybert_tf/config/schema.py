@@ -136,14 +136,23 @@ class Train(CheckedSection):
 
 
 @dataclass(frozen=True)
+class WeightSection(CheckedSection):
+    """A loss's weight that goes in a straight line from `start` to `end` in `steps` optimizer steps of the stage."""
+
+    start: float
+    end: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class LossSection(CheckedSection):
-    """A loss by name, its weight in the total, and its own options.
+    """A loss by name, its weight in the total, a number or one that changes, and its own options.
 
     In YAML it is a name, or a mapping of `name`, `weight` and the options.
     """
 
     name: str
-    weight: float = 1.0
+    weight: float | WeightSection = 1.0
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -165,9 +174,9 @@ class LossSection(CheckedSection):
 class Stage(CheckedSection):
     """One stage of a distillation: its losses, its layer map, and what it overrides in `data.train` and `train`.
 
-    `layer_map`: `uniform`, `top`, `bottom` or pairs (student layer, teacher layer). `projections`: between unequal
-    widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training file of its own, with the same
-    columns. `name` becomes part of file names.
+    `layer_map`: `uniform`, `top`, `bottom`, learned ones (`emd`, `attention`), or pairs (student layer, teacher layer).
+    `projections`: between unequal widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training
+    file of its own, with the same columns. `name` becomes part of file names.
     """
 
     name: str

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinybert_tf import features
 from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.distillation.learned_map import LEARNED_MAPS, LayerWeights
 from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.errors import InputError
 
@@ -19,13 +20,14 @@ Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
 class Comparison:
     """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once).
 
-    `predicts`: what the logits are, where the models say so.
+    `predicts`: what the logits are, where the models say so. `weights`: of a learned map's pairs.
     """
 
     loss: DistillationLoss
     name: str
     pairs: tuple[tuple[int, int], ...] | None
     predicts: str | None = None
+    weights: LayerWeights | None = None
 
     @classmethod
     def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap, predicts: str | None = None) -> Comparison:
@@ -47,7 +49,11 @@ class Comparison:
             raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
         if loss.layers == "consecutive" and len(pairs) < 2:
             raise InputError(f"{name} compares two pairs of layers; the layer map has {pairs} alone.")
-        return cls(loss, name, pairs, predicts)
+        weights = None
+        if layer_map.learned is not None and loss.layers != "embedding":
+            students, teachers = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
+            weights = LEARNED_MAPS[layer_map.learned](loss, name, students, teachers)
+        return cls(loss, name, pairs, predicts, weights)
 
     def requested(self, side: int) -> features.LayerRequest:
         """The layers of the student (side 0) or the teacher (side 1) whose features the loss compares."""
@@ -71,9 +77,25 @@ class Comparison:
         return self.loss.mean_over if self.pairs else self.loss.mean_over_of(self._select(student, None), self.predicts)
 
     def __call__(
-        self, student: Mapping[str, Any], teacher: Mapping[str, Any], mask: Any, labels: Any, projections: Project
+        self,
+        student: Mapping[str, Any],
+        teacher: Mapping[str, Any],
+        mask: Any,
+        labels: Any,
+        projections: Project,
+        training: bool = False,
     ) -> Any:
-        """The unweighted loss, summed over its pairs."""
+        """The unweighted loss, summed over its pairs, or as a learned map weighs them."""
+
+        def compare(ours: Any, theirs: Any) -> Any:
+            return self.loss(student=ours, teacher=theirs, mask=mask, labels=labels, predicts=self.predicts)
+
+        if self.weights is not None:
+            students = [
+                self.project(self._select(student, layer), layer, projections) for layer in self.weights.students
+            ]
+            teachers = [self._select(teacher, layer) for layer in self.weights.teachers]
+            return self.weights.weigh(students, teachers, compare, training)
         calls = [
             (self.project(ours, layer, projections), theirs) for layer, ours, theirs in self.compared(student, teacher)
         ]
@@ -81,7 +103,7 @@ class Comparison:
             calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
         total: Any = 0.0
         for ours, theirs in calls:
-            total = total + self.loss(student=ours, teacher=theirs, mask=mask, labels=labels, predicts=self.predicts)
+            total = total + compare(ours, theirs)
         return total
 
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:

@@ -42,7 +42,7 @@ class Distiller(TrainableModel):
     Args:
         teacher: the model to learn from; frozen, called with `training=False`.
         student: the model to train.
-        layer_map: `uniform`, `top`, `bottom`, pairs, or a `LayerMap`.
+        layer_map: `uniform`, `top`, `bottom`, `emd`, `attention`, pairs, or a `LayerMap`.
         losses: what to compare.
         projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
 
@@ -88,6 +88,7 @@ class Distiller(TrainableModel):
         self.comparisons = tuple(
             Comparison.bind(loss, name, self.layer_map, predicts) for loss, name in zip(losses, names, strict=True)
         )
+        self.layer_weights = [each.weights for each in self.comparisons if each.weights is not None]
         self.student_arguments = call_arguments(self.comparisons, 0, depths[0])
         # The student is always run to its logits: metrics want them, and a prediction costs next to nothing.
         self.student_arguments.pop("last_layer", None)
@@ -152,10 +153,10 @@ class Distiller(TrainableModel):
         total: Any = 0.0
         logged: Any = 0.0
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
-            value = comparison(y_pred, teacher_outputs, mask, y, self.projections)
+            value = comparison(y_pred, teacher_outputs, mask, y, self.projections, training)
             loss, unit = comparison.loss, comparison.mean_over(y_pred)
             tracker.update_state(value, sample_weight=counts[unit] / num_replicas())
-            weighted = loss.weight * value
+            weighted = (loss.weight(self.optimizer.iterations) if callable(loss.weight) else loss.weight) * value
             logged = logged + weighted * _part(counts, whole, unit)
             # The authors' batches all weigh the same, whatever they hold.
             total = total + weighted * _part(counts, self._counts_of_batch if loss.reads_padding else whole, unit)

@@ -16,6 +16,9 @@ class LayerMap:
     prediction from the prediction (arXiv 1909.10351, section 3.1), rounded to the nearest layer where N does not divide
     M. `top` takes the teacher's last layers, `bottom` its first (section 4.6).
 
+    `emd` and `attention` pair every layer with every layer, and the Distiller learns what each pair weighs (`learned`):
+    see `tinybert_tf.distillation.learned_map`.
+
     Raises:
         InputError: no pairs, a negative layer, a pair twice; for the named maps, a student deeper than its teacher.
 
@@ -31,6 +34,7 @@ class LayerMap:
     pairs: tuple[tuple[int, int], ...]
     num_student_layers: int | None = None
     num_teacher_layers: int | None = None
+    learned: str | None = None
 
     def __post_init__(self) -> None:
         if not self.pairs:
@@ -91,6 +95,11 @@ class LayerMap:
         return cls._named("bottom", num_student_layers, num_teacher_layers, lambda layer: layer)
 
     @classmethod
+    def _every(cls, learned: str, n: int, m: int) -> LayerMap:
+        layers = [(ours, theirs) for ours in range(1, n + 1) for theirs in range(1, m + 1)]
+        return cls(((0, 0), *layers, (n + 1, m + 1)), n, m, learned)
+
+    @classmethod
     def _named(cls, name: str, n: int, m: int, teacher_layer: Callable[[int], int]) -> LayerMap:
         if n > m:
             raise InputError(
@@ -109,8 +118,11 @@ class LayerMap:
             InputError: an unknown name, or a map made for other depths.
         """
         if isinstance(layer_map, str):
+            if layer_map in LEARNED:
+                return cls._every(layer_map, num_student_layers, num_teacher_layers)
             if layer_map not in NAMED_MAPS:
-                raise InputError(f"layer map {layer_map!r} is not known; one of {', '.join(NAMED_MAPS)}, or pairs, is.")
+                known = ", ".join([*NAMED_MAPS, *LEARNED])
+                raise InputError(f"layer map {layer_map!r} is not known; one of {known}, or pairs, is.")
             return NAMED_MAPS[layer_map](num_student_layers, num_teacher_layers)
         if not isinstance(layer_map, LayerMap):
             return cls.from_pairs(layer_map, num_student_layers, num_teacher_layers)
@@ -128,6 +140,12 @@ class LayerMap:
         """The pairs of student layers 1..N."""
         return tuple(pair for pair in self.pairs if pair[0] > 0 and pair[0] != self._prediction)
 
+    def one_to_one(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of student layers 1..N that weights can be copied along: of a learned map, `uniform`'s."""
+        if self.learned is None or self.num_student_layers is None or self.num_teacher_layers is None:
+            return self.layer_pairs()
+        return LayerMap.uniform(self.num_student_layers, self.num_teacher_layers).layer_pairs()
+
     def embedding_pairs(self) -> tuple[tuple[int, int], ...]:
         """The pairs of the student's embedding output."""
         return tuple(pair for pair in self.pairs if pair[0] == 0)
@@ -141,7 +159,13 @@ class LayerMap:
 
     def __str__(self) -> str:
         notes = {0: "  embedding output", self._prediction: "  prediction"}
-        rows = [f"{student:>7}  {teacher:>7}{notes.get(student, '')}" for student, teacher in self.pairs]
+        pairs: list[tuple[int, object]] = [*self.pairs]
+        if self.learned is not None:
+            every = f"1 to {self.num_teacher_layers}"
+            ours = dict.fromkeys(student for student, _ in self.layer_pairs())
+            pairs = [self.pairs[0], *((student, every) for student in ours), self.pairs[-1]]
+            notes |= dict.fromkeys(ours, f"  learned: {self.learned}")
+        rows = [f"{student:>7}  {teacher:>7}{notes.get(student, '')}" for student, teacher in pairs]
         return "\n".join(["student  teacher", *rows])
 
 
@@ -150,6 +174,9 @@ NAMED_MAPS: dict[str, Callable[[int, int], LayerMap]] = {
     "top": LayerMap.top,
     "bottom": LayerMap.bottom,
 }
+
+# Maps of which the Distiller learns the weights.
+LEARNED = ("emd", "attention")
 
 
 def _as_pair(pair: Iterable[int]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import sys
 import time
@@ -114,9 +115,34 @@ class InputWait(keras.callbacks.Callback):
 def stage_callbacks(
     stage: str, total_steps: int, run: RunDirectory, train: BatchSource, unit: str = "epoch"
 ) -> list[keras.callbacks.Callback]:
-    """What every stage of a run has: lines on stderr, `log.csv`, TensorBoard events."""
+    """What every stage of a run has: lines on stderr, `log.csv`, learned layer maps, TensorBoard events."""
     events = keras.callbacks.TensorBoard(str(run.path / "tensorboard" / stage), write_graph=False)
-    return [InputWait(train), Progress(stage, total_steps, run, unit), events]
+    return [InputWait(train), Progress(stage, total_steps, run, unit), LearnedMaps(stage, run), events]
+
+
+class LearnedMaps(keras.callbacks.Callback):
+    """After each epoch, a Distiller's learned layer maps: as tables on stderr, and in the run's `layer_maps.csv`.
+
+    Args:
+        stage: the stage's name, in the first column.
+        run: the run.
+    """
+
+    def __init__(self, stage: str, run: RunDirectory) -> None:
+        super().__init__()
+        self.stage = stage
+        self.path = run.path / "layer_maps.csv"
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Print and write."""
+        for weights in getattr(self.model, "layer_weights", ()):
+            print(weights, file=sys.stderr, flush=True)
+            is_new = not self.path.exists()
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                if is_new:
+                    writer.writerow(["stage", "epoch", "loss", "student", "teacher", "weight"])
+                writer.writerows((self.stage, epoch + 1, weights.loss_name, *row) for row in weights.rows())
 
 
 class StopAfterSteps(CountsSteps):
@@ -153,8 +179,13 @@ class FiniteTraining(CountsSteps):
         super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            names = [name for name, value in logs.items() if name != "loss" and not math.isfinite(float(value))]
-            self._refuse(f"the loss is {loss}" + (f" ({', '.join(names)})" if names else ""))
+            classes = {each.name: type(each.loss).__name__ for each in getattr(self.model, "comparisons", ())}
+            found = [
+                f"{classes.get(name, name)}.call returned {float(value)}, a finite number is wanted"
+                for name, value in logs.items()
+                if name in classes and not math.isfinite(float(value))
+            ]
+            self._refuse(f"the loss is {loss}" + (f" ({'; '.join(found)})" if found else ""))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at the weights: the last update's effect has not been in any loss yet."""

@@ -27,9 +27,10 @@ from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import CountsSteps, FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
+from tinybert_tf.pipeline.losses import make_loss
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.shapes import devices_for
-from tinybert_tf.pipeline.stages import make_loss, start_projections
+from tinybert_tf.pipeline.stages import start_projections
 from tinybert_tf.pipeline.student import SIZES, build_general_student, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer

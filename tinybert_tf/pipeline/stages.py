@@ -10,13 +10,12 @@ from typing import Any
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Train
+from tinybert_tf.config.schema import Data, DistillConfig, Train
 from tinybert_tf.config.schema import Stage as StageSection
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses import (
-    LOSSES,
     AttentionLoss,
     DistillationLoss,
     EmbeddingLoss,
@@ -27,7 +26,7 @@ from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
-from tinybert_tf.pipeline.loss_files import is_reference, load_loss_class
+from tinybert_tf.pipeline.losses import make_loss
 from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -282,29 +281,3 @@ def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]
         if path != "train":
             files[path] = files.get(path, False) or config.baseline or stage.needs_labels
     return files
-
-
-def make_loss(stage: str, section: LossSection) -> DistillationLoss:
-    """The loss of a config.
-
-    Raises:
-        InputError: an unknown loss, or an option that it does not have; `stage` is named.
-    """
-    name, options = section.name, {"weight": section.weight, **section.options}
-    if is_reference(name):
-        loss_class = load_loss_class(name)
-    elif name in LOSSES:
-        loss_class = LOSSES[name]
-    else:
-        known = f"one of {', '.join(LOSSES)}, or your own (file.py:Class)"
-        raise InputError(f"stage {stage!r}: loss {name!r} is not known; {known} is.")
-    accepted = loss_class().get_config()
-    unknown = [option for option in options if option not in accepted]
-    if unknown:
-        raise InputError(f"stage {stage!r}: loss {name!r} has no option {unknown[0]!r}; it has {', '.join(accepted)}.")
-    try:
-        return loss_class(**options)
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"stage {stage!r}: loss {name!r} with {options}: {error}") from None

@@ -158,7 +158,7 @@ def build_general_student(
 
 
 def _start_from_layers(student: PretrainedModel, teacher: PretrainedModel, layer_map: Any) -> None:
-    pairs = LayerMap.resolve(layer_map, student.num_hidden_layers, teacher.num_hidden_layers).layer_pairs()
+    pairs = LayerMap.resolve(layer_map, student.num_hidden_layers, teacher.num_hidden_layers).one_to_one()
     copy_layers(student, teacher, pairs)
     logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
 
@@ -176,7 +176,7 @@ def cut_from_teacher(
     back, from the uniform map's.
     """
     depths = student.num_hidden_layers, teacher.num_hidden_layers
-    pairs = LayerMap.resolve(layer_map, *depths).layer_pairs()
+    pairs = LayerMap.resolve(layer_map, *depths).one_to_one()
     layers = [theirs for _, theirs in pairs]
     if [ours for ours, _ in pairs] != list(range(1, depths[0] + 1)) or layers != sorted(set(layers)):
         pairs = LayerMap.uniform(*depths).layer_pairs()

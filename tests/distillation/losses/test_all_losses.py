@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import LOSSES, AttentionKLLoss, DistillationLoss, RKDLoss
+from tinybert_tf.distillation.losses.base import COUNTS
 from tinybert_tf.errors import InputError
 
 HEADS, LENGTH, SIZE = 2, 4, 3
@@ -26,12 +27,14 @@ MASK = np.array([[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]], "int32")
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
 
-def evaluate(loss: DistillationLoss, student: np.ndarray, teacher: np.ndarray, mask: np.ndarray) -> tuple[Any, Any]:
+def evaluate(
+    loss: DistillationLoss, student: np.ndarray, teacher: np.ndarray, mask: np.ndarray, labels: np.ndarray = LABELS
+) -> tuple[Any, Any]:
     """The loss and its gradient; where it compares two layers one after the other, the same tensor is both."""
     variable = tf.Variable(student, dtype="float32")
     with tf.GradientTape() as tape:
         one, two = (variable, teacher) if loss.layers != "consecutive" else ((variable, variable), (teacher, teacher))
-        value = loss(student=one, teacher=two, mask=mask, labels=LABELS[: len(mask)])
+        value = loss(student=one, teacher=two, mask=mask, labels=labels[: len(mask)])
     return float(value), np.asarray(tape.gradient(value, variable))
 
 
@@ -127,6 +130,17 @@ def test_heads_may_differ_in_number(make_model: Callable[..., Any], make_inputs:
     distiller.compile(run_eagerly=True)
     logs = distiller.test_on_batch(make_inputs([5, 3]), np.array([0, 1]), return_dict=True)
     assert 0.0 < float(logs["key_relation_loss"]) < 10.0
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in ("rkd", "cka")])  # what a whole batch is like
+def test_a_batch_is_the_weighted_mean_of_its_parts(name: str) -> None:
+    loss = LOSSES[name]()
+    student, teacher = random_pair(loss)
+    parts = [slice(0, 2), slice(2, 3)]
+    values = [evaluate(loss, student[part], teacher[part], MASK[part], LABELS[part])[0] for part in parts]
+    counts = [float(COUNTS[loss.mean_over](MASK[part].sum(axis=1).astype("float32"))) for part in parts]
+    whole, _ = evaluate(loss, student, teacher, MASK)
+    assert whole == pytest.approx(np.average(values, weights=counts), rel=1e-5)
 
 
 @pytest.mark.parametrize(

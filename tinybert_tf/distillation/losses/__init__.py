@@ -21,6 +21,7 @@ from tinybert_tf.distillation.losses.relation import (
     ValueRelationLoss,
 )
 from tinybert_tf.distillation.losses.rkd import RKDLoss
+from tinybert_tf.distillation.losses.weights import WeightSchedule
 
 # What a config writes under `losses`.
 LOSSES: dict[str, type[DistillationLoss]] = {
@@ -45,4 +46,4 @@ LOSSES: dict[str, type[DistillationLoss]] = {
     "fsp": FSPLoss,
 }
 
-__all__ = ["LOSSES", "DistillationLoss", *(loss.__name__ for loss in LOSSES.values())]
+__all__ = ["LOSSES", "DistillationLoss", "WeightSchedule", *(loss.__name__ for loss in LOSSES.values())]

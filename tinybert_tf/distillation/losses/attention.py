@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -36,7 +37,7 @@ class AttentionLoss(DistillationLoss):
 
     feature = "attention_scores"
 
-    def __init__(self, reduction: str = "tokens", weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, reduction: str = "tokens", weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         self.reduction = check_reduction(reduction, self)
 

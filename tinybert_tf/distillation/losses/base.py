@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from keras import ops, tree
 
 from tinybert_tf import features
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
 
@@ -46,7 +47,8 @@ class DistillationLoss:
     Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
 
     Args:
-        weight: factor in the Distiller's sum; at least 0.
+        weight: factor in the Distiller's sum: a number of at least 0, or a function of the optimizer's step that gives
+            one, such as `WeightSchedule`.
         name: the name it is logged under; by default the class's, in snake case.
 
     Raises:
@@ -69,7 +71,7 @@ class DistillationLoss:
     any_width: ClassVar[bool] = False
     compares: ClassVar[tuple[str, ...] | None] = None
 
-    def __init__(self, weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, weight: Weight = 1.0, name: str | None = None) -> None:
         cls = type(self)
         if not getattr(cls, "feature", None):
             raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
@@ -81,9 +83,9 @@ class DistillationLoss:
             )
         if cls.projected and not isinstance(cls.feature, str):
             raise InputError(f"{cls.__name__} compares {cls.feature}; a projection is for a loss of one feature.")
-        if not weight >= 0:
+        if not callable(weight) and not weight >= 0:
             raise InputError(f"{cls.__name__}: weight={weight}; a number of at least 0 is wanted.")
-        self.weight = float(weight)
+        self.weight = weight if callable(weight) else float(weight)
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     @property

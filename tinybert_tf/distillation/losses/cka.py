@@ -11,7 +11,7 @@ from tinybert_tf.distillation.losses.base import DistillationLoss, global_mean
 
 
 class CKALoss(DistillationLoss):
-    """`1 - CKA(H_S, H_T)` for each mapped pair; linear CKA (Kornblith et al., arXiv 1905.00414, section 3).
+    """`1 - CKA(H_S, H_T)` for each mapped pair; linear CKA (Kornblith et al., arXiv 1905.00414).
 
     `CKA = |Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)`. The rows of X and Y are the batch's real tokens, their columns centred.
     Nothing that turns, scales or shifts the student's space changes it, and widths may differ: no projection. On

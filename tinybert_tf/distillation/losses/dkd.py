@@ -8,11 +8,12 @@ from keras import ops
 
 from tinybert_tf.distillation.losses.arithmetic import MASKED, kl_divergence, masked_mean
 from tinybert_tf.distillation.losses.logits import SoftenedLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
 class DKDLoss(SoftenedLoss):
-    """`T^2 (alpha TCKD + beta NCKD)`, the mean over labelled predictions (Zhao et al., arXiv 2203.08679, equation 7).
+    """`T^2 (alpha TCKD + beta NCKD)`, the mean over labelled predictions (Zhao et al., arXiv 2203.08679).
 
     The KL divergence in two parts. TCKD is that of the label's class against all others, `[p, 1 - p]`; NCKD that among
     the other classes, which plain distillation weighs by `1 - p_T`: nothing where the teacher is sure. With two classes
@@ -40,7 +41,7 @@ class DKDLoss(SoftenedLoss):
         alpha: float = 1.0,
         beta: float = 8.0,
         temperature: float = 4.0,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(temperature=temperature, weight=weight, name=name)

@@ -13,7 +13,7 @@ from tinybert_tf.distillation.losses.base import DistillationLoss
 class GramLoss(DistillationLoss):
     """`|G_S - G_T|^2 / d^2`, `G = H^T H / length` over a text's real tokens, for each mapped pair; mean over the batch.
 
-    The matrix of style transfer (Gatys et al., arXiv 1508.06576, equation 3): which neurons are active together. Hidden
+    The matrix of style transfer (Gatys et al., arXiv 1508.06576): which neurons are active together. Hidden
     states are projected to the teacher's width d where widths differ.
 
     Example:
@@ -35,7 +35,7 @@ class GramLoss(DistillationLoss):
 class FSPLoss(DistillationLoss):
     """As `GramLoss`, with `G = H_1^T H_2 / length` from each mapped pair of layers to the next one in the map.
 
-    The flow of solution procedure (Yim et al., "A Gift from Knowledge Distillation", CVPR 2017, equations 1 and 2): how
+    The flow of solution procedure (Yim et al., "A Gift from Knowledge Distillation", CVPR 2017): how
     a stack of layers changes what enters it. The squared error is the mean over the matrix.
 
     Example:

@@ -8,6 +8,7 @@ from keras import ops
 
 from tinybert_tf.distillation.losses.arithmetic import masked_mean
 from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean_of
+from tinybert_tf.distillation.losses.weights import Weight
 
 
 class HiddenStateLoss(DistillationLoss):
@@ -32,7 +33,7 @@ class HiddenStateLoss(DistillationLoss):
     feature = "hidden_states"
     projected = True
 
-    def __init__(self, reduction: str = "tokens", weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, reduction: str = "tokens", weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         self.reduction = check_reduction(reduction, self)
 

@@ -9,6 +9,7 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.distillation.losses.arithmetic import TINY, kl_divergence, masked_mean
 from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -30,7 +31,7 @@ class SoftenedLoss(DistillationLoss):
     compares: ClassVar[tuple[str, ...] | None] = (features.CLASSES, features.SCORES)
     takes_scores: ClassVar[bool] = False
 
-    def __init__(self, temperature: float = 1.0, weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, temperature: float = 1.0, weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         if not 0 < temperature < float("inf"):
             raise InputError(f"{type(self).__name__}: temperature={temperature}; a number above 0 is wanted.")
@@ -76,7 +77,7 @@ class StandardizedKLLoss(KLLoss):
     """`KLLoss` of standardised logits: `(z - mean(z)) / std(z)` over the classes, on both sides.
 
     A student then only has to match the order and the relative distances of the teacher's logits, not their size (Sun
-    et al., arXiv 2403.01878, algorithm 1; their T is 2). `std` divides by the number of classes, as in the paper.
+    et al., arXiv 2403.01878; their T is 2). `std` divides by the number of classes, as in the paper.
 
     Example:
         >>> import numpy as np
@@ -91,7 +92,7 @@ class StandardizedKLLoss(KLLoss):
 
 
 class LogitsMSELoss(DistillationLoss):
-    """`|z_S - z_T|^2 / classes`, the mean over predictions (Ba and Caruana, arXiv 1312.6184, equation 1).
+    """`|z_S - z_T|^2 / classes`, the mean over predictions (Ba and Caruana, arXiv 1312.6184).
 
     Logits as in `SoftenedLoss`, or scores. `KLLoss` becomes this, up to a factor, as T grows (arXiv 2105.08919).
 

@@ -16,7 +16,7 @@ class NSTLoss(DistillationLoss):
     A neuron's pattern f is its values over a text's real tokens, scaled to length 1; the kernel is the polynomial one
     that the paper finds best, `k(f, g) = (f . g)^2`:
 
-    `mean k(f_S, f_S') + mean k(f_T, f_T') - 2 mean k(f_S, f_T)` (equation 5), the mean over the batch. It equals
+    `mean k(f_S, f_S') + mean k(f_T, f_T') - 2 mean k(f_S, f_T)`, the mean over the batch. It equals
     `|F_S F_S^T / d_S - F_T F_T^T / d_T|_F^2` with patterns as columns of F, which is what is computed: `(seq_len,
     seq_len)` matrices instead of `(d, d)`. Widths may differ: no projection.
 

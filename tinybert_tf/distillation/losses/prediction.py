@@ -12,6 +12,7 @@ from tinybert_tf import features
 from tinybert_tf.distillation.losses.arithmetic import MASKED
 from tinybert_tf.distillation.losses.base import check_reduction, global_mean, global_mean_of
 from tinybert_tf.distillation.losses.logits import SoftenedLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
@@ -58,7 +59,7 @@ class PredictionLoss(SoftenedLoss):
         temperature: float = 1.0,
         hard_label_weight: float = 0.0,
         reduction: str = "tokens",
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(temperature=temperature, weight=weight, name=name)

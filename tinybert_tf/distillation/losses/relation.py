@@ -10,11 +10,12 @@ from keras import ops
 from tinybert_tf.distillation.losses.arithmetic import mean_row_divergence
 from tinybert_tf.distillation.losses.attention import check_heads
 from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
 class AttentionKLLoss(DistillationLoss):
-    """`KL(A_T || A_S)` of attention probabilities for each mapped pair (MiniLM, arXiv 2002.10957, equation 5).
+    """`KL(A_T || A_S)` of attention probabilities for each mapped pair (MiniLM, arXiv 2002.10957).
 
     Probabilities are the softmax over real tokens of `attention_scores`, `(batch, heads, seq_len, seq_len)`; the mean
     is over heads and real tokens. MiniLM compares the last layers alone: `layer_map: [[N, M]]`.
@@ -50,7 +51,7 @@ class RelationLoss(DistillationLoss):
     """The base of MiniLM's relations: `KL(R_T || R_S)`, `R = softmax(A A^T / sqrt(d))` in each relation head.
 
     A are queries, keys or values, `(batch, heads, seq_len, head_size)`; d is the size of a relation head. The mean is
-    over relation heads and real tokens (MiniLM, arXiv 2002.10957, equation 6; MiniLMv2, arXiv 2012.15828, equation 4).
+    over relation heads and real tokens (MiniLM, arXiv 2002.10957; MiniLMv2, arXiv 2012.15828).
 
     Args:
         num_relation_heads: the heads are put side by side and split anew into so many, which must divide both models'
@@ -63,7 +64,7 @@ class RelationLoss(DistillationLoss):
             different numbers of heads.
     """
 
-    def __init__(self, num_relation_heads: int | None = None, weight: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, num_relation_heads: int | None = None, weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         if num_relation_heads is not None and not (isinstance(num_relation_heads, int) and num_relation_heads >= 1):
             raise InputError(

@@ -8,13 +8,14 @@ from keras import ops
 
 from tinybert_tf.distillation.losses.arithmetic import length
 from tinybert_tf.distillation.losses.base import DistillationLoss, global_mean
+from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
 
 class RKDLoss(DistillationLoss):
     """Distances and angles among a batch's [CLS] vectors, for each mapped pair (Park et al., arXiv 1904.05068).
 
-    `w_D mean huber(d_T(i, j) - d_S(i, j)) + w_A mean huber(cos_T(i, j, k) - cos_S(i, j, k))` (equations 6 and 9): d is
+    `w_D mean huber(d_T(i, j) - d_S(i, j)) + w_A mean huber(cos_T(i, j, k) - cos_S(i, j, k))`: d is
     the distance of two examples, divided by the mean distance; cos that of the angle at j of three. The means are over
     the pairs and triples of different examples. Vectors may have any width, and are not projected. On several devices,
     pairs and triples are those of each device's part of the batch.
@@ -43,7 +44,7 @@ class RKDLoss(DistillationLoss):
         self,
         distance_weight: float = 1.0,
         angle_weight: float = 2.0,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(weight=weight, name=name)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf.config.schema import LossSection
 from tinybert_tf.distillation.losses import CosineLoss
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.loss_files import load_loss_class
+from tinybert_tf.pipeline.losses import load_loss_class, make_loss
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "custom_loss.py"
@@ -49,6 +50,38 @@ def test_a_class_in_a_file_or_a_module(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "constructor",
+    [
+        "def __init__(self, margin=1.0):\n        super().__init__()",
+        "def __init__(self, margin=1.0, **kwargs):\n        super().__init__(**kwargs)",
+        "def __init__(self, margin, weight=1.0, name=None):\n        super().__init__(weight, name)",
+    ],
+)
+def test_the_options_of_a_config_are_the_constructors(constructor: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        f"import tinybert_tf as tb\nclass Mine(tb.CosineLoss):\n    {constructor}\n        self.margin = margin\n"
+    )
+    reference = f"{tmp_path}/mine.py:Mine"
+    loss: Any = make_loss("one", LossSection(reference, options={"margin": 3.0}))
+    assert (loss.margin, loss.weight, loss.name) == (3.0, 1.0, "mine")
+    with pytest.raises(InputError, match=r"stage 'one': loss .* has no option 'margn'; it has margin"):
+        make_loss("one", LossSection(reference, options={"margn": 3.0}))
+    if "weight" in constructor or "kwargs" in constructor:
+        assert make_loss("one", LossSection(reference, 0.5, {"margin": 3.0})).weight == 0.5
+    else:
+        with pytest.raises(InputError, match="has no option 'weight'; it has margin"):
+            make_loss("one", LossSection(reference, 0.5))
+
+
+def test_an_option_that_has_to_be_given(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import tinybert_tf as tb\nclass Mine(tb.CosineLoss):\n    def __init__(self, margin):\n        pass\n"
+    )
+    with pytest.raises(InputError, match=r"stage 'one': loss .*mine\.py:Mine' with {}: .* argument: 'margin'"):
+        make_loss("one", LossSection(f"{tmp_path}/mine.py:Mine"))
+
+
+@pytest.mark.parametrize(
     ("reference", "message"),
     [
         ("{folder}/none.py:Mine", "none.py cannot be imported: FileNotFoundError"),
@@ -76,7 +109,7 @@ def test_what_is_no_loss_is_refused(reference: str, message: str, tmp_path: Path
         (
             "    feature = 'logits'\n    def call(self, *, student, teacher, mask):\n"
             "        return ops.mean(student) * float('nan')",
-            r"the loss is nan \(mine\) after step 1",
+            r"the loss is nan \(Mine\.call returned nan, a finite number is wanted\) after step 1",
         ),
     ],
 )
