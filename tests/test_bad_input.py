@@ -186,6 +186,25 @@ def test_tags_that_cannot_be_used(scene: Scene, lines: str, message: str) -> Non
     assert scene.refused(verb="finetune", text=None, label=None, **files) == f"{path}{message}"
 
 
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (
+            [{"text": "York", "answer_start": 5}],
+            ": data[0].paragraphs[0].qas[0].answers[0]: the answer 'York' is not at character 5, 'n Yo' is; it is at 7",
+        ),
+        ([], ": data[0].paragraphs[0].qas[0] has no answer; one, or is_impossible: true, is accepted"),
+    ],
+)
+def test_answers_that_cannot_be_used(scene: Scene, answers: list[Any], message: str) -> None:
+    questions = [{"question": "where?", "answers": answers}]
+    content = {"data": [{"paragraphs": [{"context": "now in York", "qas": questions}]}]}
+    path = scene.file(json.dumps(content), "bad.json")
+    scene.flags["--model"] = scene.flags.pop("--teacher")
+    files = {"task": "question_answering", "train": path, "dev": path}
+    assert scene.refused(verb="finetune", text=None, label=None, **files) == f"{path}{message}"
+
+
 def test_columns_of_a_file_that_has_none(scene: Scene) -> None:
     path = scene.file("in\tO\nYork\tB-loc\n", "good.conll")
     assert scene.refused(task="token_classification", train=path, dev=path) == (

@@ -98,6 +98,8 @@ def test_the_best_labels_that_never_change() -> None:
     # Label 0 for all: 3 right, 1 wrong, 3 missed; 0 and 2: 5 right, 3 wrong, 1 missed; all: 6 right, 6 wrong.
     assert constant_score("multi_label", "f1_micro", labels, 3) == pytest.approx(10 / (10 + 3 + 1))
     assert constant_score("multi_label", "accuracy", labels, 3) == 0.5
+    none = np.array([[0, 0], [1, 1], [0, 0], [1, 0]])
+    assert constant_score("multi_label", "accuracy", none, 2) == 0.5  # no label at all
 
 
 # === Tags ===

@@ -148,12 +148,15 @@ def _one_class(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
 
 
 def _same_labels(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
-    """The most frequent label, the two most frequent ones, ...: no other set of as many labels is right more often."""
+    """The labels that most rows have; and the most frequent label, the two most frequent ones, ...
+
+    Of the sets of as many labels, none is right more often than these.
+    """
+    rows, counts = np.unique(labels, axis=0, return_counts=True)
     by_frequency = np.argsort(-labels.sum(axis=0), kind="stable")
-    for count in range(1, num_labels + 1):
-        answer = np.full(num_labels, -1.0)
-        answer[by_frequency[:count]] = 1.0
-        yield np.tile(answer, (len(labels), 1))
+    most_frequent = [np.isin(np.arange(num_labels), by_frequency[:count]) for count in range(1, num_labels + 1)]
+    for answer in (rows[counts.argmax()], *most_frequent):
+        yield np.tile(answer * 2.0 - 1.0, (len(labels), 1))
 
 
 def _one_tag(tags: Sequence[Sequence[str]], num_labels: int) -> Iterable[list[list[str]]]:

@@ -14,6 +14,7 @@ from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.predictor import Predictor
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.masked_lm import MaskedLM
 
 TEXTS = [
     "the film is good",
@@ -90,7 +91,9 @@ def test_what_is_no_text(predictor: Predictor, texts: Any) -> None:
         predictor(texts)
 
 
-def test_directories_that_cannot_answer(teacher_run: Path, encoder_dir: Path, tmp_path: Path) -> None:
+def test_directories_that_cannot_answer(
+    predictor: Predictor, teacher_run: Path, encoder_dir: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="no such directory"):
         Predictor(tmp_path / "nowhere")
     with pytest.raises(InputError, match="no sequence_classification head"):
@@ -99,6 +102,9 @@ def test_directories_that_cannot_answer(teacher_run: Path, encoder_dir: Path, tm
         Predictor(teacher_run, max_length=25)
     with pytest.raises(InputError, match="max_length=0 leaves no room"):
         Predictor(teacher_run, max_length=0)("good")
+    MaskedLM(predictor.model.encoder.config, dtype="float32").save_pretrained(tmp_path / "lm", predictor.tokenizer)
+    with pytest.raises(InputError, match="no sequence_classification head"):
+        Predictor(tmp_path / "lm")
     for file in ("config.json", "model.safetensors"):
         shutil.copy(teacher_run / "model" / file, tmp_path)
     with pytest.raises(InputError, match="no tokenizer here"):

@@ -113,3 +113,21 @@ def test_pairs_on_the_command_line(
     refused = tinybert("predict", "--pairs", score_teacher[0], pairs[0], "no tab")
     assert (refused.status, refused.out) == (2, "")
     assert "text 2 is ('no tab',); a text that is not empty, or a pair of them, is wanted" in refused.err
+
+
+def test_a_task_of_glue_by_its_name(tinybert: Callable[..., Any], teacher_run: Path, tmp_path: Path) -> None:
+    """SST-2's columns and its labels, 0 for negative; a model whose classes have another order is measured right."""
+    path = tmp_path / "dev.tsv"
+    path.write_text("sentence\tlabel\nthe film was good\t1\nthe plot was awful\t0\nthe plot was dull\tpositive\n")
+    command = tinybert("evaluate", teacher_run, "--task", "sst2", "--data", path)
+    assert command.status == 0, command.err
+    assert json.loads(command.out)["accuracy"] == pytest.approx(2 / 3)
+    model = SequenceClassifier.from_pretrained(teacher_run, dtype="float32")
+    turned = SequenceClassifier(model.encoder, id2label=["positive", "negative"], dtype="float32")
+    turned.classifier.kernel.assign(model.classifier.kernel.numpy()[:, ::-1])
+    turned.classifier.bias.assign(model.classifier.bias.numpy()[::-1])
+    turned.save_pretrained(tmp_path / "turned", tokenizer=load_tokenizer(teacher_run))
+    assert tinybert("evaluate", tmp_path / "turned", "--task", "sst2", "--data", path).out == command.out
+    refused = tinybert("evaluate", teacher_run, "--task", "mrpc", "--data", path)
+    assert refused.status == 2
+    assert refused.err.startswith(f"tinybert: {path}: no column '#1 String'; it has 'sentence', 'label'")

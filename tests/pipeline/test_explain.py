@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.token_heads import QuestionAnswering
 from tinybert_tf.pipeline.distill import prepare
 
 Explain = Callable[..., Any]
@@ -43,6 +45,22 @@ def test_everything_is_said(explain: Explain, opinions: Path, tmp_path: Path) ->
     config, _, _ = command.out.partition("\n\n")
     (tmp_path / "run.yaml").write_text(config)
     assert load_config(DistillConfig, tmp_path / "run.yaml").train.max_steps == 4
+
+
+def test_the_parts_of_long_texts_are_the_rows(tinybert: Callable[..., Any], teacher_run: Path, tmp_path: Path) -> None:
+    """Of 16 tokens 11 are beside [CLS] the film [SEP] [SEP], and parts begin 8 apart: 20 words are 3 parts."""
+    questions = [{"question": "the film", "answers": [{"text": "good", "answer_start": 0}]}]
+    content = {"data": [{"paragraphs": [{"context": " ".join(["good"] * 20), "qas": questions}]}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    flags = ["--teacher", teacher_run, "--train", path, "--dev", path, "--max-length", 16, "--out", tmp_path / "run"]
+    command = tinybert("explain", "--task", "question_answering", *flags, "--batch-size", 1)
+    assert command.status == 0, command.err
+    assert f"data = 3 rows of {path}, 3 times\n" in command.out
+    assert "stage intermediate: 9 steps of 1," in command.out
+    classifier = SequenceClassifier.from_pretrained(teacher_run)
+    answering = QuestionAnswering(classifier.config)
+    assert cells(command.out, "parameters")[0] == f"{answering.count_params():,}"
 
 
 def test_flags_win_over_stages(explain: Explain, tmp_path: Path) -> None:

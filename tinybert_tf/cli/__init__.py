@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--text", metavar="COLUMN[,COLUMN]", help="column of the text, or two, where it has columns")
     evaluate.add_argument("--label", metavar="COLUMN", help="column of the label, likewise")
     evaluate.add_argument("--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default 128)")
-    evaluate.add_argument("--task", metavar="TASK", help="the task (default: the one that the model is for)")
+    evaluate.add_argument("--task", metavar="TASK", help="the task, or one of GLUE's (default: the model's)")
 
     predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
     predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
@@ -177,11 +177,14 @@ def _pretrain(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.glue import with_glue
+
+    given = with_glue({"task": arguments.task, "data": {"text": arguments.text, "label": arguments.label}})
     _import_tensorflow()
     from tinybert_tf.pipeline.evaluate import run_evaluate
 
     metrics = run_evaluate(
-        arguments.model, arguments.data, arguments.text, arguments.label, arguments.max_length, arguments.task
+        arguments.model, arguments.data, max_length=arguments.max_length, task=given["task"], **given["data"]
     )
     print(json.dumps(metrics))
 

@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import Any
 
+from tinybert_tf.config.glue import GLUE
+from tinybert_tf.config.tasks import DEFAULT_TASK, TASK_KEYS
 from tinybert_tf.errors import InputError
 
 # Flags of the verbs that take a config, and the config's keys that they set.
@@ -27,7 +29,8 @@ TRAIN_FLAGS = {
     "--task": (
         "task",
         "TASK",
-        "sequence_classification (default), regression, multi_label, token_classification or question_answering",
+        f"{', '.join(TASK_KEYS)} (default {DEFAULT_TASK}); or one of GLUE's, {', '.join(GLUE)}, for its columns, "
+        "labels and metric",
     ),
     "--metric": ("metric", "NAME", "what chooses the best epoch: accuracy, f1, matthews_correlation, pearson, ..."),
     "--out": ("out", "RUN", "run directory to make"),

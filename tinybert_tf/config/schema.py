@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinybert_tf.config.glue import with_glue
 from tinybert_tf.config.rules import CheckedSection, SettingError
-from tinybert_tf.config.tasks import TASK_KEYS
+from tinybert_tf.config.tasks import DEFAULT_TASK, TASK_KEYS
 
-DEFAULT_TASK = "sequence_classification"
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -221,12 +221,17 @@ def _tinybert_stages() -> tuple[Stage, ...]:
 
 
 class LabelledConfig(CheckedSection):
-    """A configuration with a `task` and its `data`."""
+    """A configuration with a `task` and its `data`; a task of GLUE's is a shorthand for what `GLUE` says of it."""
+
+    @classmethod
+    def from_shorthand(cls, plain: Any) -> Any:
+        """Return the mapping with what a GLUE task's name stands for."""
+        return with_glue(plain) if isinstance(plain, Mapping) else plain
 
     @classmethod
     def needed_keys(cls, plain: Mapping[str, Any]) -> tuple[str, ...]:
         """The keys that have no value of their own, and that the task of this plain mapping needs."""
-        return TASK_KEYS.get(plain.get("task") or DEFAULT_TASK, ())
+        return TASK_KEYS.get(str(plain.get("task") or DEFAULT_TASK), ())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+DEFAULT_TASK = "sequence_classification"
 _COLUMNS = ("data.text", "data.label")
 TASK_KEYS: dict[str, tuple[str, ...]] = {
     "sequence_classification": _COLUMNS,

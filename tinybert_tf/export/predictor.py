@@ -19,7 +19,7 @@ class Predictor:
     """Answers texts, or pairs of texts, with a saved model.
 
     Args:
-        directory: a model directory, a run directory or a Hub id, with tokenizer files and a classification head.
+        directory: a model directory, a run directory or a Hub id, with tokenizer files and a task's head.
         batch_size: texts computed together.
         max_length: tokens a text is cut at, special tokens included; the model's own limit by default.
 
@@ -49,7 +49,10 @@ class Predictor:
 
         - one of several labels: `{"label": ..., "scores": {label: fraction, ...}}`;
         - any number of labels: `{"labels": [...], "scores": {label: fraction, ...}}`;
-        - regression: `{"score": ...}`.
+        - regression: `{"score": ...}`;
+        - tags: `{"tokens": [...], "tags": [...], "scores": [...], "entities": [{"type", "text", "start", "end"}]}`;
+        - an answer, to a pair of a question and a text: `{"answer", "score", "start", "end", "n_best": [...]}`, empty,
+          without a place, where there is none; `start` and `end` count characters.
         """
         if isinstance(texts, str):
             return self.answer([texts])[0]

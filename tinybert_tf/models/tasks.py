@@ -15,7 +15,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.models.task_model import TaskModel
-from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier, TokenModel
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def task_head(task: str) -> TaskHead:
 
 
 def task_of(dir_or_hub_id: str | Path) -> str:
-    """The task that a saved model is for, by its `config.json`: a classifier's, where that names no other architecture.
+    """The task that a saved model answers for, by its `config.json`: a classifier's, where that does not name another.
 
     Raises:
         InputError: no such directory, or one without a readable `config.json`.
@@ -67,7 +67,7 @@ def task_of(dir_or_hub_id: str | Path) -> str:
     num_labels = len(values.get("id2label") or ()) or 2
     for task, head in TASK_MODELS.items():
         suffix = head.model_class.architecture.removeprefix(BERT.class_prefix)
-        if head.model_class is not SequenceClassifier and any(name.endswith(suffix) for name in architectures):
+        if issubclass(head.model_class, TokenModel) and any(name.endswith(suffix) for name in architectures):
             return task
     if problem == "multi_label_classification":
         return "multi_label"

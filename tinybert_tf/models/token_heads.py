@@ -17,7 +17,7 @@ from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import LabelledModel
 from tinybert_tf.models.task_model import TaskModel
 
-# Added to logits of padding: no probability in float32, and finite, so that 0 times it is 0.
+# The logit of padding: no probability in float32, and finite, so that 0 times it is 0.
 NEVER = -1e9
 
 

@@ -20,7 +20,7 @@ DEFAULT_MAX_LENGTH = 128
 def run_evaluate(
     model: str | Path,
     data: str,
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     label: str | None = None,
     max_length: int | None = None,
     task: str | None = None,

@@ -29,9 +29,9 @@ class PredictionLoss(SoftenedLoss):
     - `positions`: each column of `(batch, seq_len, columns)` by itself: softmax over the positions of real tokens.
 
     Args:
-        temperature: T, above 0; 1 for scores. hard_label_weight: w, a fraction in [0, 1]; the labels are used where it
-        is not 0. A class, position or yes-or-no
-            below 0, and a score that is NaN, is no label.
+        temperature: T, above 0; 1 for scores.
+        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. What is below 0 as a class, a
+            position or a yes or no, or NaN as a score, is no label.
         reduction: `tokens`: the mean over predictions; of one a token, over real tokens. `paper`: the authors' code
             (task_distill.py, `soft_cross_entropy`): the mean over batch and classes, that is, divided by the number of
             classes, and no T^2.

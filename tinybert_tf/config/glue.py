@@ -1,0 +1,65 @@
+"""GLUE's tasks (arXiv 1804.07461) as shorthands: what each one's name as `task` stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class GlueTask:
+    """A task of GLUE: the columns of its files, what its integer labels stand for, and its metric.
+
+    `labels` are in the order of the classes that GLUE's own data sets give them; None where the label is a score.
+    """
+
+    text: tuple[str, ...]
+    label: str
+    labels: tuple[str, ...] | None
+    metric: str = "accuracy"
+    task: str = "sequence_classification"
+
+
+_PAIR = ("sentence1", "sentence2")
+_ENTAILMENT = ("entailment", "not_entailment")
+GLUE: dict[str, GlueTask] = {
+    "cola": GlueTask(("sentence",), "label", ("unacceptable", "acceptable"), "matthews_correlation"),
+    "sst2": GlueTask(("sentence",), "label", ("negative", "positive")),
+    "mrpc": GlueTask(("#1 String", "#2 String"), "Quality", ("not_equivalent", "equivalent"), "f1"),
+    "stsb": GlueTask(_PAIR, "score", None, "pearson", "regression"),
+    "qqp": GlueTask(("question1", "question2"), "is_duplicate", ("not_duplicate", "duplicate"), "f1"),
+    "mnli": GlueTask(_PAIR, "gold_label", ("entailment", "neutral", "contradiction")),
+    "qnli": GlueTask(("question", "sentence"), "label", _ENTAILMENT),
+    "rte": GlueTask(_PAIR, "label", _ENTAILMENT),
+    "wnli": GlueTask(_PAIR, "label", ("not_entailment", "entailment")),
+}
+
+
+def with_glue(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration's plain mapping with what the name of a GLUE task stands for, where it has no value of its own.
+
+    Example:
+        >>> with_glue({"task": "stsb", "data": {"label": "similarity"}, "metric": None}) == {
+        ...     "task": "regression",
+        ...     "data": {"text": ("sentence1", "sentence2"), "label": "similarity"},
+        ...     "metric": "pearson",
+        ... }
+        True
+    """
+    found = GLUE.get(str(plain.get("task")))
+    data = plain.get("data") or {}
+    if found is None or not isinstance(data, Mapping):
+        return dict(plain)
+    columns = {"text": found.text, "label": found.label, "labels": found.labels}
+    return {
+        **plain,
+        "task": found.task,
+        "data": _with_defaults(data, columns),
+        "metric": plain.get("metric") or found.metric,
+    }
+
+
+def _with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    missing = {key: value for key, value in defaults.items() if value is not None and given.get(key) is None}
+    return {**given, **missing}
