@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from keras import ops
 
 from tinybert_tf.checkpoints.families import BERT, Family
 from tinybert_tf.checkpoints.name_tables import WORD_EMBEDDINGS, TensorName
@@ -82,7 +83,8 @@ def assign_tensors(
     _check_shapes(variables, present, tensors)
     for name, tensor in present.items():
         value = tensors.read(tensor)
-        variables[name.variable].assign(value.T if name.transposed else value)
+        # Not `value.T`, which NumPy copies on one core, and element by element.
+        variables[name.variable].assign(ops.transpose(value) if name.transposed else value)
     used = {*present.values(), prefix + _POSITION_IDS, *family.masked_lm.tied}
     return LoadReport(
         missing=tuple(name.tensor for name in table if found[name] is None),
