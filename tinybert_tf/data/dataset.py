@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.hub_datasets import load_split
 from tinybert_tf.data.label_names import ids_of, names_of, split_cell
 from tinybert_tf.data.readers import column_names, read_columns
 from tinybert_tf.data.tokenizer import as_tokenizer
@@ -111,6 +112,24 @@ class TextDataset:
             if class_id not in range(len(names)):
                 raise InputError(f"dataset[{row}]: label {class_id!r}; 0 to {len(names) - 1} are accepted")
         return cls._checked(texts, [names[class_id] for class_id in labels], "dataset", list(names))
+
+    @classmethod
+    def from_hub(
+        cls, split: str, text: str | Sequence[str], label: str | None = None, label_names: Sequence[str] | None = None
+    ) -> TextDataset:
+        """Columns of a data set of the Hugging Face Hub, `hub:owner/name:split` or `hub:owner/name/config:split`.
+
+        `label_names` are the classes in the order of their ids, where the data set has not their names itself.
+
+        Raises:
+            InputError: as `tinybert_tf.data.hub_datasets.load_split` and `from_huggingface`.
+        """
+        try:
+            dataset = cls.from_huggingface(load_split(split), text, label)
+        except InputError as error:
+            raise InputError(str(error) if str(error).startswith(split) else f"{split}: {error}") from error
+        names = dataset.declared_names or (None if label_names is None else list(label_names))
+        return replace(dataset, source=split, place_format="{source}[{row}]", declared_names=names)
 
     @classmethod
     def _checked(

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.encoded import EncodedDataset, EncodedTexts, Prediction, write_classes, write_labels, write_scores
+from tinybert_tf.data.hub_datasets import is_hub_split
 from tinybert_tf.data.questions import Question, QuestionDataset
 from tinybert_tf.data.tagging import TaggedDataset
 from tinybert_tf.data.tokenizer import Tokenizer
@@ -35,7 +36,7 @@ class Task(ABC):
         """A file's data set.
 
         Args:
-            path: the file.
+            path: the file, or of the Hub's data sets one as `hub_datasets.load_split` takes it.
             text: its columns of text, where it has columns with names.
             label: its column of labels, likewise.
             label_names: what integer labels stand for, in their order.
@@ -108,6 +109,8 @@ class _TextTask(Task):
         if text is None or (label is None and has_labels):
             raise InputError(f"{path}: which columns? --text and --label, or text and label, are wanted")
         columns = text if isinstance(text, str) else list(text)
+        if is_hub_split(path):
+            return TextDataset.from_hub(str(path), columns, label if has_labels else None, label_names)
         return TextDataset.from_file(path, columns, label if has_labels else None, label_names, self.may_be_empty)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TextDataset:
@@ -155,6 +158,7 @@ class _TagTask(Task):
     ) -> TaggedDataset:
         """A file's sentences and tags."""
         refuse_columns(path, "a CoNLL file: a token and its tag in a line", text, label, label_names)
+        refuse_hub(path)
         return TaggedDataset.from_file(path, has_labels)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TaggedDataset:
@@ -198,6 +202,7 @@ class _SpanTask(Task):
     ) -> QuestionDataset:
         """A file's questions and answers."""
         refuse_columns(path, "a SQuAD file: JSON of questions and answers", text, label, label_names)
+        refuse_hub(path)
         return QuestionDataset.from_file(path, has_labels)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> QuestionDataset:
@@ -234,6 +239,12 @@ class _SpanTask(Task):
     ) -> EncodedDataset:
         """A row for each window of a question and its text."""
         return dataset.encode(tokenizer, max_length)
+
+
+def refuse_hub(path: str | Path) -> None:
+    """Refuse a data set of the Hub where only files are read."""
+    if is_hub_split(path):
+        raise InputError(f"{path}: this task reads files; a data set of the Hub is for tasks with columns of texts")
 
 
 def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
