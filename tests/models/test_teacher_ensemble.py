@@ -62,10 +62,24 @@ def test_a_student_learns_its_predictions(
             np.testing.assert_array_equal(now, then)
 
 
-def test_what_is_inside_of_it_is_refused(teachers: list[Teacher], make_config: MakeConfig) -> None:
-    student = SequenceClassifier(make_config(), 3, dtype="float32")
-    with pytest.raises(InputError, match="a TeacherEnsemble has predictions only"):
-        Distiller(TeacherEnsemble(teachers), student, losses=[HiddenStateLoss()])
+def test_what_is_inside_is_the_first_ones(
+    teachers: list[Teacher], make_config: MakeConfig, make_inputs: MakeInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensemble, inputs = TeacherEnsemble(teachers), make_inputs([5, 3])
+    outputs = ensemble(inputs, output_hidden_states=(1, 2), output_attention_scores=True)
+    alone = teachers[0](inputs, output_hidden_states=(1, 2), output_attention_scores=True)
+    for name in ("hidden_states", "attention_scores"):
+        assert outputs[name].keys() == alone[name].keys()
+        for layer, values in outputs[name].items():
+            np.testing.assert_array_equal(values, alone[name][layer])
+    # Losses of what is inside do not run the others.
+    student = SequenceClassifier(make_config(num_hidden_layers=1), 3, dtype="float32")
+    distiller = Distiller(ensemble, student, losses=[HiddenStateLoss()], layer_map=[(1, 1)])
+    assert distiller.teacher_arguments == {"output_hidden_states": (1,), "last_layer": 1}
+    monkeypatch.setattr(Teacher, "call", lambda self, *_, **given: asked.append(self) or {"hidden_states": given})
+    asked: list[Teacher] = []
+    ensemble.call(inputs, **distiller.teacher_arguments)
+    assert asked == [teachers[0]]
 
 
 def test_a_cache_tells_ensembles_apart(teachers: list[Teacher]) -> None:

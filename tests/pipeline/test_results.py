@@ -69,7 +69,7 @@ def test_measured_as_saved(split: EncodedTexts, tmp_path: Path) -> None:
     models = {"teacher": make_model("float32", 1), "student": make_model("mixed_bfloat16", 2)}
     for name, model in models.items():
         model.save_pretrained(tmp_path / name)
-    directories = {name: tmp_path / name for name in models}
+    directories = {name: [tmp_path / name] for name in models}
     splits = {"train": split, "dev": split, "test": split}
     results = measure_models(models, directories, splits, "sequence_classification")
     assert results.keys() == models.keys()

@@ -55,10 +55,26 @@ class ModelSection(CheckedSection):
 
 @dataclass(frozen=True)
 class TeacherSection(CheckedSection):
-    """The teacher: `dir` is a model directory, a run directory or a Hub id; `precision` is the one it computes in."""
+    """The teacher: `dir` is a model directory, a run directory or a Hub id; `precision` is the one it computes in.
+
+    `others`: more teachers of the same labels and tokens. Predictions are then learned from the weighted mean of all
+    teachers' logits; `shares`: how much each counts, `dir`'s first, by default all alike.
+    """
 
     dir: str
     precision: str = "auto"
+    others: tuple[str, ...] = ()
+    shares: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shares is not None and len(self.shares) != len(self.dirs):
+            raise SettingError("shares", f"{list(self.shares)} for {len(self.dirs)} teachers, one for each is wanted")
+
+    @property
+    def dirs(self) -> tuple[str, ...]:
+        """All teachers, `dir` first."""
+        return (self.dir, *self.others)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class TeacherEnsemble(keras.Model):
     """Teachers of the same labels and tokens, whose logits are averaged: `sum_i s_i z_i`, with shares that sum to 1.
 
     Its softmax is the weighted geometric mean of theirs (arXiv 1503.02531, section 1). What is inside of them has no
-    mean, since their layers differ: only losses of predictions learn from it.
+    mean, since their layers differ: hidden states, attention, queries, keys and values are the first teacher's.
 
     Args:
         teachers: two or more.
@@ -25,7 +25,7 @@ class TeacherEnsemble(keras.Model):
 
     Raises:
         InputError: fewer than two teachers, other labels or another order of them, other predictions, shares
-            that are not one positive number for each; in a call, features that are asked for.
+            that are not one positive number for each.
 
     Example:
         >>> from tinybert_tf.models.config import EncoderConfig
@@ -66,8 +66,13 @@ class TeacherEnsemble(keras.Model):
         return self.teachers[0].predicts
 
     @property
+    def config(self) -> Any:
+        """The `EncoderConfig` of the teacher that takes the fewest tokens."""
+        return min((teacher.config for teacher in self.teachers), key=lambda config: config.max_tokens)
+
+    @property
     def num_hidden_layers(self) -> int:
-        """The first teacher's, for a layer map to have an end: its prediction is the ensemble's."""
+        """The first teacher's."""
         return self.teachers[0].num_hidden_layers
 
     def call(
@@ -77,12 +82,26 @@ class TeacherEnsemble(keras.Model):
         output_hidden_states: features.LayerRequest = False,
         output_attention_scores: features.LayerRequest = False,
         output_queries_keys_values: features.LayerRequest = False,
+        last_layer: int | None = None,
     ) -> dict[str, Any]:
-        """`logits` alone, float32."""
-        if output_hidden_states or output_attention_scores or output_queries_keys_values:
-            raise InputError("a TeacherEnsemble has predictions only; hidden states and attention are of one teacher.")
-        answers = [ops.cast(teacher(inputs)[features.LOGITS], "float32") for teacher in self.teachers]
-        return {features.LOGITS: sum(share * logits for share, logits in zip(self.shares, answers, strict=True))}
+        """The first teacher's output dict with the `logits` of all, float32; up to `last_layer`, it alone is asked."""
+        outputs = self.teachers[0](
+            inputs,
+            output_hidden_states=output_hidden_states,
+            output_attention_scores=output_attention_scores,
+            output_queries_keys_values=output_queries_keys_values,
+            last_layer=last_layer,
+        )
+        if features.LOGITS not in outputs:
+            return outputs
+        others = [teacher(inputs)[features.LOGITS] for teacher in self.teachers[1:]]
+        answers = zip(self.shares, [outputs[features.LOGITS], *others], strict=True)
+        return {**outputs, features.LOGITS: sum(share * ops.cast(logits, "float32") for share, logits in answers)}
+
+    def predict_step(self, data: Any) -> Any:
+        """As a model's: the logits alone."""
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return {features.LOGITS: self(inputs)[features.LOGITS]}
 
     def get_config(self) -> dict[str, Any]:
         """What its answers depend on beside the weights; an ensemble is not saved."""

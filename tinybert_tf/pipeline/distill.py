@@ -24,7 +24,7 @@ from tinybert_tf.metrics import TASK_METRICS, Metrics, choose_metric, constant_s
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.tasks import load_teaching
-from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.models.teacher_ensemble import TeacherEnsemble
 from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
@@ -49,6 +49,7 @@ from tinybert_tf.pipeline.student import (
     student_tokenizer,
 )
 from tinybert_tf.pipeline.teacher_cache import cache_teacher
+from tinybert_tf.pipeline.teachers import as_one, load_others
 from tinybert_tf.training.devices import Devices
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Distillation:
     """A checked distillation, ready to train: every object a stage needs.
 
     `metric` chooses the best epoch. `splits` are `train`, `dev`, `test`, and the stages' own files by their paths.
+    `teacher` is the first of several; `teachers` is what the student's predictions learn from, float32.
     """
 
     config: DistillConfig
@@ -66,6 +68,7 @@ class Distillation:
     devices: Devices
     tokenizer: Tokenizer
     teacher: TaskModel
+    teachers: TaskModel | TeacherEnsemble
     student: TaskModel
     stages: list[Stage]
     distillers: list[Distiller]
@@ -78,7 +81,7 @@ class Distillation:
 
     def split_of(self, model: Any, name: str) -> EncodedDataset:
         """A data set as the model reads it."""
-        return self.splits[name].for_teacher if model is self.teacher else self.splits[name]
+        return self.splits[name].for_teacher if model is self.teachers else self.splits[name]
 
     @property
     def has_two_tokenizers(self) -> bool:
@@ -110,10 +113,10 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     work.run.create()
     steps = _train(work, work.distillers, "student", keep_from=len(work.stages) - 1, cached=cached)
     seconds = {"student": time.monotonic() - begin}
-    models = {"teacher": work.teacher, "student": work.student}
+    models = {"teacher": work.teachers, "student": work.student}
     directories = {
-        "teacher": resolve_model(config.teacher.dir),
-        "student": work.run.path / "student",
+        "teacher": [resolve_model(directory) for directory in config.teacher.dirs],
+        "student": [work.run.path / "student"],
     }
     if config.baseline:
         begin = time.monotonic()
@@ -123,7 +126,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
             variable.assign(value)
         _train(work, [baseline] * len(work.stages), "baseline", keep_from=0, last_steps=steps)
         models["baseline"] = baseline
-        directories["baseline"] = work.run.path / "baseline"
+        directories["baseline"] = [work.run.path / "baseline"]
         seconds["baseline"] = time.monotonic() - begin
     results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
     for name, value in seconds.items():
@@ -154,11 +157,13 @@ def prepare(config: DistillConfig) -> Distillation:
             read_by_teacher = tokenize(datasets, tokenizer, labels, max_length, config.task)
             splits = {name: dataclasses.replace(split, teacher=read_by_teacher[name]) for name, split in splits.items()}
         metric = choose_metric(config.task, config.metric, len(labels))
-        teacher = Teacher(loaded, precision=config.teacher.precision)
+        others = load_others(config.teacher, loaded, tokenizer, config.task, max_length)
+        teacher = as_one(config.teacher, [loaded, *others], config.teacher.precision)
+        teachers = as_one(config.teacher, [loaded, *others], "float32") if others else loaded
         student = build_student(config.student, loaded, own, config.stages[0].layer_map)
         check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
-    return Distillation(config, run, devices, own, loaded, student, stages, distillers, splits, metric)
+    return Distillation(config, run, devices, own, loaded, teachers, student, stages, distillers, splits, metric)
 
 
 def check_teacher(work: Distillation) -> None:
@@ -167,8 +172,8 @@ def check_teacher(work: Distillation) -> None:
     Raises:
         InputError: it is no better on dev than one answer for every text, and `allow_weak_teacher` is not set.
     """
-    task, metric, teacher = work.config.task, work.metric, work.config.teacher.dir
-    value = work.measure_dev(work.teacher)[metric]
+    task, metric, teacher = work.config.task, work.metric, ", ".join(work.config.teacher.dirs)
+    value = work.measure_dev(work.teachers)[metric]
     guess = constant_score(task, metric, work.splits["dev"].expected, len(work.teacher.label_names))
     shown, guessed = format_metric(metric, value), f"{TASK_METRICS[task].constant}: {format_metric(metric, guess)}"
     logger.info(f"teacher: dev {metric} {shown} ({guessed})")

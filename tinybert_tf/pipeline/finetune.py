@@ -65,7 +65,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         watched=f"dev_{metric}",
     )
     best.restore()
-    results: dict[str, Any] = measure_models({"model": model}, {"model": run.path / "model"}, splits, config.task)
+    results: dict[str, Any] = measure_models({"model": model}, {"model": [run.path / "model"]}, splits, config.task)
     results["model"]["seconds"] = round(time.monotonic() - begin, 1)
     results["data"] = {name: split.summary() for name, split in splits.items()}
     run.write_metrics(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ MODELS = ("model", "teacher", "student", "baseline")
 
 
 def measure_models(
-    models: Mapping[str, Any], directories: Mapping[str, Path], splits: Mapping[str, EncodedDataset], task: str
+    models: Mapping[str, Any],
+    directories: Mapping[str, Sequence[Path]],
+    splits: Mapping[str, EncodedDataset],
+    task: str,
 ) -> dict[str, dict[str, Any]]:
     """Metrics and cost of each model, in float32, as its saved files give them.
 
@@ -38,7 +41,7 @@ def measure_models(
         if "test" in splits:
             result["test"] = measure(model, read["test"], task)
         result["parameters"] = count_parameters(model)
-        result["size_bytes"] = weights_size(directories[name])
+        result["size_bytes"] = sum(map(weights_size, directories[name]))
         result["latency_ms"] = latency[name]
         results[name] = result
     return results

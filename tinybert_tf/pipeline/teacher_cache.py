@@ -83,8 +83,8 @@ def _uses(work: Distillation) -> list[_Use]:
     uses = []
     for number, (stage, section) in enumerate(zip(work.stages, work.config.stages, strict=True)):
         split = train_split(section, work.config.data)
-        steps_an_epoch = len(work.splits[split].training_batches(section.resolved(work.config.train)))
-        epochs = -(-stage.capped(stage.epochs * steps_an_epoch) // steps_an_epoch)
+        train = work.splits[split].training_batches(section.resolved(work.config.train))
+        epochs = -(-stage.total_steps(train) // len(train))
         uses += [_Use(number, split, epochs), _Use(number, "dev", epochs)]
     return uses
 
