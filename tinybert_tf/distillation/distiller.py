@@ -36,8 +36,8 @@ class Distiller(TrainableModel):
     taken, and the teacher is not run: see `TeacherCache`.
 
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
-    `num_hidden_layers`, and answer with the dict of `tinybert_tf.features`; their `predicts` says what their logits
-    are.
+    `num_hidden_layers` (a teacher of predictions alone needs none), and answer with the dict of `tinybert_tf.features`,
+    or with names of their own that a loss compares; their `predicts` says what their logits are.
 
     Args:
         teacher: the model to learn from; frozen, called with `training=False`.
@@ -81,8 +81,10 @@ class Distiller(TrainableModel):
         self._teacher_box = _Box(teacher)
         teacher.trainable = False
         agree_on_labels(teacher, student)
-        depths = student.num_hidden_layers, teacher.num_hidden_layers
-        self.layer_map = LayerMap.resolve(layer_map, *depths)
+        depths = student.num_hidden_layers, getattr(teacher, "num_hidden_layers", 0)
+        # Where predictions alone are compared, the teacher may be shallower than its student, or have no layers at all.
+        is_for_predictions = not any(loss.is_per_layer for loss in losses) and layer_map in ("uniform", "top", "bottom")
+        self.layer_map = LayerMap.resolve(() if is_for_predictions else layer_map, *depths)
         names = _distinct_names(losses)
         predicts = agree_on_predictions(teacher, student)
         self.comparisons = tuple(
@@ -214,6 +216,11 @@ class Distiller(TrainableModel):
             print(self.layer_map, file=sys.stderr, flush=True)
         self._weigh_batches("train", x)
         return super().fit(x, *args, verbose=verbose, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`: the batch weighs 1, whatever `fit` was given before."""
+        self._weigh_batches("train", None)
+        return super().train_on_batch(*args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`."""
