@@ -29,6 +29,13 @@ def test_a_name_sets_columns_labels_and_metric() -> None:
     assert config.data.labels == ("entailment", "neutral", "contradiction")
 
 
+def test_the_hub_has_other_columns() -> None:
+    data = load("mnli", **{"data.train": "hub:nyu-mll/glue/mnli:train"}).data
+    assert (data.text, data.label) == (("premise", "hypothesis"), "label")
+    assert load("mrpc", **{"data.train": "hub:nyu-mll/glue/mrpc:train"}).data.text == ("sentence1", "sentence2")
+    assert load("sst2", **{"data.train": "hub:nyu-mll/glue/sst2:train"}).data.text == ("sentence",)
+
+
 def test_scores_have_no_labels() -> None:
     config = load("stsb")
     assert (config.task, config.metric, config.data.labels) == ("regression", "pearson", None)

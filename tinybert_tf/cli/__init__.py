@@ -179,13 +179,13 @@ def _pretrain(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.glue import with_glue
 
-    given = with_glue({"task": arguments.task, "data": {"text": arguments.text, "label": arguments.label}})
+    data = {"train": arguments.data, "text": arguments.text, "label": arguments.label}
+    given = with_glue({"task": arguments.task, "data": data})
+    file, columns = given["data"].pop("train"), given["data"]
     _import_tensorflow()
     from tinybert_tf.pipeline.evaluate import run_evaluate
 
-    metrics = run_evaluate(
-        arguments.model, arguments.data, max_length=arguments.max_length, task=given["task"], **given["data"]
-    )
+    metrics = run_evaluate(arguments.model, file, max_length=arguments.max_length, task=given["task"], **columns)
     print(json.dumps(metrics))
 
 
