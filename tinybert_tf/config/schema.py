@@ -63,7 +63,7 @@ class TeacherSection(CheckedSection):
 
     dir: str
     precision: str = "auto"
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] | None = None
     shares: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class TeacherSection(CheckedSection):
     @property
     def dirs(self) -> tuple[str, ...]:
         """All teachers, `dir` first."""
-        return (self.dir, *self.others)
+        return (self.dir, *(self.others or ()))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def load_others(
         InputError: one has other labels or another vocabulary than the first; and as `load_teaching`, `check_limits`.
     """
     others = []
-    for directory in section.others:
+    for directory in section.dirs[1:]:
         model, vocabulary = load_teaching(directory, task), load_tokenizer(directory).vocabulary()
         if model.label_names != first.label_names:
             raise InputError(
