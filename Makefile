@@ -2,6 +2,8 @@
 # Another Python: `make PYTHON=/path/to/python3.12 quickstart`.
 
 PYTHON ?= python3
+# Processes that the tests are shared among; each takes one to two GB.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -18,7 +20,7 @@ quickstart: $(INSTALLED)
 	@$(BIN)/tinybert quickstart
 
 test: lint
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: teacher
 	$(BIN)/pytest -q -m slow
