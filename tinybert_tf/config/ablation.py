@@ -22,7 +22,7 @@ _OWN_KEYS = {"out": "every run has a directory of its own", "train.seed": "seeds
 
 @dataclass(frozen=True)
 class Variant(CheckedSection):
-    """A distillation that differs from the base; in YAML a change's name, which then is the variant's too, or a mapping.
+    """A distillation that differs from the base; in YAML a mapping, or the name of a change, which then is its own too.
 
     `set`: keys and their values, as `--set` has them. `without`: losses, by name, that are taken out of every stage; a
     stage that has none left goes. `changes`: what has a name (`no_general`, `top`, ...). They are done in this order.

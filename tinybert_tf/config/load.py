@@ -48,9 +48,7 @@ def load_config(
     return build_config(cls, plain, file, given)
 
 
-def build_config(
-    cls: type[T], plain: dict[str, Any], source: str, given: Sequence[tuple[str, Any, str]] = ()
-) -> T:
+def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequence[tuple[str, Any, str]] = ()) -> T:
     """Return a `cls` from a plain mapping (changed in place), with keys `given` one after the other.
 
     `source` is what messages about the mapping begin with; each given key has its value and a source of its own. Raises

@@ -82,7 +82,7 @@ def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
 
 
 def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Path) -> Iterator[Run]:
-    """All variants with the first seed, then with the next; variants that are the same distillation share their runs."""
+    """All variants with the first seed, then with the next; variants that are one distillation share their runs."""
     directories: dict[str, str] = {}
     for seed in seeds:
         for variant in variants:
@@ -104,7 +104,7 @@ def _check(variants: Sequence[PlannedVariant], runs: Sequence[Run]) -> None:
         try:
             explain_distill(variant.config)
         except InputError as error:
-            raise InputError(f"variant {variant.name!r}: {error}") from error
+            raise InputError(error if variant.name == BASE else f"variant {variant.name!r}: {error}") from error
     for run in runs:
         _ = run.directory
 
@@ -114,16 +114,14 @@ def _outcome(run: Run, before: Sequence[Outcome]) -> Outcome:
     shared = next((outcome for outcome in before if outcome.directory == run.config.out), None)
     if shared is not None:
         return dataclasses.replace(shared, variant=run.variant)
-    there = dict(variant=run.variant, seed=run.seed, directory=run.config.out)
-    metrics = run.directory.read_metrics()
-    if metrics is not None:
-        return Outcome(**there, metrics=metrics)
+    outcome = Outcome(run.variant, run.seed, run.config.out)
     try:
-        return Outcome(**there, metrics=run_distill(run.config))
+        metrics = run.directory.read_metrics()
+        return dataclasses.replace(outcome, metrics=run_distill(run.config) if metrics is None else metrics)
     except InputError as error:
         if not before and not Path(run.config.out).exists():  # refused before it began: what all others are, too
             raise InputError(f"{run}: {error}") from error
-        return Outcome(**there, error=" ".join(str(error).split()))
+        return dataclasses.replace(outcome, error=" ".join(str(error).split()))
     finally:
         _forget_models()
 

@@ -118,7 +118,7 @@ def spread(metric: str, values: Sequence[float]) -> str:
 
 
 def csv_table(results: AblationResults) -> str:
-    """A line for each model that a run trained: every metric on dev and test, parameters, size, seconds; and failures."""
+    """A line for each model that a run trained: every metric on dev and test, what it costs; and failures."""
     measured = TASK_METRICS[results.task].names(2)
     names = [f"{split}_{metric}" for split in results.splits for metric in measured]
     table = io.StringIO(newline="")

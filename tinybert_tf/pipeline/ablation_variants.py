@@ -1,4 +1,4 @@
-"""The variants of an ablation as distillations of their own: the named changes, and what a config sets and takes out."""
+"""The variants of an ablation as distillations of their own: named changes, and what a config sets and takes out."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def plan_variants(config: AblationConfig) -> list[PlannedVariant]:
         if variant.name in {earlier.name for earlier in planned}:
             raise InputError(f"variant {variant.name!r}: another one has that name; give one of them another name.")
         alone = variant.changes if not (variant.set or variant.without) else ()
-        planned.append(
-            PlannedVariant(variant.name, _changed(base, variant), alone[0] if len(alone) == 1 else None)
-        )
+        planned.append(PlannedVariant(variant.name, _changed(base, variant), alone[0] if len(alone) == 1 else None))
     return planned
 
 
@@ -72,7 +70,7 @@ def _find_change(name: str) -> Change:
     near = difflib.get_close_matches(name, CHANGES, n=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
     raise InputError(
-        f"no change is called {name!r}; {meant}{', '.join(CHANGES)} are; others are mappings of name and set, or without."
+        f"no change is called {name!r}; {meant}{', '.join(CHANGES)} are; others are mappings of a name and set."
     )
 
 
@@ -153,9 +151,7 @@ def without_augmentation(config: DistillConfig) -> DistillConfig:
     """
     if all(train_split(stage, config.data) == "train" for stage in config.stages):
         raise InputError("no stage has a train file of its own, an augmented one, that could be removed.")
-    return dataclasses.replace(
-        config, stages=tuple(dataclasses.replace(stage, train=None) for stage in config.stages)
-    )
+    return dataclasses.replace(config, stages=tuple(dataclasses.replace(stage, train=None) for stage in config.stages))
 
 
 def started(init: str) -> Change:
