@@ -51,6 +51,11 @@ class Run:
         """The run's directory, refused where it holds a run with another config."""
         return RunDirectory(self.config.out, self.config)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to its end, now or before."""
+        return self.directory.read_metrics() is not None
+
 
 def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
     """Run the base and its variants, seed after seed; what a run directory under `out` already has is not run again.
@@ -73,7 +78,7 @@ def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
     metric = choose_metric(config.task, config.metric)
     results = AblationResults(variants, [], len(runs), config.task, metric, config.paper)
     for number, run in enumerate(runs, start=1):
-        print(f"[ablate] run {number} of {len(runs)}: {run}", file=sys.stderr, flush=True)
+        print(f"[ablate] run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}", file=sys.stderr, flush=True)
         outcome = _outcome(run, results.outcomes)
         results.outcomes.append(outcome)
         print(f"[ablate] {run}: {_said(outcome, metric)}", file=sys.stderr, flush=True)
