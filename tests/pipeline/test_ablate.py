@@ -106,7 +106,9 @@ def test_the_numbers_are_those_of_the_runs(ablation: Ablation) -> None:
     ]:  # fmt: skip
         both = [ablation.metrics(variant, seed)[model] for seed in (1, 2)]
         values[label] = [[each["accuracy"] for each in both], [each["test"]["accuracy"] for each in both]]
-        shown = [f"{100 * statistics.mean(split):.1f}% ± {100 * statistics.stdev(split):.1f}%" for split in values[label]]
+        shown = [
+            f"{100 * statistics.mean(split):.1f}% ± {100 * statistics.stdev(split):.1f}%" for split in values[label]
+        ]
         assert [cells[label][1], cells[label][3]] == shown
         for place in (0, 1):
             gain = 100 * (statistics.mean(values[label][place]) - statistics.mean(values["base"][place]))
@@ -247,7 +249,10 @@ def test_more_seeds_and_variants_later(config: AblationConfig, pretended: Preten
     more = dataclasses.replace(config, seeds=(2, 3), grid={"train.epochs": [3, 4]})
     ablate.run_ablate(more, plot=False)
     # epochs=3 is the base: it shares its runs.
-    assert pretended.ran == ["epochs=4/seed-2", *(f"{name}/seed-3" for name in ("base", "no_embedding", "top", "epochs=4"))]
+    assert pretended.ran == [
+        "epochs=4/seed-2",
+        *(f"{name}/seed-3" for name in ("base", "no_embedding", "top", "epochs=4")),
+    ]
     assert seeds_done(tmp_path / "out") == dict.fromkeys(["base", "no_embedding", "top", "epochs=3", "epochs=4"], "2")
     assert not (tmp_path / "out" / "runs" / "epochs=3").exists()
 
@@ -326,7 +331,10 @@ def refused(config: AblationConfig, pretended: Pretended, tmp_path: Path, tinybe
         (["--seeds", "1,one"], "seeds.1: 'one' is not an integer"),
         (["--seeds", "1,1"], "seeds: (1, 1) is not one whole number from 0 to 4294967295 or more, no two equal"),
         (["--set", "variants=[{name: a, set: {train.epoch: 1}}]"], "variant 'a': train.epoch: unknown key, did you"),
-        (["--set", "variants=[{name: a, set: {stages.0.losses: [nothing]}}]"], "variant 'a': stage 'intermediate': loss"),
+        (
+            ["--set", "variants=[{name: a, set: {stages.0.losses: [nothing]}}]"],
+            "variant 'a': stage 'intermediate': loss",
+        ),
         (["--set", "variants=[{name: a, set: {student.num_attention_heads: 3}}]"], "variant 'a': "),
         (["--set", "variants=[{name: a, set: {data.dev: none.tsv}}]"], "variant 'a': none.tsv: no such file"),
         (["--train", "none.tsv"], "none.tsv: no such file"),
@@ -379,7 +387,7 @@ def test_a_teacher_that_knows_nothing_ends_it_at_once(
     weak.save_pretrained(tmp_path / "weak", tokenizer=load_tokenizer(encoder_dir))
     command = tinybert("ablate", tmp_path / "ablation.yaml", "--teacher", tmp_path / "weak", "--precision", "float32")
     assert (command.status, command.out) == (2, "")
-    assert command.err.splitlines()[-1].startswith(f"tinybert: base, seed 1: teacher {tmp_path}/weak: dev accuracy 50.0%")
+    assert command.err.splitlines()[-1].startswith(
+        f"tinybert: base, seed 1: teacher {tmp_path}/weak: dev accuracy 50.0%"
+    )
     assert not (tmp_path / "out").exists()
-
-

@@ -188,7 +188,10 @@ def test_a_grid(base: DistillConfig) -> None:
         (Variant("a", changes=("no_embedding", "no_embedding")), "variant 'a': no stage has a loss 'embedding'"),
         (Variant("a", set={"train.epoch": 1}), "variant 'a': train.epoch: unknown key, did you mean train.epochs?"),
         (Variant("a", set={"train.epochs": 0}), "variant 'a': train.epochs: 0 is not a whole number of at least 1"),
-        (Variant("a", set={"stages.2.epochs": 1}), "variant 'a': stages.2.epochs: there is no item '2', the list has 2"),
+        (
+            Variant("a", set={"stages.2.epochs": 1}),
+            "variant 'a': stages.2.epochs: there is no item '2', the list has 2",
+        ),
         (Variant("a", set={"data.dev": None}), "variant 'a': missing keys: data.dev"),
     ],
 )

@@ -78,7 +78,11 @@ def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
     metric = choose_metric(config.task, config.metric)
     results = AblationResults(variants, [], len(runs), config.task, metric, config.paper)
     for number, run in enumerate(runs, start=1):
-        print(f"[ablate] run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}", file=sys.stderr, flush=True)
+        print(
+            f"[ablate] run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}",
+            file=sys.stderr,
+            flush=True,
+        )
         outcome = _outcome(run, results.outcomes)
         results.outcomes.append(outcome)
         print(f"[ablate] {run}: {_said(outcome, metric)}", file=sys.stderr, flush=True)
