@@ -74,10 +74,8 @@ def test_flags_reach_the_base_and_the_lists(write: Any) -> None:
 def test_it_stands_over_a_distillations_file(write: Any) -> None:
     """Section by section; lists are replaced."""
     base = write(BASE, "base.yaml")
-    over = (
-        f"base: {base}\nvariants: [top]\ntrain: {{epochs: 1}}\nstages: [{{name: two, losses: [cosine]}}]\nout: runs/two"
-    )
-    config = load_config(AblationConfig, write(over))
+    own = "variants: [top]\ntrain: {epochs: 1}\nstages: [{name: two, losses: [cosine]}]\nout: runs/two\n"
+    config = load_config(AblationConfig, write(f"base: {base}\n{own}"))
     assert config.base is None  # it has been read
     assert (config.train.epochs, config.train.batch_size) == (1, 8)
     assert [stage.name for stage in config.stages] == ["two"]

@@ -78,14 +78,10 @@ def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
     metric = choose_metric(config.task, config.metric)
     results = AblationResults(variants, [], len(runs), config.task, metric, config.paper)
     for number, run in enumerate(runs, start=1):
-        print(
-            f"[ablate] run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}",
-            file=sys.stderr,
-            flush=True,
-        )
+        _say(f"run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}")
         outcome = _outcome(run, results.outcomes)
         results.outcomes.append(outcome)
-        print(f"[ablate] {run}: {_said(outcome, metric)}", file=sys.stderr, flush=True)
+        _say(f"{run}: {_result(outcome, metric)}")
         _write(results, config, out, plot)
     return results
 
@@ -141,7 +137,11 @@ def _forget_models() -> None:
     gc.collect()
 
 
-def _said(outcome: Outcome, metric: str) -> str:
+def _say(text: str) -> None:
+    print(f"[ablate] {text}", file=sys.stderr, flush=True)
+
+
+def _result(outcome: Outcome, metric: str) -> str:
     value = outcome.value(STUDENT, "dev", metric)
     return f"failed: {outcome.error}" if value is None else f"dev {metric} {format_metric(metric, value)}"
 

@@ -80,8 +80,13 @@ def _grid_variants(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     shown = [last if last_parts.count(last) == 1 else key for key, last in zip(grid, last_parts, strict=True)]
     for values in itertools.product(*grid.values()) if grid else ():
         pairs = zip(shown, values, strict=True)
-        name = ",".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in pairs)
-        yield Variant(re.sub(r"[^A-Za-z0-9_.=,+-]+", "-", name).strip("-"), set=dict(zip(grid, values, strict=True)))
+        name = ",".join(f"{key}={_in_a_name(value)}" for key, value in pairs)
+        yield Variant(name, set=dict(zip(grid, values, strict=True)))
+
+
+def _in_a_name(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value).strip('[]{}"')
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)
 
 
 # === Changes ===
