@@ -109,7 +109,8 @@ def _check(variants: Sequence[PlannedVariant], runs: Sequence[Run]) -> None:
         try:
             explain_distill(variant.config)
         except InputError as error:
-            raise InputError(error if variant.name == BASE else f"variant {variant.name!r}: {error}") from error
+            said = "" if variant.name == BASE else f"variant {variant.name!r}: "
+            raise InputError(f"{said}{error}") from error
     for run in runs:
         _ = run.directory
 

@@ -17,7 +17,6 @@ from tinybert_tf.pipeline.table import format_table
 
 STUDENT, BASELINE, TEACHER = "student", "baseline", "teacher"
 COST = ("parameters", "size_bytes", "latency_ms", "seconds")
-DIFFERENCES = "The mean of the differences to the base with the same seed."
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,12 @@ class AblationResults:
         """`dev`, and `test` where it has been measured."""
         has_test = any(outcome.value(STUDENT, "test", self.metric) is not None for outcome in self.outcomes)
         return ["dev", "test"] if has_test else ["dev"]
+
+    @property
+    def measured(self) -> list[str]:
+        """The task's metrics, as far as they are measured of these models."""
+        names = TASK_METRICS[self.task].names(2)
+        return [name for name in names if any(each.value(STUDENT, "dev", name) is not None for each in self.outcomes)]
 
     def values(self, variant: str, model: str, split: str) -> dict[int, float]:
         """The metric by seed, of the runs of a variant that came to their end."""
@@ -119,7 +124,7 @@ def spread(metric: str, values: Sequence[float]) -> str:
 
 def csv_table(results: AblationResults) -> str:
     """A line for each model that a run trained: every metric on dev and test, what it costs; and failures."""
-    measured = TASK_METRICS[results.task].names(2)
+    measured = results.measured
     names = [f"{split}_{metric}" for split in results.splits for metric in measured]
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["variant", "model", "seed", *names, *COST, "run", "error"], restval="")
@@ -172,7 +177,9 @@ def _shown(metric: str, value: float | None) -> str:
 
 def _notes(results: AblationResults, columns: Mapping[str, Any]) -> list[str]:
     """What the columns are, and what is missing."""
-    lines = [f"Mean ± sample standard deviation over seeds. difference: {DIFFERENCES[0].lower()}{DIFFERENCES[1:]}"]
+    lines = [
+        "Mean ± sample standard deviation over the seeds; difference: mean over the seeds, each to the base's with it."
+    ]
     if "paper" in columns:
         lines.append(f"paper: TinyBERT4 in arXiv 1909.10351, tables 2 to 4; {MEASURED[str(results.paper)]}.")
     waiting = results.num_runs - len(results.outcomes)
