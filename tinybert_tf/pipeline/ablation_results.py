@@ -178,7 +178,7 @@ def _shown(metric: str, value: float | None) -> str:
 def _notes(results: AblationResults, columns: Mapping[str, Any]) -> list[str]:
     """What the columns are, and what is missing."""
     lines = [
-        "Mean ± sample standard deviation over the seeds; difference: mean over the seeds, each to the base's with it."
+        "Mean ± sample standard deviation over the seeds; difference: the mean of those to the base, seed by seed."
     ]
     if "paper" in columns:
         lines.append(f"paper: TinyBERT4 in arXiv 1909.10351, tables 2 to 4; {MEASURED[str(results.paper)]}.")
