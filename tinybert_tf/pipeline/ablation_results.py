@@ -177,9 +177,7 @@ def _shown(metric: str, value: float | None) -> str:
 
 def _notes(results: AblationResults, columns: Mapping[str, Any]) -> list[str]:
     """What the columns are, and what is missing."""
-    lines = [
-        "Mean ± sample standard deviation over the seeds; difference: the mean of those to the base, seed by seed."
-    ]
+    lines = ["Mean ± sample standard deviation over the seeds; difference: to the base, over the seeds of both."]
     if "paper" in columns:
         lines.append(f"paper: TinyBERT4 in arXiv 1909.10351, tables 2 to 4; {MEASURED[str(results.paper)]}.")
     waiting = results.num_runs - len(results.outcomes)
