@@ -208,6 +208,7 @@ class Pretended:
 def pretended(monkeypatch: pytest.MonkeyPatch) -> Pretended:
     runs = Pretended()
     monkeypatch.setattr(ablate, "run_distill", runs.run)
+    monkeypatch.setattr(ablate, "_forget_models", lambda: None)  # slow, and there are none
     return runs
 
 
@@ -354,12 +355,9 @@ def test_a_run_with_another_config(
     ablate.run_ablate(config, plot=False)
     pretended.ran.clear()
     message = refused("--epochs", 5)
-    assert message == (
-        f"out: {tmp_path}/out/runs/base/seed-1 holds a run with another config (there 'train: {{epochs: 3, batch_size: "
-        "32, learning_rate: 5.0e-05, schedule: linear, warmup_fraction: 0.1, weight_decay: 0.01,', here 'train: "
-        "{epochs: 5, batch_size: 32, learning_rate: 5.0e-05, schedule: linear, warmup_fraction: 0.1, weight_decay: "
-        "0.01,'); give another directory."
-    )
+    where = f"{tmp_path}/out/runs/base/seed-1"
+    assert message.startswith(f"out: {where} holds a run with another config (there 'train: {{epochs: 3, ")
+    assert ", here 'train: {epochs: 5, " in message
 
 
 def test_a_directory_that_holds_something_else(refused: Callable[..., str], tmp_path: Path, teacher_run: Path) -> None:

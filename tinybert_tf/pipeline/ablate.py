@@ -120,10 +120,11 @@ def _outcome(run: Run, before: Sequence[Outcome]) -> Outcome:
     shared = next((outcome for outcome in before if outcome.directory == run.config.out), None)
     if shared is not None:
         return dataclasses.replace(shared, variant=run.variant)
-    outcome = Outcome(run.variant, run.seed, run.config.out)
+    outcome = Outcome(run.variant, run.seed, run.config.out, run.directory.read_metrics())
+    if outcome.metrics is not None:
+        return outcome
     try:
-        metrics = run.directory.read_metrics()
-        return dataclasses.replace(outcome, metrics=run_distill(run.config) if metrics is None else metrics)
+        return dataclasses.replace(outcome, metrics=run_distill(run.config))
     except InputError as error:
         if not before and not Path(run.config.out).exists():  # refused before it began: what all others are, too
             raise InputError(f"{run}: {error}") from error
