@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tinybert_tf.cli import DISTILL_FLAGS, FINETUNE_FLAGS, main
+from tinybert_tf.cli import ABLATE_FLAGS, DISTILL_FLAGS, FINETUNE_FLAGS, main
 
 Tinybert = Callable[..., Any]
-VERBS = ["quickstart", "finetune", "distill", "explain", "evaluate", "predict", "vocab"]
+VERBS = ["quickstart", "finetune", "distill", "explain", "ablate", "evaluate", "predict", "vocab"]
 
 
 # === Help ===
@@ -48,11 +48,13 @@ def test_every_verb_has_help(tinybert: Tinybert, verb: str) -> None:
     assert command.out.startswith(f"usage: tinybert {verb} ")
 
 
-@pytest.mark.parametrize(("verb", "flags"), [("finetune", FINETUNE_FLAGS), ("distill", DISTILL_FLAGS)])
+@pytest.mark.parametrize(
+    ("verb", "flags"), [("finetune", FINETUNE_FLAGS), ("distill", DISTILL_FLAGS), ("ablate", ABLATE_FLAGS)]
+)
 def test_every_flag_is_in_the_help(tinybert: Tinybert, verb: str, flags: dict[str, Any]) -> None:
     out = tinybert(verb, "--help").out
     common = "--epochs --max-steps --batch-size --learning-rate --max-length --seed --precision --out --set --test"
-    for flag in {*flags, *common.split(), *(["--baseline", "--allow-weak-teacher"] if verb == "distill" else [])}:
+    for flag in {*flags, *common.split(), *([] if verb == "finetune" else ["--baseline", "--allow-weak-teacher"])}:
         assert f"  {flag}" in out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tinybert_tf import cli
+from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import DistillConfig
@@ -20,6 +22,8 @@ from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.pipeline.ablation_variants import plan_variants
+from tinybert_tf.pipeline.paper_ablations import PUBLISHED
 from tinybert_tf.pipeline.stages import Stage, build_distiller, own_files
 from tinybert_tf.pipeline.student import resolved_init, student_config
 
@@ -58,6 +62,7 @@ GLUE = {
 GLUE_CONFIGS = [f"{task}-{student}.yaml" for task in GLUE for student in STUDENTS]
 GENERAL_CONFIGS = [f"general-distillation-{student}.yaml" for student in STUDENTS]
 PRETRAIN_CONFIGS = ["bert-pretraining.yaml", *GENERAL_CONFIGS]
+ABLATION = "ablation-mrpc-tinybert-4l-312d.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +83,13 @@ def commands(name: str) -> list[list[str]]:
 
 
 def test_every_config_is_listed_here() -> None:
-    names = [*GLUE_CONFIGS, *PRETRAIN_CONFIGS, "sst2.yaml"]
+    names = [*GLUE_CONFIGS, *PRETRAIN_CONFIGS, "sst2.yaml", ABLATION]
     assert sorted(path.name for path in CONFIGS.glob("*.yaml")) == sorted(names)
 
 
 def test_the_comment_names_the_config_itself() -> None:
     for path in CONFIGS.glob("*.yaml"):
-        verb = "pretrain" if path.name in PRETRAIN_CONFIGS else "distill"
+        verb = "pretrain" if path.name in PRETRAIN_CONFIGS else "ablate" if path.name == ABLATION else "distill"
         assert f"tinybert {verb} configs/{path.name}" in path.read_text(encoding="utf-8")
 
 
@@ -309,6 +314,42 @@ def test_the_commands_of_pretraining(name: str) -> None:
     assert (short.corpus.max_length, long.corpus.max_length) == (128, 512)
     assert (long.model.dir, long.model.preset, long.next_sentence) == (short.out, None, True)
     assert (short.train.max_steps, short.train.max_steps + long.train.max_steps) == (900_000, config.train.max_steps)
+
+
+# === The paper's ablation ===
+
+
+def test_the_papers_ablation(bert_base: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variants fit their base, each stands in the paper's tables, and none of these is left out."""
+    monkeypatch.chdir(CONFIGS.parent)
+    general = SequenceClassifier(EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=20))
+    general.save_pretrained(tmp_path)
+    config = load_config(AblationConfig, f"configs/{ABLATION}", {"student.dir": str(tmp_path)})
+    base = load_config(DistillConfig, f"configs/{config.paper}-tinybert-4l-312d.yaml", {"student.dir": str(tmp_path)})
+    assert config.distillation == dataclasses.replace(base, out=f"runs/{ABLATION.removesuffix('.yaml')}")
+    variants = plan_variants(config)
+    assert [each.change for each in variants] == [each.name for each in variants]
+    assert {each.name for each in variants} == PUBLISHED["mrpc"].keys() - {"uniform"}
+
+    steps = {each.name: ablation_steps(each.config) for each in variants}
+    by_steps = {each: [name for name, count in steps.items() if count == each] for each in steps.values()}
+    comment = " ".join(read(ABLATION).replace("\n# ", " ").split())
+    assert f"Cost: {len(variants) * len(config.seeds)} runs" in comment
+    usual, fewer = max(by_steps), {name: count for name, count in steps.items() if count < max(by_steps)}
+    assert usual == cost("mrpc")[1]
+    assert fewer.keys() == {"no_augmentation", "no_prediction"}
+    for count in (usual, *fewer.values()):
+        assert f"{count:,}" in comment
+    assert f"`{ABLATION}`" in read("README.md")
+
+
+def ablation_steps(config: DistillConfig) -> int:
+    """Steps of both stages, on MRPC or on its augmented file."""
+    task = GLUE["mrpc"]
+    augmented = task.rows * (2 * task.copies + 1)
+    values = [section.resolved(config.train) for section in config.stages]
+    rows = [task.rows if section.train is None else augmented for section in config.stages]
+    return sum(-(-count // each.batch_size) * each.epochs for count, each in zip(rows, values, strict=True))
 
 
 # === The config of this library ===

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 import tinybert_tf as tb
 from tinybert_tf.cli import main
+from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.pipeline.ablation_variants import CHANGES, plan_variants
 from tinybert_tf.pipeline.losses import make_loss
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -22,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_config_loads(tmp_path: Path) -> None:
-    block, changing_weights = blocks("yaml")
+    block, _, changing_weights = blocks("yaml")
     path = tmp_path / "sst2.yaml"
     path.write_text(block, encoding="utf-8")
     config = load_config(DistillConfig, path)
@@ -34,6 +37,25 @@ def test_config_loads(tmp_path: Path) -> None:
         tb.WeightSchedule(1.0, 0.0, 2000),
         tb.WeightSchedule(0.0, 1.0, 2000),
     ]
+
+
+def test_ablation_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    block, ablation, _ = blocks("yaml")
+    Path("sst2.yaml").write_text(block, encoding="utf-8")
+    Path("ablation.yaml").write_text(ablation, encoding="utf-8")
+    config = load_config(AblationConfig, "ablation.yaml")
+    assert config.teacher.dir == "runs/teacher"
+    planned = plan_variants(config)
+    assert [each.name for each in planned[:5]] == ["base", "no_embedding", "hot", "bare", "cold"]
+    assert len(planned) == 5 + 6
+
+
+def test_every_change_is_shown() -> None:
+    table = README.partition("| by name | the change |")[2].partition("\n\n")[0]
+    assert [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])] == list(
+        CHANGES
+    )
 
 
 def test_python_names_exist() -> None:
@@ -58,7 +80,17 @@ def test_own_loss_runs() -> None:
 def test_verbs_and_flags_exist(capsys) -> None:
     commands = re.findall(r"^tinybert ([\w-]+)(.*)$", README, re.M)
     shown = {verb for verb, _ in commands}
-    assert shown == {"finetune", "distill", "cache-teacher", "evaluate", "predict", "vocab", "pretrain", "augment"}
+    assert shown == {
+        "finetune",
+        "distill",
+        "cache-teacher",
+        "evaluate",
+        "predict",
+        "vocab",
+        "pretrain",
+        "augment",
+        "ablate",
+    }
     for verb, rest in commands:
         try:
             main([verb, "--help"])

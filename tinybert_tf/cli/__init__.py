@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tinybert_tf.cli.flags import (
+    ABLATE_FLAGS,
     AUGMENTATION_FLAGS,
     DISTILL_FLAGS,
     FINETUNE_FLAGS,
@@ -75,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     explain = verb("explain", _explain, "what `distill` would do: config, sizes, layer maps, steps")
     with_config(explain, DISTILL_FLAGS)
     with_switches(explain, "baseline", "allow_weak_teacher")
+
+    ablate = verb("ablate", _ablate, "a distillation and variants of it, over seeds: a table of means and spreads")
+    with_config(ablate, ABLATE_FLAGS)
+    with_switches(ablate, "baseline", "allow_weak_teacher")
+    ablate.add_argument("--no-plot", action="store_true", help="without a plot, which wants matplotlib")
 
     pretrain = verb("pretrain", _pretrain, "learn from raw text: masked-LM, or from a teacher")
     with_config(pretrain, PRETRAIN_FLAGS)
@@ -164,6 +170,24 @@ def _explain(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.explain import explain_distill
 
     print(explain_distill(config))
+
+
+def _ablate(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.ablation import AblationConfig
+
+    config = load(AblationConfig, arguments, ABLATE_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.pipeline.ablate import run_ablate
+    from tinybert_tf.pipeline.ablation_results import markdown
+
+    results = run_ablate(config, plot=not arguments.no_plot)
+    print(markdown(results))
+    if results.failures:
+        first = results.failures[0]
+        raise InputError(
+            f"{len(results.failures)} of {results.num_runs} runs failed, the first {first.variant}, seed {first.seed}: "
+            f"{first.error}"
+        )
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:

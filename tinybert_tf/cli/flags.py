@@ -46,6 +46,12 @@ DISTILL_FLAGS = {
     **DATA_FLAGS,
     **TRAIN_FLAGS,
 }
+ABLATE_FLAGS = {
+    **{flag: value for flag, value in DISTILL_FLAGS.items() if flag != "--seed"},
+    "--variants": ("variants", "NAME[,NAME]", "named changes, e.g. no_embedding,top; others stand in the config"),
+    "--seeds": ("seeds", "N[,N]", "seeds that each variant is run with (default 1,2,3)"),
+    "--out": ("out", "DIR", "directory of the tables and all runs"),
+}
 PRETRAIN_FLAGS = {
     "--model": ("model", "PRESET|DIR", "model: a preset's size, or a directory to go on from"),
     "--teacher": ("teacher.dir", "DIR", "a pretrained teacher: general distillation, without any label"),
@@ -55,6 +61,8 @@ PRETRAIN_FLAGS = {
     "--max-length": ("corpus.max_length", "TOKENS", "tokens of a row (default 128)"),
     **{flag: value for flag, value in TRAIN_FLAGS.items() if flag not in ("--task", "--metric")},
 }
+# Flags whose value is a list with commas.
+LISTS = ("--variants", "--seeds")
 # Flags without a value, which set the key of their name.
 SWITCHES = {
     "baseline": "also train the same student on the labels alone",
@@ -114,6 +122,8 @@ def load(cls: type, arguments: argparse.Namespace, flags: Flags) -> Any:
     given: dict[str, Any] = {}
     for flag, (key, _, _) in flags.items():
         value = getattr(arguments, flag[2:].replace("-", "_"))
+        if flag in LISTS and value is not None:
+            value = [item.strip() for item in value.split(",")]
         if value is not None:
             given |= _preset_or_dir(flag, key, value) if key in ("student", "model") else {key: value}
     given |= {key: True for key in SWITCHES if getattr(arguments, key, False)}

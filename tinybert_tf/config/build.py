@@ -88,7 +88,9 @@ class SectionBuilder:
         return tuple(self._value(hint, item, _join(key, str(number))) for number, (hint, item) in enumerate(pairs))
 
     def _mapping(self, hints: tuple[Any, ...], value: Any, key: str) -> dict[str, Any]:
-        return dict(value)
+        if not isinstance(value, Mapping | None):
+            raise SettingError(key, f"{value!r} is not a mapping of keys to values")
+        return dict(value or {})
 
 
 def _integer(value: Any) -> int:

@@ -34,26 +34,38 @@ def load_config(
 
     `flags` maps dotted keys to values (None is YAML's null) or to text that is read by the key's type. A
     flag for `train.X` also wins over X in every stage of the file. `settings` are `a.b=value` with the value in YAML.
-    Items of lists go by number from 0 (`stages.0.epochs`). Raises InputError, one line with the file, the key, what was
-    found and what is accepted; MissingKeysError names all missing keys at once.
+    Items of lists go by number from 0 (`stages.0.epochs`). Where `cls` has a key `base`, it names a file that the keys
+    beside it stand over. Raises InputError, one line with the file, the key, what was found and what is accepted;
+    MissingKeysError names all missing keys at once.
     """
-    file = "" if path is None else f"{path}: "
-    plain = {} if path is None else _read_mapping(Path(path))
+    plain, file = ({}, "") if path is None else (_read_mapping(Path(path)), f"{path}: ")
+    if plain.get("base") is not None and "base" in {each.name for each in dataclasses.fields(cls)}:  # type: ignore[arg-type]
+        base = str(plain.pop("base"))
+        plain, file = _laid_over(_read_mapping(Path(base)), plain), f"{path} over {base}: "
     _clear_stages(plain, flags)
+    given = [(key, value, "") for key, value in flags.items()]
+    given += [(*_split_setting(setting), "--set ") for setting in settings]
+    return build_config(cls, plain, file, given)
+
+
+def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequence[tuple[str, Any, str]] = ()) -> T:
+    """Return a `cls` from a plain mapping (changed in place), with keys `given` one after the other.
+
+    `source` is what messages about the mapping begin with; each given key has its value and a source of its own. Raises
+    as `load_config`.
+    """
     factories = {each.name: each.default_factory for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
     defaults = {name: _to_plain(make()) for name, make in factories.items() if callable(make)}
-    overrides = Overrides(plain, file, defaults)
+    overrides = Overrides(plain, source, defaults)
     builder = SectionBuilder(cls)
     try:
-        for key, value in flags.items():
-            overrides.set(key, value, source="")
-        for key, value in map(_split_setting, settings):
-            overrides.set(key, value, source="--set ")
+        for key, value, giver in given:
+            overrides.set(key, value, giver)
         config = builder.section(cls, plain, "")
     except SettingError as error:
         raise InputError(f"{overrides.source(error.key)}{error}") from error
     if builder.missing:
-        raise MissingKeysError(file, builder.missing)
+        raise MissingKeysError(source, builder.missing)
     return config
 
 
@@ -74,6 +86,15 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         found = "is empty" if plain is None else f"holds a {type(plain).__name__}"
         raise InputError(f"{path}: {found}, a YAML mapping of configuration keys is wanted")
     return plain
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with the keys of both; sections that both have are laid over each other in turn."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+        merged[key] = _laid_over(below[key], value) if both else value
+    return merged
 
 
 def _split_setting(setting: str) -> tuple[str, Any]:

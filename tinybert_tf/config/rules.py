@@ -88,6 +88,7 @@ _RULES: Mapping[str, _Rule] = {
     ),
     "num_attention_heads": _whole(1),
     "num_hidden_layers": _whole(1),
+    "paper": _one_of("mnli", "mrpc", "cola"),
     "padded_lengths": _Rule("one length or more, each at least 1", lambda v: v != () and all(map(_whole(1).holds, v))),
     "patience": _whole(1),
     "precision": _PRECISION,
@@ -95,6 +96,10 @@ _RULES: Mapping[str, _Rule] = {
     "ridge": _Rule("a finite number above 0", lambda v: _number(v) and v > 0),
     "schedule": _one_of("linear", "constant", "cosine"),
     "start": _NOT_NEGATIVE,
+    "seeds": _Rule(
+        "one whole number from 0 to 4294967295 or more, no two equal",
+        lambda v: v != () and len(set(v)) == len(v) and all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in v),
+    ),
     "steps": _whole(1),
     "steps_per_execution": _whole(1),
     "seed": _Rule(

@@ -1,0 +1,96 @@
+"""The configuration of an ablation: a distillation, what is varied about it, and the seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.schema import DistillConfig
+
+# What the base itself is called in tables and directories.
+BASE = "base"
+# The GLUE tasks that TinyBERT's paper has ablations of.
+PAPER_TASKS = ("mnli", "mrpc", "cola")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,+-]{0,199}")
+# What the runs of an ablation differ in anyway.
+_OWN_KEYS = {"out": "every run has a directory of its own", "train.seed": "seeds are varied in `seeds`"}
+
+
+@dataclass(frozen=True)
+class Variant(CheckedSection):
+    """A distillation that differs from the base; in YAML a mapping, or the name of a change, which then is its own too.
+
+    `set`: keys and their values, as `--set` has them. `without`: losses, by name, that are taken out of every stage; a
+    stage that has none left goes. `changes`: what has a name (`no_general`, `top`, ...). They are done in this order.
+    `name` becomes a directory.
+    """
+
+    name: str
+    changes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    set: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_shorthand(cls, value: Any) -> Any:
+        """Return the mapping that a name stands for; what is no text comes back as it is."""
+        return {"name": value, "changes": [value]} if isinstance(value, str) else value
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _NAME.fullmatch(self.name):
+            raise SettingError("name", f"{self.name!r} is not up to 200 letters, digits and _ . = , + -")
+        if self.name == BASE:
+            raise SettingError("name", f"{BASE!r} is what the config without a change is called")
+        if not (self.changes or self.without or self.set):
+            raise SettingError("name", f"{self.name!r} changes nothing; set, without or changes are wanted")
+        for key in self.set:
+            _refuse_own_key(f"set.{key}", key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationConfig(DistillConfig):
+    """A distillation, as `DistillConfig` has it, and its variants.
+
+    `base`: a distillation's file, which the keys given here stand over. `variants`: see `Variant`. `grid`: keys, as
+    `--set` has them, and a list of values each; all their combinations are variants too. `seeds`: what `train.seed` is
+    in the runs of each variant. `paper`: the task whose numbers of TinyBERT's paper are shown beside; where `task` is
+    one of these, by default it is the one. `out`: the directory of tables and runs.
+    """
+
+    base: str | None = None
+    variants: tuple[Variant, ...] = ()
+    grid: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (1, 2, 3)
+    paper: str | None = None
+
+    @classmethod
+    def from_shorthand(cls, plain: Any) -> Any:
+        """Return the mapping with what a GLUE task's name stands for, the paper's numbers among it."""
+        if isinstance(plain, Mapping) and plain.get("task") in PAPER_TASKS:
+            plain = {"paper": plain["task"], **plain}
+        return super().from_shorthand(plain)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.base is not None:  # loading a file has read it and taken the key out
+            raise SettingError("base", f"{self.base!r}: stands in a file, where the keys beside it stand over it")
+        if not self.variants and not self.grid:
+            raise SettingError("variants", "there are none, and no grid; at least one is wanted")
+        for key, values in self.grid.items():
+            _refuse_own_key(f"grid.{key}", key)
+            if not isinstance(values, list | tuple) or not values:
+                raise SettingError(f"grid.{key}", f"{values!r} is not a list of values")
+
+    @property
+    def distillation(self) -> DistillConfig:
+        """The distillation without its variants."""
+        return DistillConfig(**{each.name: getattr(self, each.name) for each in dataclasses.fields(DistillConfig)})
+
+
+def _refuse_own_key(place: str, key: str) -> None:
+    if key in _OWN_KEYS:
+        raise SettingError(place, f"cannot be varied here: {_OWN_KEYS[key]}")

@@ -1,0 +1,164 @@
+"""`tinybert ablate`: a distillation and its variants over seeds, each a run of its own, and a table of them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tinybert_tf.checkpoints.replace_file import replace_text
+from tinybert_tf.config.ablation import BASE, AblationConfig
+from tinybert_tf.config.load import dump_config
+from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.errors import InputError
+from tinybert_tf.evaluation.spread_plot import check_can_plot, plot_spread
+from tinybert_tf.metrics import choose_metric, format_metric
+from tinybert_tf.pipeline.ablation_results import (
+    STUDENT,
+    TEACHER,
+    AblationResults,
+    Outcome,
+    csv_table,
+    markdown,
+)
+from tinybert_tf.pipeline.ablation_variants import PlannedVariant, plan_variants
+from tinybert_tf.pipeline.distill import run_distill
+from tinybert_tf.pipeline.explain import explain_distill
+from tinybert_tf.pipeline.run_directory import RunDirectory, check_can_be_made
+
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One distillation of an ablation; its config names its directory."""
+
+    variant: str
+    seed: int
+    config: DistillConfig
+
+    def __str__(self) -> str:
+        return f"{self.variant}, seed {self.seed}"
+
+    @property
+    def directory(self) -> RunDirectory:
+        """The run's directory, refused where it holds a run with another config."""
+        return RunDirectory(self.config.out, self.config)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to its end, now or before."""
+        return self.directory.read_metrics() is not None
+
+
+def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
+    """Run the base and its variants, seed after seed; what a run directory under `out` already has is not run again.
+
+    After each run `out` has `ablation.md`, `ablation.csv`, `ablation.yaml` (this config) and, with `plot`,
+    `ablation.png` and `ablation.svg` of the runs so far. A run that fails with an InputError is noted, and the next one
+    begins.
+
+    Raises:
+        InputError: anything the user gave is wrong, as far as configs and files show it, before the first run; or the
+            base's first run is refused.
+    """
+    if plot:
+        check_can_plot("--no-plot")
+    out = Path(config.out)
+    _check_out(out)
+    variants = plan_variants(config)
+    runs = list(plan_runs(variants, config.seeds, out))
+    _check(variants, runs)
+    metric = choose_metric(config.task, config.metric)
+    results = AblationResults(variants, [], len(runs), config.task, metric, config.paper)
+    for number, run in enumerate(runs, start=1):
+        _say(f"run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}")
+        outcome = _outcome(run, results.outcomes)
+        results.outcomes.append(outcome)
+        _say(f"{run}: {_result(outcome, metric)}")
+        _write(results, config, out, plot)
+    return results
+
+
+def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Path) -> Iterator[Run]:
+    """All variants with the first seed, then with the next; variants that are one distillation share their runs."""
+    directories: dict[str, str] = {}
+    for seed in seeds:
+        for variant in variants:
+            name = directories.setdefault(dump_config(variant.config), variant.name)
+            train = dataclasses.replace(variant.config.train, seed=seed)
+            path = str(out / RUNS / name / f"seed-{seed}")
+            yield Run(variant.name, seed, dataclasses.replace(variant.config, train=train, out=path))
+
+
+def _check_out(out: Path) -> None:
+    check_can_be_made(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / RUNS).is_dir():
+        raise InputError(f"out: {out} is not empty and holds no ablation; give a new or an empty directory.")
+
+
+def _check(variants: Sequence[PlannedVariant], runs: Sequence[Run]) -> None:
+    """Read what every run reads, but for weights, so that no run fails for what could be known now."""
+    for variant in variants:
+        try:
+            explain_distill(variant.config)
+        except InputError as error:
+            said = "" if variant.name == BASE else f"variant {variant.name!r}: "
+            raise InputError(f"{said}{error}") from error
+    for run in runs:
+        _ = run.directory
+
+
+def _outcome(run: Run, before: Sequence[Outcome]) -> Outcome:
+    """The run's result: of an earlier run of the same distillation, on disk or in this ablation, or a new one."""
+    shared = next((outcome for outcome in before if outcome.directory == run.config.out), None)
+    if shared is not None:
+        return dataclasses.replace(shared, variant=run.variant)
+    outcome = Outcome(run.variant, run.seed, run.config.out, run.directory.read_metrics())
+    if outcome.metrics is not None:
+        return outcome
+    try:
+        return dataclasses.replace(outcome, metrics=run_distill(run.config))
+    except InputError as error:
+        if not before and not Path(run.config.out).exists():  # refused before it began: what all others are, too
+            raise InputError(f"{run}: {error}") from error
+        return dataclasses.replace(outcome, error=" ".join(str(error).split()))
+    finally:
+        _forget_models()
+
+
+def _forget_models() -> None:
+    """Give a run's models and traced functions back before the next one makes its own."""
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def _say(text: str) -> None:
+    print(f"[ablate] {text}", file=sys.stderr, flush=True)
+
+
+def _result(outcome: Outcome, metric: str) -> str:
+    value = outcome.value(STUDENT, "dev", metric)
+    return f"failed: {outcome.error}" if value is None else f"dev {metric} {format_metric(metric, value)}"
+
+
+def _write(results: AblationResults, config: AblationConfig, out: Path, plot: bool) -> None:
+    """Write the files that show the outcomes so far."""
+    out.mkdir(parents=True, exist_ok=True)
+    replace_text(out / "ablation.yaml", dump_config(config))
+    replace_text(out / "ablation.md", markdown(results) + "\n")
+    replace_text(out / "ablation.csv", csv_table(results))
+    if plot and results.rows():
+        titles = {split: f"{split} {results.metric}" for split in results.splits}
+        panels: dict[str, Any] = {
+            title: {label: list(results.values(name, model, split).values()) for label, name, model in results.rows()}
+            for split, title in titles.items()
+        }
+        marks = {title: {TEACHER: value} for split, title in titles.items() if (value := results.teacher(split))}
+        plot_spread(out / "ablation", panels, BASE, marks)
