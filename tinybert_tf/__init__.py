@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinybert_tf.compression.pruning import MagnitudePruning
+    from tinybert_tf.compression.structured_pruning import prune_structure
     from tinybert_tf.data.augmentation import Augmentation, Augmenter
     from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
@@ -113,6 +114,7 @@ _MODULE_OF = {
     "cut_student": "models.cut.student",
     "distill": "pipeline.stages",
     "load_tokenizer": "data.tokenizer",
+    "prune_structure": "compression.structured_pruning",
     "set_fast_layers": "models.fast_layer",
     "setup_devices": "training.devices",
     "tinybert_stages": "pipeline.stages",
@@ -170,6 +172,7 @@ __all__ = [
     "cut_student",
     "distill",
     "load_tokenizer",
+    "prune_structure",
     "set_fast_layers",
     "setup_devices",
     "tinybert_stages",

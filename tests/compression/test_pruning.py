@@ -116,9 +116,7 @@ def test_mixed_precision(policy: str, make_model: MakeModel, inputs: Arrays, lab
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_an_interrupted_training_goes_on(
-    parts: int, make_model: MakeModel, inputs: Arrays, labels: np.ndarray
-) -> None:
+def test_an_interrupted_training_goes_on(parts: int, make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
     def pruning() -> MagnitudePruning:
         return MagnitudePruning(0.8, begin_step=3, end_step=20, frequency=4)
 

@@ -1,4 +1,4 @@
-"""`prune_structure`: what does nothing can go without a trace, the ranking says what stays, what is saved loads again."""
+"""`prune_structure`: what does nothing goes without a trace, the ranking says what stays, what is saved loads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def silence(model: Any, heads: list[int], units: list[int]) -> None:
     """Take the outgoing weights of heads and units of every layer."""
     weights = model.variables_by_name()
     for layer in range(1, model.num_hidden_layers + 1):
-        attention, feed_forward = weights[f"layer_{layer}/attention/output/kernel"], weights[f"layer_{layer}/output/kernel"]
+        attention, feed_forward = (
+            weights[f"layer_{layer}/attention/output/kernel"],
+            weights[f"layer_{layer}/output/kernel"],
+        )
         value = attention.numpy()
         for head in heads:
             value[head * HEAD_SIZE : (head + 1) * HEAD_SIZE] = 0

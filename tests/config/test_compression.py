@@ -44,7 +44,8 @@ def test_a_setting_makes_a_section(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "expected"), [(0.0, 0.6, (0, 180)), (30, 200, (30, 200)), (0.1, 100, (30, 100)), (10, 1, (10, 300))]
+    ("begin", "end", "expected"),
+    [(0.0, 0.6, (0, 180)), (30, 200, (30, 200)), (0.1, 100, (30, 100)), (10, 1, (10, 300))],
 )
 def test_fractions_and_steps(begin: float, end: float, expected: tuple[int, int]) -> None:
     assert PruningSection(begin=begin, end=end).steps(300) == expected

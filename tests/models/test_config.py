@@ -94,7 +94,9 @@ def test_json_round_trip(tmp_path: Path) -> None:
     config.to_json(tmp_path / "config.json")
     assert EncoderConfig.from_json(tmp_path / "config.json") == config
     written = json.loads((tmp_path / "config.json").read_text())
-    fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("embedding_size", "head_dim")}
+    fields = {
+        name: value for name, value in dataclasses.asdict(config).items() if name not in ("embedding_size", "head_dim")
+    }
     assert written == {**fields, "model_type": "bert"}
 
 

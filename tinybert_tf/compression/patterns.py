@@ -17,7 +17,7 @@ ACCEPTED = f"{UNSTRUCTURED}, {_TWO_OF_FOUR}, or a block such as 1x4 or 16x1"
 
 @dataclass(frozen=True)
 class Pattern:
-    """Zeros come in blocks of `block[0]` inputs and `block[1]` outputs of a kernel, `(inputs, outputs)` as Keras has it.
+    """Zeros come in blocks of `block[0]` inputs and `block[1]` outputs of a kernel, `(inputs, outputs)` as in Keras.
 
     With `of_four`, two of every four consecutive inputs of an output are zero, whatever sparsity is asked for: what
     sparse tensor cores take.
@@ -52,8 +52,8 @@ class Pattern:
         for size, block, axis in zip(shape, self.block, ("inputs", "outputs"), strict=True):
             if size % block:
                 raise InputError(
-                    f"pattern={self.name!r} does not fit {kernel} {shape}: its {size} {axis} are no multiple of {block}; "
-                    f"another pattern, or `kernels` that leave it out, is wanted."
+                    f"pattern={self.name!r} does not fit {kernel} {shape}: its {size} {axis} are no multiple of "
+                    f"{block}; another pattern, or `kernels` that leave it out, is wanted."
                 )
 
     def mask(self, kernel: Any, sparsity: Any) -> Any:

@@ -25,11 +25,11 @@ class MagnitudePruning(keras.callbacks.Callback):
     The fraction grows as TFMOT's schedules have it. `polynomial` is Zhu and Gupta's (arXiv 1710.01878),
     `s_t = s (1 - (1 - (t - begin) / (end - begin))^3)`; `constant` is `s` from `begin_step` on. At `begin_step`, and
     every `frequency` steps after it up to `end_step`, each kernel's mask is chosen anew (`Pattern.mask`); after every
-    step, what the masks leave out is set to zero in the variables, whatever momentum the optimizer has. Nothing is added
-    to the model: what is saved is a model as it was, with zeros in it.
+    step, what the masks leave out is set to zero in the variables, whatever momentum the optimizer has. Nothing is
+    added to the model: what is saved is a model as it was, with zeros in it.
 
-    One callback goes with one model, through any number of `fit`s: steps are counted on. A `Distiller`'s student is what
-    is pruned. Every precision policy will do, and accumulation; several devices too.
+    One callback goes with one model, through any number of `fit`s: steps are counted on. Of a `Distiller` it is the
+    student that is pruned. Every precision policy will do, and accumulation; several devices too.
 
     Args:
         sparsity: fraction of each kernel's weights that are zero at the end, in [0, 1).

@@ -26,7 +26,7 @@ def pruned_config(
     Raises:
         InputError: more than there are, or none.
     """
-    wanted = {"num_attention_heads": num_attention_heads, "intermediate_size": intermediate_size}
+    wanted: dict[str, Any] = {"num_attention_heads": num_attention_heads, "intermediate_size": intermediate_size}
     sizes = {name: size for name, size in wanted.items() if size is not None}
     for name, size in sizes.items():
         if not 1 <= size <= getattr(config, name):
@@ -47,11 +47,10 @@ def prune_structure(
     It is cut from the model as a student is from its teacher (`cut_student`), in the same basis. The heads that stay are
     those whose output varies most over the texts, the units those whose standard deviation times the norm of their
     outgoing weights is largest; what is left is fitted in closed form to make up for what is gone. What contributes
-    nothing leaves the outputs as they are. Its matrices are really smaller: no mask, no zeros.
+    nothing leaves the outputs as they are. The matrices are really smaller: no masks, no zeros.
 
-    The directory that it saves loads with `from_pretrained`. Where heads are gone, transformers' classes cannot load it:
-    to them a head is always `hidden_size / num_attention_heads` wide, and they stop at the first shape. With fewer units
-    alone they load it.
+    The directory that it saves loads with `from_pretrained`. Where heads are gone, transformers' classes refuse it: to
+    them a head is always `hidden_size / num_attention_heads` wide. With fewer units alone they load it.
 
     Args:
         model: a task model or an encoder; unchanged.
@@ -87,4 +86,4 @@ def prune_structure(
             variable.assign(weights[name])
     pairs = [(layer, layer) for layer in range(1, model.num_hidden_layers + 1)]
     cut_student(pruned, exact, pairs, batches, ridge=ridge)
-    return in_precision(pruned, model.dtype_policy.name)  # type: ignore[return-value]  # of the same class
+    return in_precision(pruned, model.dtype_policy.name)

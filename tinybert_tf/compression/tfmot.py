@@ -14,8 +14,8 @@ _SWITCH = "TF_USE_LEGACY_KERAS"
 def tfmot_module(name: str) -> ModuleType:
     """A module of TFMOT's core, such as `sparsity.keras.pruning_schedule`.
 
-    Importing TFMOT sets `TF_USE_LEGACY_KERAS=1`, which turns `tf.keras` into Keras 2 for this process, unless `tf.keras`
-    has been touched before, and for its children. Here it has been, and the environment is put back.
+    Importing TFMOT sets `TF_USE_LEGACY_KERAS=1`, which turns `tf.keras` into Keras 2 for this process's children, and
+    for itself unless it has touched `tf.keras` before. Here it has, and the environment is put back.
     """
     import keras  # noqa: F401  # before `tf.keras`, which is made of it
     import tensorflow as tf

@@ -56,8 +56,8 @@ class PruningSection(CheckedSection):
 class StructureSection(CheckedSection):
     """Attention heads and feed-forward units that are removed, as in `tinybert_tf.prune_structure`.
 
-    `num_attention_heads`, `intermediate_size`: what stays of them in each layer. `rounds`: in how many equal steps, each
-    distilled through all stages.
+    `num_attention_heads`, `intermediate_size`: what stays of them in each layer. `rounds`: in how many equal steps,
+    each distilled through all stages.
     """
 
     num_attention_heads: int | None = None

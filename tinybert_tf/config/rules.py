@@ -34,9 +34,7 @@ def _number(value: Any) -> bool:
 
 
 def _whole(at_least: int) -> Rule:
-    return Rule(
-        f"a whole number of at least {at_least}", lambda v: _number(v) and isinstance(v, int) and v >= at_least
-    )
+    return Rule(f"a whole number of at least {at_least}", lambda v: _number(v) and isinstance(v, int) and v >= at_least)
 
 
 def one_of(*choices: str) -> Rule:
@@ -103,9 +101,7 @@ _RULES: Mapping[str, Rule] = {
     "start": _NOT_NEGATIVE,
     "steps": _whole(1),
     "steps_per_execution": _whole(1),
-    "seed": Rule(
-        "a whole number from 0 to 4294967295", lambda v: isinstance(v, int) and _number(v) and 0 <= v < 2**32
-    ),
+    "seed": Rule("a whole number from 0 to 4294967295", lambda v: isinstance(v, int) and _number(v) and 0 <= v < 2**32),
     "teacher_cache": one_of("auto", "logits", "features", "off"),
     "task": one_of(*TASK_KEYS),
     "num_texts": _whole(1),

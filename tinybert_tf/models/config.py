@@ -32,9 +32,9 @@ class EncoderConfig:
 
     `model_type` is the family, `bert`, `roberta`, `distilbert` or `electra`; the names stay BERT's in all of them.
     `type_vocab_size` is 0 and `layer_norm_eps` 1e-12 in every DistilBERT; `embedding_size`, the width of the embedding
-    tables where it is another than `hidden_size`, is ELECTRA's alone. `head_dim` is the width of an attention head where
-    it is another than `hidden_size / num_attention_heads`: of a model that heads were taken from. transformers' classes
-    do not know it. `hidden_dropout_prob` and
+    tables where it is another than `hidden_size`, is ELECTRA's alone. `head_dim` is the width of an attention head
+    where it is another than `hidden_size / num_attention_heads`: of a model that heads were taken from. transformers'
+    classes do not know it. `hidden_dropout_prob` and
     `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the standard deviation of the
     truncated normal that new weights are drawn from; sizes are counts.
 

@@ -64,9 +64,9 @@ class StructureStep(Step):
         config = work.student.config
         last = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
         pruned_config(config, **last)
-        ways = {name: (getattr(config, name), size) for name, size in last.items()}
+        left = section.rounds - number
         self.sizes = {
-            name: size + (now - size) * (section.rounds - number) // section.rounds for name, (now, size) in ways.items()
+            name: size + (getattr(config, name) - size) * left // section.rounds for name, size in last.items()
         }
         # A loss that compares heads may not fit fewer of them: said now, and not when it is their turn.
         with_fewer = work.student.with_encoder(pruned_config(config, **self.sizes), dtype="float32")
@@ -149,9 +149,9 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     Each step distils the student through all stages. Epochs count as soon as the student is what it is to be.
 
     Returns:
-        What `metrics.json` holds: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, the original
-        being the student that the config names. Each model has also `nonzero_parameters` and `gzip_bytes`, the student
-        the `sparsity` of each pruned kernel.
+        What `metrics.json` holds: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, where the
+        original is the student that the config names. Each model has also `nonzero_parameters` and `gzip_bytes`, the
+        student the `sparsity` of each pruned kernel.
 
     Raises:
         InputError: anything the user gave is wrong, the teacher among it; nothing has been written then.
@@ -170,7 +170,9 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
         start_from_cut(work)
     cached = cache_teacher(work)
     work.run.create()
-    begin, callbacks, facts = time.monotonic(), [], {}
+    begin = time.monotonic()
+    callbacks: list[keras.callbacks.Callback] = []
+    facts: dict[str, Any] = {}
     for step in steps:
         work = step.start(work)
         callbacks += step.callbacks()
