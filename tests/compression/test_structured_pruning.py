@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,3 +109,35 @@ def test_an_encoder_and_a_precision(make_model: MakeModel, inputs: Arrays) -> No
 def test_sizes_out_of_range_are_refused(sizes: dict[str, int], message: str, make_model: MakeModel) -> None:
     with pytest.raises(InputError, match=message):
         pruned_config(make_model().config, **sizes)
+
+
+LOAD = """
+import sys
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
+with np.load(sys.argv[2]) as inputs, torch.no_grad():
+    np.save(sys.argv[3], model.eval()(**{name: torch.from_numpy(inputs[name]).long() for name in inputs}).logits.numpy())
+"""
+
+
+def test_transformers_loads_fewer_units_and_refuses_fewer_heads(
+    make_model: MakeModel, inputs: Arrays, tmp_path: Path
+) -> None:
+    python = os.environ.get("TINYBERT_TORCH_PYTHON")
+    if python is None:
+        pytest.skip("needs a Python with torch and transformers: TINYBERT_TORCH_PYTHON is not set")
+    np.savez(tmp_path / "inputs.npz", **inputs)
+
+    def load(pruned: Any, name: str) -> subprocess.CompletedProcess[str]:
+        pruned.save_pretrained(tmp_path / name)
+        files = [tmp_path / name, tmp_path / "inputs.npz", tmp_path / f"{name}.npy"]
+        return subprocess.run([python, "-c", LOAD, *map(str, files)], capture_output=True, text=True)
+
+    units = prune_structure(make_model(), [inputs], intermediate_size=10)
+    assert load(units, "units").returncode == 0
+    np.testing.assert_allclose(np.load(tmp_path / "units.npy"), logits(units, inputs), rtol=0, atol=1e-5)
+    heads = load(prune_structure(make_model(), [inputs], num_attention_heads=2), "heads")
+    assert heads.returncode != 0
+    assert "size mismatch" in heads.stderr + heads.stdout

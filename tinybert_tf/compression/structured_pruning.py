@@ -44,8 +44,8 @@ def prune_structure(
 ) -> Model:
     """A model with fewer heads and feed-forward units in each layer, and otherwise the same one.
 
-    It is cut from the model as a student is from its teacher (`cut_student`), in the same basis. The heads that stay are
-    those whose output varies most over the texts, the units those whose standard deviation times the norm of their
+    It is cut from the model as a student is from its teacher (`cut_student`), in the same basis. The heads that stay
+    are those whose output varies most over the texts, the units those whose standard deviation times the norm of their
     outgoing weights is largest; what is left is fitted in closed form to make up for what is gone. What contributes
     nothing leaves the outputs as they are. The matrices are really smaller: no masks, no zeros.
 
