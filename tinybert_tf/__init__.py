@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinybert_tf.compression.clustering import cluster_weights
     from tinybert_tf.compression.pruning import MagnitudePruning
     from tinybert_tf.compression.structured_pruning import prune_structure
     from tinybert_tf.data.augmentation import Augmentation, Augmenter
@@ -110,6 +111,7 @@ _MODULE_OF = {
     "ValueRelationLoss": "distillation.losses",
     "WeightSchedule": "distillation.losses",
     "bert_optimizer": "training.optimizer",
+    "cluster_weights": "compression.clustering",
     "copy_layers": "models.layer_copy",
     "cut_student": "models.cut.student",
     "distill": "pipeline.stages",
@@ -168,6 +170,7 @@ __all__ = [
     "ValueRelationLoss",
     "WeightSchedule",
     "bert_optimizer",
+    "cluster_weights",
     "copy_layers",
     "cut_student",
     "distill",

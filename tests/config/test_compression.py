@@ -54,7 +54,8 @@ def test_fractions_and_steps(begin: float, end: float, expected: tuple[int, int]
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("", "pruning: and structure are missing"),
+        ("", "structure: one section or more of structure, pruning, clustering is wanted"),
+        ("clustering: {num_clusters: 1}", "clustering.num_clusters: 1 is not a whole number of at least 2"),
         ("pruning: {sparsity: 1.0}", "pruning.sparsity: 1.0 is not a number of at least 0 and below 1"),
         ("pruning: {sparsity: -0.5}", "pruning.sparsity: -0.5 is not"),
         ("pruning: {sparsity: .nan}", "pruning.sparsity: nan is not"),

@@ -23,6 +23,7 @@ train: {{epochs: 3}}
 STEPS = """
 structure: {num_attention_heads: 1, intermediate_size: 20, rounds: 2}
 pruning: {sparsity: 0.75, end: 0.5}
+clustering: {num_clusters: 8}
 """
 
 
@@ -66,6 +67,9 @@ def test_a_student_becomes_smaller(
     assert len(kernels) == 6
     assert {name: zeros[name] for name in kernels} == dict.fromkeys(kernels, 0.75)
     assert metrics["student"]["sparsity"] == dict.fromkeys(kernels, 0.75)
+    for name in kernels:
+        values = student.variables_by_name()[name].numpy()
+        assert len(np.unique(values)) <= 8 + 1
     saved = load_file(out / "student" / "model.safetensors")
     assert metrics["student"]["nonzero_parameters"] == sum(np.count_nonzero(each) for each in saved.values())
     assert metrics["student"]["parameters"] < metrics["original"]["parameters"]
@@ -77,9 +81,6 @@ def test_a_student_becomes_smaller(
         f"{step}-compress" for step in ("structure-1", "structure-2", "pruning") for _ in range(3)
     ]
     assert [float(row["sparsity"] or 0) for row in rows[5:]] == pytest.approx([0, rows_at(1), 0.75, 0.75], abs=0.02)
-    # The best epoch is one of those in which all is pruned.
-    full = [float(row["dev_accuracy"]) for row in rows[-2:]]
-    assert metrics["student"]["accuracy"] == pytest.approx(max(full), abs=1e-6)
     for name in ("teacher", "original", "student"):
         assert f"| {name} " in command.out
     assert "gzipped bytes" in command.out
@@ -101,6 +102,7 @@ def rows_at(epoch: int) -> float:
         ("pruning: {begin: 0.5, end: 12}", "pruning: begin_step=15, end_step=12"),
         ("pruning: {frequency: 25}", "pruning: frequency=25: at least 1 is wanted, and at most the 18 steps"),
         ("structure: {num_attention_heads: 3}", "structure: num_attention_heads=3: from 1 to the model's 2"),
+        ("clustering: {kernels: nothing}", "clustering: kernels='nothing' matches no weight; there are "),
         ("structure: {intermediate_size: 33}", "structure: intermediate_size=33: from 1 to the model's 32"),
         (
             "structure: {num_attention_heads: 1}\nstages: [{name: inside, losses: [attention]}]",

@@ -70,9 +70,21 @@ class StructureSection(CheckedSection):
             raise SettingError("num_attention_heads", "and intermediate_size are missing, one of them is wanted")
 
 
+@dataclass(frozen=True)
+class ClusteringSection(CheckedSection):
+    """Few values in each matrix, as in `tinybert_tf.cluster_weights`; `kernels` as in pruning, by default words too."""
+
+    num_clusters: int = 16
+    kernels: str | None = None
+
+
 def _compression_stage() -> tuple[Stage, ...]:
     """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
     return (Stage("compress", (LossSection("prediction"),)),)
+
+
+# The steps, in the order in which they are taken.
+STEP_SECTIONS = ("structure", "pruning", "clustering")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +93,18 @@ class CompressConfig(DistillConfig):
 
     `student.dir`: the student; without it one is made as `distill` makes it. `stages`: what every step is distilled
     through, by default the teacher's predictions alone. The sections below are the steps, those that are given, in this
-    order: `structure`, `pruning`.
+    order: `structure`, `pruning`, `clustering`. The last is not trained through.
     """
 
     stages: tuple[Stage, ...] = field(default_factory=_compression_stage)
     structure: StructureSection | None = None
     pruning: PruningSection | None = None
+    clustering: ClusteringSection | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.structure is None and self.pruning is None:
-            raise SettingError("pruning", "and structure are missing, a section of what is to be compressed is wanted")
+        if all(getattr(self, name) is None for name in STEP_SECTIONS):
+            raise SettingError(STEP_SECTIONS[0], f"one section or more of {', '.join(STEP_SECTIONS)} is wanted")
         if self.baseline:
             raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
         if self.pruning is not None:

@@ -89,6 +89,7 @@ _RULES: Mapping[str, Rule] = {
         "spearman",
     ),
     "num_attention_heads": _whole(1),
+    "num_clusters": _whole(2),
     "num_hidden_layers": _whole(1),
     "padded_lengths": Rule("one length or more, each at least 1", lambda v: v != () and all(map(_whole(1).holds, v))),
     "patience": _whole(1),

@@ -11,9 +11,16 @@ import keras
 import numpy as np
 
 from tinybert_tf.checkpoints.formats import resolve_model
-from tinybert_tf.compression.pruning import ENCODER_KERNELS, MagnitudePruning, zero_fractions
+from tinybert_tf.compression.clustering import KERNELS_AND_WORDS, cluster_weights
+from tinybert_tf.compression.pruning import ENCODER_KERNELS, MagnitudePruning, prunable_weights, zero_fractions
 from tinybert_tf.compression.structured_pruning import SIZES, prune_structure, pruned_config
-from tinybert_tf.config.compression import CompressConfig, PruningSection, StructureSection
+from tinybert_tf.config.compression import (
+    STEP_SECTIONS,
+    ClusteringSection,
+    CompressConfig,
+    PruningSection,
+    StructureSection,
+)
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.pipeline.distill import Distillation, check_teacher, prepare, start_from_cut, train_stages
@@ -28,10 +35,12 @@ class Step:
     """One way in which a student becomes smaller, while it is distilled through all stages of a config.
 
     A subclass checks its own section in its constructor, before anything is written, changes the student in `start`, or
-    trains it with `callbacks`. These stay for the steps after it: what it has done is not undone.
+    trains it with `callbacks`. These stay for the steps after it: what it has done is not undone. `is_trained` says
+    whether it is distilled at all.
     """
 
     name: str
+    is_trained = True
 
     def start(self, work: Distillation) -> Distillation:
         """What to go on with: by default with the same student."""
@@ -128,6 +137,29 @@ class PruningStep(Step):
         return {"sparsity": zero_fractions(self.pruning.check(self._student))}
 
 
+class ClusteringStep(Step):
+    """Matrices get few values.
+
+    Args:
+        section: the config's.
+        work: the student.
+    """
+
+    name = "clustering"
+    is_trained = False
+
+    def __init__(self, section: ClusteringSection, work: Distillation) -> None:
+        self.num_clusters = section.num_clusters
+        self.kernels = KERNELS_AND_WORDS if section.kernels is None else section.kernels
+        prunable_weights(work.student, self.kernels)
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the same student, which is saved anew."""
+        cluster_weights(work.student, self.num_clusters, self.kernels)
+        work.student.save_pretrained(work.run.path / "student", tokenizer=work.tokenizer)
+        return work
+
+
 def _structure_steps(section: StructureSection, work: Distillation) -> list[Step]:
     return [StructureStep(section, work, number) for number in range(1, section.rounds + 1)]
 
@@ -136,10 +168,15 @@ def _pruning_steps(section: PruningSection, work: Distillation) -> list[Step]:
     return [PruningStep(section, work)]
 
 
-# The sections of a config that are steps, in the order in which they are taken.
+def _clustering_steps(section: ClusteringSection, work: Distillation) -> list[Step]:
+    return [ClusteringStep(section, work)]
+
+
+# What a section of a config is made into; their order is that of `STEP_SECTIONS`.
 STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
     "structure": _structure_steps,
     "pruning": _pruning_steps,
+    "clustering": _clustering_steps,
 }
 
 
@@ -158,7 +195,7 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     """
     with held_back():
         work = prepare(config)
-        steps = [step for name in STEPS for step in _steps_of(name, getattr(config, name), work)]
+        steps = [step for name in STEP_SECTIONS for step in _steps_of(name, getattr(config, name), work)]
     check_teacher(work)
     models = {"teacher": work.teacher}
     directories = {"teacher": resolve_model(config.teacher.dir), "student": work.run.path / "student"}
@@ -168,7 +205,7 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
         directories["original"] = resolve_model(str(config.student.dir))
     elif init == "cut":
         start_from_cut(work)
-    cached = cache_teacher(work)
+    cached = cache_teacher(work) if any(step.is_trained for step in steps) else {}
     work.run.create()
     begin = time.monotonic()
     callbacks: list[keras.callbacks.Callback] = []
@@ -176,16 +213,18 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     for step in steps:
         work = step.start(work)
         callbacks += step.callbacks()
-        train_stages(
-            work,
-            work.distillers,
-            "student",
-            keep_from=len(work.stages) - 1,
-            cached=cached,
-            label=f"{step.name}-",
-            callbacks=callbacks,
-            counts=step.counts,
-        )
+        if step.is_trained:
+            train_stages(
+                work,
+                work.distillers,
+                "student",
+                keep_from=len(work.stages) - 1,
+                cached=cached,
+                label=f"{step.name}-",
+                callbacks=callbacks,
+                counts=step.counts,
+            )
+    for step in steps:
         facts |= step.facts()
     seconds = round(time.monotonic() - begin, 1)
     models["student"] = work.student
