@@ -118,7 +118,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
 with np.load(sys.argv[2]) as inputs, torch.no_grad():
-    np.save(sys.argv[3], model.eval()(**{name: torch.from_numpy(inputs[name]).long() for name in inputs}).logits.numpy())
+    batch = {name: torch.from_numpy(inputs[name]).long() for name in inputs}
+    np.save(sys.argv[3], model.eval()(**batch).logits.numpy())
 """
 
 
