@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_config_loads(tmp_path: Path) -> None:
-    block, changing_weights, compressing = blocks("yaml")
+    block, compressing, changing_weights = blocks("yaml")
     path = tmp_path / "sst2.yaml"
     path.write_text(block, encoding="utf-8")
     config = load_config(DistillConfig, path)

@@ -35,15 +35,15 @@ class Recorded(keras.callbacks.Callback):
 
 
 def fit(model: Any, inputs: Arrays, labels: np.ndarray, *callbacks: Any, epochs: int = 1, **compiled: Any) -> Any:
-    """12 steps an epoch, with a rate that moves weights far."""
-    model.compile(optimizer=keras.optimizers.AdamW(1e-2), **compiled)
+    """12 steps an epoch, with a rate that moves weights far; eager, unless said otherwise, as tracing takes longer."""
+    model.compile(optimizer=keras.optimizers.AdamW(1e-2), **{"run_eagerly": True, **compiled})
     return model.fit(inputs, labels, batch_size=2, shuffle=False, epochs=epochs, callbacks=list(callbacks), verbose=0)
 
 
 def test_sparsity_after_each_step_is_tfmots(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
     model, recorded = make_model(), Recorded()
     pruning = MagnitudePruning(0.75, begin_step=2, end_step=20, frequency=3)
-    fit(model, inputs, labels, pruning, recorded, epochs=2)
+    fit(model, inputs, labels, pruning, recorded, epochs=2, run_eagerly=False)
     theirs = tfmot_module("sparsity.keras.pruning_schedule").PolynomialDecay(0.0, 0.75, 2, 20, frequency=3)
     wanted, expected = 0.0, []
     for step in range(1, 25):
@@ -108,7 +108,7 @@ def test_patterns(pattern: str, make_model: MakeModel, inputs: Arrays, labels: n
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision(policy: str, make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
     model = make_model(dtype=policy)
-    fit(model, inputs, labels, MagnitudePruning(0.5, end_step=12), epochs=2)
+    fit(model, inputs, labels, MagnitudePruning(0.5, end_step=12), run_eagerly=False)
     for variable in prunable_weights(model).values():
         assert variable.dtype == "float32"
         assert np.mean(variable.numpy() == 0) == 0.5
@@ -191,7 +191,7 @@ def test_a_pattern_that_does_not_fit_is_refused(make_model: MakeModel, inputs: A
 
 def test_several_steps_an_execution_are_refused(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
     with pytest.raises(InputError, match="steps_per_execution=3: pruning keeps zeros after every step"):
-        fit(make_model(), inputs, labels, MagnitudePruning(0.5, end_step=10), steps_per_execution=3)
+        fit(make_model(), inputs, labels, MagnitudePruning(0.5, end_step=10), steps_per_execution=3, run_eagerly=False)
 
 
 def test_another_models_masks_are_refused(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:

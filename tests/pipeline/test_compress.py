@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tinybert_tf.config.compression import CompressConfig, StructureSection
+from tinybert_tf.config.schema import Data, LossSection, Stage, StudentSection, TeacherSection, Train
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.pipeline.compress import StructureStep
+from tinybert_tf.pipeline.distill import prepare, start_from_cut
 
 Tinybert = Callable[..., Any]
 CONFIG = """
@@ -118,3 +122,27 @@ def test_refused_before_anything_is_written(
     assert f"tinybert: {message}" in command.err
     assert command.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_projections_go_on_where_heads_are_gone(
+    teacher_run: Path, opinions: Path, tmp_path: Path, same_policy_after: None
+) -> None:
+    files = {split: str(opinions / f"{split}.tsv") for split in ("train", "dev")}
+    config = CompressConfig(
+        teacher=TeacherSection(str(teacher_run)),
+        student=StudentSection(num_hidden_layers=1, hidden_size=8),
+        data=Data(**files, text=("text",), label="label", max_length=16),
+        train=Train(precision="float32"),
+        stages=(Stage("inside", (LossSection("hidden_state"),)),),
+        structure=StructureSection(intermediate_size=16),
+        out=str(tmp_path / "run"),
+    )
+    work = prepare(config)
+    start_from_cut(work)
+    before = work.distillers[0].projections.get_weights()
+    smaller = StructureStep(config.structure, work, 1).start(work)
+    assert smaller.student.config.intermediate_size == 16
+    assert smaller.distillers[0].student is smaller.student
+    assert len(before) == 2
+    for ours, theirs in zip(smaller.distillers[0].projections.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

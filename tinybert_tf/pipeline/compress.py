@@ -21,6 +21,7 @@ from tinybert_tf.config.compression import (
     PruningSection,
     StructureSection,
 )
+from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.pipeline.distill import Distillation, check_teacher, prepare, start_from_cut, train_stages
@@ -89,8 +90,12 @@ class StructureStep(Step):
             student = prune_structure(work.student, batches, ridge=cut.ridge, **self.sizes)
             return dataclasses.replace(work, student=student, distillers=self._distillers(work, student))
 
-    def _distillers(self, work: Distillation, student: Any) -> list[Any]:
-        return [build_distiller(work.distillers[0].teacher, student, stage) for stage in work.stages]
+    def _distillers(self, work: Distillation, student: Any) -> list[Distiller]:
+        """With the projections that there are: the student's hidden states are as wide as before."""
+        distillers = [build_distiller(work.distillers[0].teacher, student, stage) for stage in work.stages]
+        for ours, before in zip(distillers, work.distillers, strict=True):
+            ours.projections.set_weights(before.projections.get_weights())
+        return distillers
 
 
 class PruningStep(Step):
