@@ -9,6 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinybert_tf.compression.clustering import cluster_weights
+    from tinybert_tf.compression.pruning import MagnitudePruning
+    from tinybert_tf.compression.structured_pruning import prune_structure
     from tinybert_tf.data.augmentation import Augmentation, Augmenter
     from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
@@ -83,6 +86,7 @@ _MODULE_OF = {
     "KeyRelationLoss": "distillation.losses",
     "LayerMap": "distillation.layer_map",
     "LogitsMSELoss": "distillation.losses",
+    "MagnitudePruning": "compression.pruning",
     "MaskedLM": "models.masked_lm",
     "Masking": "data.masking",
     "NSTLoss": "distillation.losses",
@@ -107,10 +111,12 @@ _MODULE_OF = {
     "ValueRelationLoss": "distillation.losses",
     "WeightSchedule": "distillation.losses",
     "bert_optimizer": "training.optimizer",
+    "cluster_weights": "compression.clustering",
     "copy_layers": "models.layer_copy",
     "cut_student": "models.cut.student",
     "distill": "pipeline.stages",
     "load_tokenizer": "data.tokenizer",
+    "prune_structure": "compression.structured_pruning",
     "set_fast_layers": "models.fast_layer",
     "setup_devices": "training.devices",
     "tinybert_stages": "pipeline.stages",
@@ -139,6 +145,7 @@ __all__ = [
     "KeyRelationLoss",
     "LayerMap",
     "LogitsMSELoss",
+    "MagnitudePruning",
     "MaskedLM",
     "Masking",
     "NSTLoss",
@@ -163,10 +170,12 @@ __all__ = [
     "ValueRelationLoss",
     "WeightSchedule",
     "bert_optimizer",
+    "cluster_weights",
     "copy_layers",
     "cut_student",
     "distill",
     "load_tokenizer",
+    "prune_structure",
     "set_fast_layers",
     "setup_devices",
     "tinybert_stages",

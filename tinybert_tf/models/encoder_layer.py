@@ -53,6 +53,7 @@ class EncoderLayer(keras.layers.Layer):
         attention_dropout: float,
         layer_norm_eps: float,
         initializer_range: float,
+        head_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         # No autocast: the mask stays float32. The sub-layers cast what they compute with.
@@ -72,6 +73,7 @@ class EncoderLayer(keras.layers.Layer):
             num_attention_heads,
             attention_dropout,
             initializer_range,
+            head_size,
             dtype=self.dtype_policy,
             name="attention",
         )

@@ -51,7 +51,8 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
         sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
     else:
         sizes = {"num_hidden_layers": max(1, teacher.num_hidden_layers // 2), **sizes}
-    return dataclasses.replace(teacher, **sizes)
+    has_own_heads = not sizes.keys().isdisjoint({"hidden_size", "num_attention_heads"})
+    return dataclasses.replace(teacher, **sizes, head_dim=None if has_own_heads else teacher.head_dim)
 
 
 def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig, key: str = "student") -> str:

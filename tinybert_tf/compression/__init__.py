@@ -1,0 +1,1 @@
+"""A smaller model of the same kind: weights that are zero, heads and units that are gone."""
