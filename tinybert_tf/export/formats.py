@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinybert_tf.errors import InputError
+from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.rows import Runner
 
 Inputs = Mapping[str, np.ndarray]
@@ -43,10 +43,13 @@ class Format:
 
 
 def _write_litert(model: Any, path: Path, wish: Wish) -> None:
-    from tinybert_tf.export.litert import convert
+    from tinybert_tf.export.litert import convert, custom_operations
     from tinybert_tf.export.litert_quantization import quantize
 
     content = convert(model, wish.lengths)
+    custom = custom_operations(content)
+    if custom:
+        raise VerificationError(f"not exported: {', '.join(custom)} are not among LiteRT's own operations")
     path.write_bytes(content if wish.quantize is None else quantize(content, wish.quantize, wish.calibration))
 
 

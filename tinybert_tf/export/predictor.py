@@ -138,6 +138,12 @@ def exported_directory(model: str | Path) -> Path | None:
     return None
 
 
+def needs_tensorflow(model: str | Path) -> bool:
+    """Whether a model is run by TensorFlow: everything but LiteRT and ONNX exports."""
+    exported = exported_directory(model)
+    return exported is None or Card.read(exported).format not in ("litert", "onnx")
+
+
 def _load_export(directory: Path, num_threads: int | None) -> Loaded:
     card = Card.read(directory)
     runner = find_format(card.format).open(directory / card.file, num_threads)
