@@ -16,7 +16,9 @@ def with_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
     parser.add_argument("--format", required=True, metavar="NAME", help=", ".join(FORMATS))
     parser.add_argument("--quantize", metavar="SCHEME", help=", ".join(_QUANTIZATIONS))
-    parser.add_argument("--lengths", metavar="N[,N]", help="tokens that texts are padded to (default: as trained, or 128)")
+    parser.add_argument(
+        "--lengths", metavar="N[,N]", help="tokens that texts are padded to (default: as trained, or 128)"
+    )
     parser.add_argument("--verify", metavar="F", help="labelled file to verify on (default: a run's dev file)")
     parser.add_argument("--text", metavar="COLUMN[,COLUMN]", help="column of the text, or two, where it has columns")
     parser.add_argument("--label", metavar="COLUMN", help="column of the label, likewise")
@@ -49,7 +51,9 @@ def with_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen at (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="port to listen at (default 8000)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts computed together (default 32)")
-    parser.add_argument("--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: the model's)")
+    parser.add_argument(
+        "--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: the model's)"
+    )
 
 
 def serving_options(arguments: argparse.Namespace) -> dict[str, Any]:

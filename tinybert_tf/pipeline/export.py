@@ -149,7 +149,9 @@ def chosen_lengths(
         return (min(trained, limit),)
     for length in given:
         if not 8 <= length <= limit:
-            raise InputError(f"--lengths {length}: {model} takes texts of 8 to {limit} tokens (max_position_embeddings)")
+            raise InputError(
+                f"--lengths {length}: {model} takes texts of 8 to {limit} tokens (max_position_embeddings)"
+            )
     return tuple(sorted(set(given)))
 
 
@@ -174,9 +176,7 @@ def load_teacher(directory: str | None, task: str) -> TaskModel | None:
     return load_teaching(directory, task) if directory is not None and Path(directory).is_dir() else None
 
 
-def write(
-    model: TaskModel, tokenizer: Tokenizer, format: Format, card: Card, wish: Wish, directory: Path
-) -> None:
+def write(model: TaskModel, tokenizer: Tokenizer, format: Format, card: Card, wish: Wish, directory: Path) -> None:
     """Fill the directory of an export."""
     format.write(model, directory / format.file, wish)
     tokenizer.save_pretrained(directory)
