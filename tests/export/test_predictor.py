@@ -102,7 +102,9 @@ def test_directories_that_cannot_answer(
         Predictor(teacher_run, max_length=25)
     with pytest.raises(InputError, match="max_length=0 leaves no room"):
         Predictor(teacher_run, max_length=0)("good")
-    MaskedLM(predictor.runner.model.encoder.config, dtype="float32").save_pretrained(tmp_path / "lm", predictor.tokenizer)
+    MaskedLM(predictor.runner.model.encoder.config, dtype="float32").save_pretrained(
+        tmp_path / "lm", predictor.tokenizer
+    )
     with pytest.raises(InputError, match="no sequence_classification head"):
         Predictor(tmp_path / "lm")
     for file in ("config.json", "model.safetensors"):

@@ -13,30 +13,17 @@ from tinybert_tf import features
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.quiet import quiet
 
-OPSET = 17
-
 
 def write_onnx(model: Any, path: Path) -> None:
     """Write a task model as an ONNX file, float32, for any batch and any length.
 
     Raises:
-        InputError: `tf2onnx` is not installed.
+        InputError: `onnx` is not installed, and as `OnnxGraph`.
     """
-    tf2onnx = _library("tf2onnx")
-    from tinybert_tf.export.inference_graph import InferenceGraph
+    _library("onnx")
+    from tinybert_tf.export.onnx_graph import OnnxGraph
 
-    graph = InferenceGraph(model)
-    concrete = graph.function(None)
-    with quiet():
-        import tensorflow as tf
-
-        signature = [tf.TensorSpec((None, None), tf.int32, name=name) for name in graph.input_names]
-
-        @tf.function(input_signature=signature)
-        def logits(*tensors: Any) -> Any:
-            return concrete(*tensors)
-
-        tf2onnx.convert.from_function(logits, signature, opset=OPSET, output_path=str(path))
+    path.write_bytes(OnnxGraph(model).model_proto().SerializeToString())
 
 
 def quantize_onnx(path: Path) -> None:

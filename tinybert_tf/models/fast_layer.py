@@ -31,19 +31,18 @@ def set_fast_layers(enabled: bool) -> bool:
 
 def is_fast(layer: EncoderLayer) -> bool:
     """Whether a layer runs in this form: on TensorFlow, and made of nothing but Keras's own plain layers."""
+    return _switch["enabled"] and keras.backend.backend() == "tensorflow" and is_plain(layer)
+
+
+def is_plain(layer: EncoderLayer) -> bool:
+    """Whether a layer is made of nothing but Keras's own plain layers: its weights say all that it computes."""
     attention = layer.attention
     dense = (attention.query, attention.key, attention.value, attention.output_projection)
-    return (
-        _switch["enabled"]
-        and keras.backend.backend() == "tensorflow"
-        and all(
-            type(each) is keras.layers.Dense and each.quantization_mode is None
-            for each in (*dense, layer.intermediate, layer.output_projection)
-        )
-        and all(
-            type(each) is keras.layers.LayerNormalization
-            for each in (layer.attention_layer_norm, layer.output_layer_norm)
-        )
+    return all(
+        type(each) is keras.layers.Dense and each.quantization_mode is None
+        for each in (*dense, layer.intermediate, layer.output_projection)
+    ) and all(
+        type(each) is keras.layers.LayerNormalization for each in (layer.attention_layer_norm, layer.output_layer_norm)
     )
 
 
