@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from tinybert_tf.cli.deployment import export_options, serving_options, with_export, with_serving
 from tinybert_tf.cli.flags import (
     AUGMENTATION_FLAGS,
     DISTILL_FLAGS,
@@ -20,7 +21,6 @@ from tinybert_tf.cli.flags import (
     with_config,
     with_switches,
 )
-from tinybert_tf.cli.deployment import export_options, serving_options, with_export, with_serving
 from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.quiet import quiet
 from tinybert_tf.pipeline.log_lines import held_back, on_stderr
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status is 0, 2 where what the user gave is wrong, or 1: an export that is not kept."""
+    """Run a command line; the exit status is 0, 2 where what the user gave is wrong, 1 for an export not kept."""
     arguments = _parser().parse_args(argv)
     try:
         with on_stderr():

@@ -56,10 +56,10 @@ class OnnxGraph:
 
     def weight(self, value: Any, name: str | None = None) -> str:
         """Add a constant; its name."""
-        array = np.asarray(value)
+        array = np.asarray(value, order="C")
         if name is None:
             name = f"constant_{len(self._weights)}"
-        self._weights[name] = self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self._weights[name] = self._onnx.numpy_helper.from_array(array, name)
         return name
 
     def model_proto(self) -> Any:
@@ -92,8 +92,8 @@ class OnnxGraph:
             pooled = self.node("Relu", pooled) if model.relu else pooled
             self.dense(pooled, model.classifier, output=features.LOGITS)
         else:
-            answers = self.dense(rows, model.token_head)  # type: ignore[attr-defined]
-            self.node("Reshape", answers, self._shape(model.token_head.units), output=features.LOGITS)  # type: ignore[attr-defined]
+            answers = self.dense(rows, model.token_head)
+            self.node("Reshape", answers, self._shape(model.token_head.units), output=features.LOGITS)
 
     def _shape(self, *last: int) -> str:
         return self.node("Concat", self.batch_and_length, self.weight(np.array(last, np.int64)), axis=0)
@@ -131,9 +131,9 @@ class OnnxGraph:
             hidden = self.node("Reshape", rows, self._shape(self.size))
             asked = self.node("Gather", hidden, self.weight(np.int64(0)), axis=1)
             asked_in_heads = self.weight(np.array([-1, 1, self.heads, head]))
-        scale = np.float32(1 / math.sqrt(head))  # into the weights: it costs nothing there
+        scale = 1 / math.sqrt(head)  # into the weights: it costs nothing there
 
-        def split(rows: str, dense: Any, shape: str, order: tuple[int, ...], factor: Any = np.float32(1)) -> str:
+        def split(rows: str, dense: Any, shape: str, order: tuple[int, ...], factor: float = 1.0) -> str:
             return self.node(
                 "Transpose", self.node("Reshape", self.dense(rows, dense, factor=factor), shape), perm=order
             )
@@ -151,11 +151,11 @@ class OnnxGraph:
         projected = self.node("Add", middle, self.dense(expanded, layer.output_projection))
         return self.layer_norm(projected, layer.output_layer_norm)
 
-    def dense(self, rows: str, dense: Any, output: str | None = None, factor: Any = np.float32(1)) -> str:
+    def dense(self, rows: str, dense: Any, output: str | None = None, factor: float = 1.0) -> str:
         """A product with a layer's kernel, and its bias, both times `factor`."""
         path = dense.path
-        kernel = self.weight(np.asarray(dense.kernel) * factor, f"{path}/kernel")
-        bias = self.weight(np.asarray(dense.bias) * factor, f"{path}/bias")
+        kernel = self.weight(np.asarray(dense.kernel) * np.float32(factor), f"{path}/kernel")
+        bias = self.weight(np.asarray(dense.bias) * np.float32(factor), f"{path}/bias")
         return self.node("Add", self.node("MatMul", rows, kernel), bias, output=output)
 
     def layer_norm(self, rows: str, norm: keras.layers.LayerNormalization) -> str:

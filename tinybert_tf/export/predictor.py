@@ -86,7 +86,7 @@ class Predictor:
           without a place, where there is none; `start` and `end` count characters.
         """
         if isinstance(texts, str | bytes):
-            return self.answer([texts])[0]  # type: ignore[list-item]
+            return self.answer([texts])[0]
         return self.answer(texts)
 
     def answer(self, texts: Sequence[Text]) -> list[Prediction]:

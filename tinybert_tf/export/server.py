@@ -88,7 +88,7 @@ class Batcher:
             return [self._compute([texts])[0] for texts in requests]  # one that is wrong spoils no other
 
 
-def make_app(predictor: Predictor, limits: Limits = Limits()) -> Any:  # noqa: B008
+def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
     """A Starlette application with `POST /predict` and `GET /health`.
 
     A body is `{"text": ...}`, answered as `Predictor` answers a text, or `{"texts": [...]}`, answered by
@@ -107,6 +107,7 @@ def make_app(predictor: Predictor, limits: Limits = Limits()) -> Any:  # noqa: B
     except ImportError as error:
         raise InputError(f"Starlette is not installed ({error}); pip install 'tinybert_tf[serve]'") from None
 
+    limits = limits or Limits()
     batcher = Batcher(predictor, limits.waiting)
 
     @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.card import Card
-from tinybert_tf.export.formats import FORMATS, Format, Wish, find_format
+from tinybert_tf.export.formats import Format, Wish, find_format
 from tinybert_tf.export.keras_runner import KerasRunner
 from tinybert_tf.export.rows import logits_of_rows
 from tinybert_tf.export.verify import Verification, check, compare
@@ -219,8 +219,8 @@ def summary(out: Path, card: Card, verification: Verification) -> str:
     kind = card.format + (f", {card.quantize}" if card.quantize else "")
     lines = [
         f"{out}: {kind}",
-        f"{verification.rows} rows of {verification.source}: logits differ by {verification.max_difference:.2g} at most, "
-        f"{verification.mean_difference:.2g} on average; {verification.agreement:.1%} of the answers agree",
+        f"{verification.rows} rows of {verification.source}: logits differ by {verification.max_difference:.2g} at "
+        f"most, {verification.mean_difference:.2g} on average; {verification.agreement:.1%} of the answers agree",
     ]
     if verification.metrics is not None and verification.reference_metrics is not None:
         lines += [
@@ -228,6 +228,3 @@ def summary(out: Path, card: Card, verification: Verification) -> str:
             for name, value in verification.metrics.items()
         ]
     return "\n".join(lines)
-
-
-__all__ = ["FORMATS", "ExportOptions", "run_export"]

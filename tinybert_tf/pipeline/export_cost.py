@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,7 @@ def _latency(
     for written, number in threads.items():
         runners = {name: format.open(path, number) for name, path in paths.items()}
         for length in lengths:
-            inputs = full_inputs(1, length)
-            calls = {name: (lambda runner=runner: runner(inputs)) for name, runner in runners.items()}
+            calls = {name: partial(runner, full_inputs(1, length)) for name, runner in runners.items()}
             for name, times in measure_calls(calls, TURNS, SECONDS).items():
                 found[name][str(length)][written] = times
     return found

@@ -32,11 +32,11 @@ def run_serve(
         raise InputError(f"uvicorn is not installed ({error}); pip install 'tinybert_tf[serve]'") from None
     if batch_size < 1:
         raise InputError(f"--batch-size {batch_size}: a positive number of texts is accepted")
-    listener = listening(host, port)
     with held_back():
         app = make_app(Predictor(model, batch_size=batch_size, max_length=max_length))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        address = "http://{}:{}".format(*listener.getsockname()[:2])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    listener = listening(host, port)
+    address = "http://{}:{}".format(*listener.getsockname()[:2])
     logger.info(f"serve: {model} at {address}/predict; {address}/health says whether it is there")
     server.run(sockets=[listener])
 
