@@ -82,10 +82,11 @@ def test_a_model_trained_with_fake_quantization(
     model = make_model()
     for layer in model.encoder.encoder_layers:
         plain = layer.intermediate
-        layer.intermediate = FakeQuantized(plain.units, name="intermediate", dtype="float32")
-        layer.intermediate.build((None, None, model.config.hidden_size))
-        layer.intermediate.kernel.assign(plain.kernel)
-        layer.intermediate.bias.assign(plain.bias)
+        rounding = FakeQuantized(plain.units, name="intermediate", dtype="float32")
+        rounding.build((None, None, model.config.hidden_size))
+        rounding.kernel.assign(plain.kernel)
+        rounding.bias.assign(plain.bias)
+        object.__setattr__(layer, "intermediate", rounding)  # Keras lets no layer of a built one be changed
     content = convert(model, [8], fake_quantized=True)
     assert operations(content).get("QUANTIZE", 0) >= 1
     (tmp_path / "model.tflite").write_bytes(content)
