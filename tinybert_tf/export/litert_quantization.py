@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ class Scheme:
     """Which numbers of a LiteRT file become smaller, and how.
 
     `bits`: of weights. `products`: the method of litert-quantizer's `Quantizer` that adds the rule for matrix products;
-    None is float16. `is_calibrated`: whether activations are int8 everywhere, in ranges that are measured on texts.
+    None is float16. `is_calibrated`: whether activations are int8 too, in ranges that are measured on texts.
 
     Weights have one scale for each row: an output of a product, a token of a table. A table is never made float as a
     whole: its rows are, when they are looked up.
@@ -27,7 +27,6 @@ class Scheme:
     bits: int
     products: str | None
     is_calibrated: bool = False
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -40,6 +39,11 @@ SCHEMES: dict[str, Scheme] = {
     "float16": Scheme(16, None),
     "full_int8": Scheme(8, "add_static_config", is_calibrated=True),
 }
+
+
+# What a calibrated file computes with integers; softmax, LayerNorm and the mask stay floats. A mask of -1e9 leaves
+# nothing of a score in 8 bits, and squares of differences leave little of a LayerNorm.
+INTEGER_OPERATIONS = ("FULLY_CONNECTED", "BATCH_MATMUL", "RESHAPE", "TRANSPOSE", "GELU")
 
 
 def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Mapping[str, np.ndarray]]]) -> bytes:
@@ -55,19 +59,23 @@ def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Map
     """
     rule = SCHEMES[scheme]
     library = _library()
-    names = library.qtyping.TFLOperationName
+    names, algorithms = library.qtyping.TFLOperationName, library.quantizer.AlgorithmName
     quantizer = library.quantizer.Quantizer(content)
+    # With 16 steps it pays to cut a row's largest weights off (OCTAV, arXiv 2206.06501); with 256 it does not.
+    bits = {
+        "num_bits": rule.bits,
+        "algorithm_key": algorithms.OCTAV if rule.bits == 4 else algorithms.MIN_MAX_UNIFORM_QUANT,
+    }
     if rule.products is None:
         for operation in (names.FULLY_CONNECTED, names.EMBEDDING_LOOKUP):
-            quantizer.update_quantization_recipe(
-                ".*", operation, _float16(library.qtyping), library.quantizer.AlgorithmName.FLOAT_CASTING
-            )
+            quantizer.update_quantization_recipe(".*", operation, _float16(library.qtyping), algorithms.FLOAT_CASTING)
     elif rule.is_calibrated:
-        quantizer.add_static_config(".*", names.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=rule.bits)
+        for operation in INTEGER_OPERATIONS:
+            quantizer.add_static_config(".*", names[operation], activation_num_bits=8, weight_num_bits=rule.bits)
     else:
-        getattr(quantizer, rule.products)(".*", names.FULLY_CONNECTED, num_bits=rule.bits)
+        getattr(quantizer, rule.products)(".*", names.FULLY_CONNECTED, **bits)
     if rule.products is not None:
-        quantizer.add_dynamic_config(".*", names.EMBEDDING_LOOKUP, num_bits=rule.bits)
+        quantizer.add_dynamic_config(".*", names.EMBEDDING_LOOKUP, **bits)
     with quiet():
         ranges = None
         if rule.is_calibrated:
