@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from pathlib import Path
@@ -38,7 +39,8 @@ def run_serve(
     listener = listening(host, port)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     logger.info(f"serve: {model} at {address}/predict; {address}/health says whether it is there")
-    server.run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again when it has come to its end
+        server.run(sockets=[listener])
 
 
 def listening(host: str, port: int) -> socket.socket:
