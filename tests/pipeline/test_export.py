@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf.cli import deployment
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.export import formats
 from tinybert_tf.export.predictor import Predictor
@@ -216,3 +217,9 @@ def test_a_model_without_a_head(tinybert: Tinybert, encoder_dir: Path, tmp_path:
     assert command.status == 2
     assert "no sequence_classification head" in command.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_flags_help_names_what_there_is() -> None:
+    schemes = dict.fromkeys(scheme for each in formats.FORMATS.values() for scheme in each.quantizations)
+    assert ", ".join(formats.FORMATS) == deployment.FORMAT_NAMES
+    assert ", ".join(schemes) == deployment.SCHEME_NAMES

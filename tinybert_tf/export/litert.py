@@ -33,6 +33,7 @@ def convert(model: TaskModel, lengths: Sequence[int], fake_quantized: bool = Fal
         InputError: a length that the model has no positions for; `ai-edge-litert` is not installed.
     """
     check_lengths(lengths, model.config.max_tokens)
+    _flatbuffers()  # that it is installed
     graph = InferenceGraph(model)
     signatures = {SIGNATURE.format(length): graph.function(length) for length in sorted(set(lengths))}
     with tempfile.TemporaryDirectory() as directory, quiet():

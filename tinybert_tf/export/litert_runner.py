@@ -34,7 +34,7 @@ class LiteRTRunner:
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; a .tflite file of `tinybert export` is wanted")
         try:
-            with quiet():  # says which delegate it made
+            with quiet(shown_if_it_fails=False):  # says which delegate it made
                 self._interpreter = interpreter_class(
                     model_path=str(path), num_threads=num_threads or min(MOST_THREADS, available_cores())
                 )

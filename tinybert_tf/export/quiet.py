@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet(shown_if_it_fails: bool = True) -> Iterator[None]:
     """Keep back what the body prints and warns of, and what C++ writes to stdout and stderr.
 
-    What was printed is shown where the body raises.
+    Where the body raises, what was printed is shown, unless the exception is known to say it all.
     """
     said = io.StringIO()
     sys.stdout.flush()
@@ -29,8 +29,9 @@ def quiet() -> Iterator[None]:
                 warnings.simplefilter("ignore")
                 yield
         except BaseException:
-            noise.seek(0)
-            os.write(streams[1], noise.read() + said.getvalue().encode())
+            if shown_if_it_fails:
+                noise.seek(0)
+                os.write(streams[1], noise.read() + said.getvalue().encode())
             raise
         finally:
             for number, stream in enumerate(streams, start=1):
