@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,8 +16,11 @@ from tinybert_tf.evaluation.cost import (
     WARM_UP_CALLS,
     count_nonzero,
     count_parameters,
+    flops_per_token,
     gzipped_size,
+    measure_calls,
     measure_latency,
+    size_on_disk,
     task_model_parameters,
 )
 from tinybert_tf.models.config import EncoderConfig
@@ -109,3 +114,37 @@ def test_latency_is_the_median_of_calls_that_take_turns() -> None:
 def test_latency_of_a_model() -> None:
     model = SequenceClassifier(EncoderConfig(num_attention_heads=2, type_vocab_size=2, **SIZES))
     assert measure_latency({"model": model}, seq_len=8, repeats=2)["model"] > 0
+
+
+def test_parameters_that_are_not_zero() -> None:
+    model = SequenceClassifier(EncoderConfig(num_attention_heads=2, type_vocab_size=2, **SIZES))
+    zeros = sum(int((np.asarray(weight) == 0).sum()) for weight in model.weights)  # new biases
+    assert count_nonzero(model) == count_parameters(model) - zeros
+    model.classifier.bias.assign([0.5, 0.0])
+    assert count_nonzero(model) == count_parameters(model) - zeros + 1
+
+
+def test_flops_of_a_layer_by_hand() -> None:
+    """h = 2, i = 3, n = 5: projections 4 * 2 * 2 * 2, feed-forward 2 * 2 * 2 * 3, scores and values 2 * 2 * 2 * 5."""
+    assert flops_per_token(hidden_size=2, num_hidden_layers=1, intermediate_size=3, seq_len=5) == 32 + 24 + 40
+
+
+def test_sizes(tmp_path: Path) -> None:
+    (tmp_path / "model" / "inside").mkdir(parents=True)
+    for name in ("model/a", "model/inside/b"):
+        (tmp_path / name).write_bytes(b"\0" * 10_000)
+    zipped = len(gzip.compress(b"\0" * 10_000, 6))
+    assert size_on_disk(tmp_path / "model" / "a") == (10_000, zipped)
+    assert size_on_disk(tmp_path / "model") == (20_000, 2 * zipped)
+
+
+def test_calls_take_turns_until_time_is_up() -> None:
+    said: list[str] = []
+    calls = {"slow": lambda: (said.append("slow"), time.sleep(0.01)), "fast": lambda: said.append("fast")}
+    found = measure_calls(calls, repeats=3)
+    assert said == ["slow", "fast"] * (WARM_UP_CALLS + 3)
+    assert 10 <= found["slow"]["p50"] <= found["slow"]["p95"]
+    assert found["fast"]["p50"] < 5
+    said.clear()
+    measure_calls(calls, repeats=1000, seconds=0.0)
+    assert said == ["slow", "fast"] * (WARM_UP_CALLS + 1)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
+from tinybert_tf.export.card import Card
+from tinybert_tf.export.formats import FORMATS, Wish
 from tinybert_tf.export.predictor import Predictor
+from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import MaskedLM
 
@@ -75,7 +83,7 @@ def test_pairs_are_read_as_pairs(predictor: Predictor, teacher_run: Path) -> Non
 
 
 def test_a_score(predictor: Predictor, tmp_path: Path) -> None:
-    model = SequenceClassifier(predictor.model.encoder, num_labels=1, dtype="float32")
+    model = SequenceClassifier(predictor.runner.model.encoder, num_labels=1, dtype="float32")
     model.classifier.bias.assign([3.0])
     model.save_pretrained(tmp_path, tokenizer=predictor.tokenizer)
     inputs = predictor.tokenizer.encode(["good"]).padded([0], 0)
@@ -102,10 +110,127 @@ def test_directories_that_cannot_answer(
         Predictor(teacher_run, max_length=25)
     with pytest.raises(InputError, match="max_length=0 leaves no room"):
         Predictor(teacher_run, max_length=0)("good")
-    MaskedLM(predictor.model.encoder.config, dtype="float32").save_pretrained(tmp_path / "lm", predictor.tokenizer)
+    MaskedLM(predictor.runner.model.encoder.config, dtype="float32").save_pretrained(
+        tmp_path / "lm", predictor.tokenizer
+    )
     with pytest.raises(InputError, match="no sequence_classification head"):
         Predictor(tmp_path / "lm")
     for file in ("config.json", "model.safetensors"):
         shutil.copy(teacher_run / "model" / file, tmp_path)
     with pytest.raises(InputError, match="no tokenizer here"):
         Predictor(tmp_path)
+
+
+# === Exports ===
+
+
+def test_a_litert_export_answers_without_tensorflow(litert_export: Path, predictor: Predictor) -> None:
+    """In a process of its own: neither TensorFlow nor Keras nor transformers is imported, and the answers are right."""
+    program = (
+        "import json, sys, tinybert_tf as tb\n"
+        f"predictor = tb.Predictor({str(litert_export)!r})\n"
+        f"answers = predictor({TEXTS!r})\n"
+        "heavy = {'tensorflow', 'keras', 'transformers', 'torch', 'sklearn', 'scipy', 'h5py'} & set(sys.modules)\n"
+        "print(json.dumps([sorted(heavy), answers]))"
+    )
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy, answers = json.loads(process.stdout)
+    assert heavy == []
+    for answer, expected in zip(answers, predictor(TEXTS), strict=True):
+        assert answer["label"] == expected["label"]
+        assert answer["scores"] == pytest.approx(expected["scores"], abs=0.02)
+
+
+def test_the_command_line_answers_without_tensorflow(litert_export: Path) -> None:
+    program = (
+        "import sys; from tinybert_tf.cli import main\n"
+        f"status = main(['predict', {str(litert_export)!r}, 'the film is good'])\n"
+        "print(status, {'tensorflow', 'keras', 'transformers'} & set(sys.modules))"
+    )
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer, end = process.stdout.splitlines()
+    assert json.loads(answer)["label"] == "positive"
+    assert end == "0 set()"
+
+
+@pytest.mark.parametrize("task", ["multi_label", "regression", "token_classification", "question_answering"])
+def test_every_task_from_a_litert_file(task: str, make_model: Callable[..., Any], tmp_path: Path) -> None:
+    """The file named by itself; each answer is what the Hugging Face directory's predictor gives."""
+    tokenizer = train_wordpiece(["ann came from york to see bob and the new film"], vocab_size=60, min_frequency=1)
+    model = make_model("bert", task)
+    model.save_pretrained(tmp_path / "model", tokenizer=tokenizer)
+    exported = tmp_path / "export"
+    exported.mkdir()
+    FORMATS["litert"].write(model, exported / "model.tflite", Wish(lengths=(12, 24)))
+    tokenizer.save_pretrained(exported)
+    Card("litert", "model.tflite", task, model.label_names, 24, [12, 24]).write(exported)
+    texts: list[Any] = ["ann came", "bob and ann came to see the new film from york " * 3]
+    if task == "question_answering":
+        texts = [("who came", text) for text in texts]
+    found, expected = Predictor(exported / "model.tflite")(texts), Predictor(tmp_path / "model", max_length=24)(texts)
+    for one, other in zip(found, expected, strict=True):
+        assert flat(one) == pytest.approx(flat(other), abs=1e-4)
+
+
+def flat(answer: Any) -> dict[str, Any]:
+    """An answer's numbers and names by their places."""
+    pairs = enumerate(answer) if isinstance(answer, list) else answer.items() if isinstance(answer, dict) else None
+    if pairs is None:
+        return {"": answer}
+    return {f"{key}/{rest}": value for key, one in pairs for rest, value in flat(one).items()}
+
+
+def test_an_export_whose_labels_are_gone(litert_export: Path, tmp_path: Path) -> None:
+    shutil.copytree(litert_export, tmp_path / "export")
+    (tmp_path / "export" / "labels.json").unlink()
+    for path in (tmp_path / "export", tmp_path / "export" / "model.tflite"):
+        with pytest.raises(InputError, match=r"labels\.json: not there, and without it nobody knows the labels"):
+            Predictor(path)
+
+
+def test_an_export_whose_tokenizer_is_gone(litert_export: Path, tmp_path: Path) -> None:
+    for name in ("model.tflite", "labels.json"):
+        shutil.copy(litert_export / name, tmp_path)
+    with pytest.raises(InputError, match="no tokenizer here"):
+        Predictor(tmp_path)
+
+
+def test_longer_than_the_export(litert_export: Path) -> None:
+    with pytest.raises(InputError, match=r"max_length=17: .* takes at most 16 tokens"):
+        Predictor(litert_export, max_length=17)
+    assert Predictor(litert_export)("good " * 500)["label"] == "positive"
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("a" * 10_000_000, "text 1 has 10,000,000 characters; at most 1,000,000 are accepted"),
+        (["good", ("bad", " " * 1_000_001)], "text 2 has 1,000,001 characters"),
+        (["good", "b\udcffd"], "text 2 is not UTF-8 at character 2"),
+        (b"good", "text 1 is bytes; a str is wanted"),
+        ([b"\xff"], "text 1 is bytes"),
+    ],
+)
+def test_what_is_refused_before_it_is_read(texts: Any, message: str, predictor: Predictor, litert_export: Path) -> None:
+    for refusing in (predictor, Predictor(litert_export)):
+        with pytest.raises(InputError, match=message):
+            refusing(texts)
+
+
+@pytest.mark.slow
+def test_cold_start(tmp_path: Path) -> None:
+    """From the start of Python to the first answer of a TinyBERT of BERT's vocabulary: half a second, the best of 5."""
+    words = ["".join(letters) for letters in itertools.product("abcdefghijklmnop", repeat=3)]
+    tokenizer = train_wordpiece(words * 2, vocab_size=4000)
+    config = EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=30522)
+    model = SequenceClassifier(config, num_labels=2, dtype="float32")
+    FORMATS["litert"].write(model, tmp_path / "model.tflite", Wish("dynamic_int8", (128,)))
+    tokenizer.save_pretrained(tmp_path)
+    Card("litert", "model.tflite", "sequence_classification", model.label_names, 128, [128]).write(tmp_path)
+    program = f"import tinybert_tf as tb; tb.Predictor({str(tmp_path)!r})('abc')"
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True)
+        seconds.append(time.perf_counter() - begin)
+    assert min(seconds) <= 0.5

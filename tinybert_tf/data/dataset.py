@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.hub_datasets import load_split
 from tinybert_tf.data.label_names import ids_of, names_of, split_cell
 from tinybert_tf.data.readers import column_names, read_columns
 from tinybert_tf.data.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from tinybert_tf.data.batches import Batches
 
 
 @dataclass(frozen=True)

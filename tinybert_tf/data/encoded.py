@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tinybert_tf.data.batches import Batches, Labels, RowInputs
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
+
+if TYPE_CHECKING:  # batches are a Keras class, and answers come without Keras from an exported model
+    from tinybert_tf.data.batches import Batches, Labels, RowInputs
 
 Prediction = dict[str, Any]
 # Rows that are looked at together where nothing is trained.
@@ -62,6 +64,8 @@ class EncodedDataset:
         row_inputs: RowInputs | None = None,
     ) -> Batches:
         """The rows in batches; see `tinybert_tf.data.batches.Batches` for how they are cut."""
+        from tinybert_tf.data.batches import Batches
+
         return Batches(
             self.tokens,
             self.labels,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinybert_tf.data.alignment import Windows, encode_windows
-from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.encoded import EncodedDataset, Prediction, softmax
 from tinybert_tf.data.squad import Question, read_squad
 from tinybert_tf.data.tokenizer import Tokenizer, as_tokenizer
+
+if TYPE_CHECKING:
+    from tinybert_tf.data.batches import Batches
 
 # As in BERT's own script for SQuAD: best starts and ends that are paired, and tokens of the longest answer.
 N_BEST = 20

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinybert_tf.data.alignment import encode_words
-from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.conll import OUTSIDE, read_conll
 from tinybert_tf.data.encoded import EncodedDataset, Prediction, softmax
 from tinybert_tf.data.token_labels import NO_LABEL, TokenLabels
 from tinybert_tf.data.tokenizer import Tokenizer, as_tokenizer
 from tinybert_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from tinybert_tf.data.batches import Batches
 
 Span = tuple[int, int]
 
@@ -181,10 +183,16 @@ class EncodedTags(EncodedDataset):
 
 def entities(tags: Sequence[str], text: str, spans: Sequence[Span]) -> list[dict[str, Any]]:
     """The entities of a sentence, as the CoNLL evaluation sees them: an `I-type` without a `B-type` begins one."""
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    found = []
-    for kind, first, last in get_entities(list(tags)):
-        start, end = spans[first][0], spans[last][1]
-        found.append({"type": kind, "text": text[start:end], "start": start, "end": end})
-    return found
+    found: list[tuple[str, int, int]] = []
+    open_type = ""
+    for word, tag in enumerate(tags):
+        prefix, _, kind = tag.partition("-")
+        if kind and prefix != "B" and kind == open_type:
+            found[-1] = (*found[-1][:2], word)
+        elif kind:
+            found.append((kind, word, word))
+        open_type = kind
+    return [
+        {"type": kind, "text": text[spans[first][0] : spans[last][1]], "start": spans[first][0], "end": spans[last][1]}
+        for kind, first, last in found
+    ]

@@ -31,19 +31,18 @@ def set_fast_layers(enabled: bool) -> bool:
 
 def is_fast(layer: EncoderLayer) -> bool:
     """Whether a layer runs in this form: on TensorFlow, and made of nothing but Keras's own plain layers."""
+    return _switch["enabled"] and keras.backend.backend() == "tensorflow" and is_plain(layer)
+
+
+def is_plain(layer: EncoderLayer) -> bool:
+    """Whether a layer is made of nothing but Keras's own plain layers: its weights say all that it computes."""
     attention = layer.attention
     dense = (attention.query, attention.key, attention.value, attention.output_projection)
-    return (
-        _switch["enabled"]
-        and keras.backend.backend() == "tensorflow"
-        and all(
-            type(each) is keras.layers.Dense and each.quantization_mode is None
-            for each in (*dense, layer.intermediate, layer.output_projection)
-        )
-        and all(
-            type(each) is keras.layers.LayerNormalization
-            for each in (layer.attention_layer_norm, layer.output_layer_norm)
-        )
+    return all(
+        type(each) is keras.layers.Dense and each.quantization_mode is None
+        for each in (*dense, layer.intermediate, layer.output_projection)
+    ) and all(
+        type(each) is keras.layers.LayerNormalization for each in (layer.attention_layer_norm, layer.output_layer_norm)
     )
 
 
@@ -67,9 +66,11 @@ def fast_layer(
         scaled = centred * tf.math.rsqrt(variance + norm.epsilon)
         return tf.cast(scaled * tf.cast(norm.gamma, tf.float32) + tf.cast(norm.beta, tf.float32), dtype)
 
+    def seq_len(like: Any) -> Any:
+        return tf.shape(like)[1] if like.shape[1] is None else like.shape[1]
+
     def split_heads(rows: Any, like: Any) -> Any:
-        shape = [tf.shape(like)[0], tf.shape(like)[1], heads, head_size]
-        return tf.transpose(tf.reshape(rows, shape), [0, 2, 1, 3])
+        return tf.transpose(tf.reshape(rows, [-1, seq_len(like), heads, head_size]), [0, 2, 1, 3])
 
     hidden = tf.cast(hidden, dtype)
     rows = tf.reshape(hidden, [-1, size])
@@ -95,7 +96,7 @@ def fast_layer(
     projected = layer.dropout(dense(expanded, layer.output_projection), training=training)
     output = layer_norm(middle + projected, layer.output_layer_norm)
     intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
-    return tf.reshape(output, [tf.shape(asked)[0], tf.shape(asked)[1], size]), intermediates
+    return tf.reshape(output, [-1, seq_len(asked), size]), intermediates
 
 
 def _fuses_gelu() -> bool:

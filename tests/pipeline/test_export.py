@@ -1,0 +1,225 @@
+"""`tinybert export`: what is written, how it is verified, and that nothing is left of what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tinybert_tf.cli import deployment
+from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.export import formats
+from tinybert_tf.export.predictor import Predictor
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
+
+Tinybert = Callable[..., Any]
+TEXTS = ["the film is good", "her acting was awful", "dull"]
+TOKENIZER_FILES = ["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+
+
+@pytest.fixture(autouse=True)
+def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured is not measured long."""
+    monkeypatch.setattr("tinybert_tf.pipeline.export_cost.TURNS", 3)
+
+
+def columns(opinions: Path) -> list[Any]:
+    return ["--verify", opinions / "dev.tsv", "--text", "text", "--label", "label"]
+
+
+def test_a_run_directory_knows_its_dev_file_and_its_teacher(
+    tinybert: Tinybert, distilled_run: Path, opinions: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "export"
+    command = tinybert("export", distilled_run, "--format", "litert", "--quantize", "dynamic_int8", "--out", out)
+    assert command.status == 0, command.err
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["labels.json", "metrics.json", "model.tflite", *TOKENIZER_FILES]
+    )
+    assert [path.name for path in out.parent.iterdir()] == ["export"]
+    card = json.loads((out / "labels.json").read_text(encoding="utf-8"))
+    assert (card["labels"], card["lengths"], card["max_length"]) == (["negative", "positive"], [16], 16)
+    written = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    seen = written["verification"]
+    assert (seen["rows"], seen["source"]) == (40, str(opinions / "dev.tsv"))
+    assert (
+        seen["metrics"].keys()
+        == seen["reference_metrics"].keys()
+        == {
+            "accuracy",
+            "f1",
+            "f1_macro",
+            "matthews_correlation",
+        }
+    )
+    assert 0 < seen["mean_difference"] < seen["max_difference"] < 1
+    cost = written["cost"]
+    assert list(cost) == ["export", "float32", "teacher"]
+    assert cost["export"]["size_bytes"] == (out / "model.tflite").stat().st_size < cost["float32"]["size_bytes"]
+    assert cost["export"]["gzip_bytes"] < cost["export"]["size_bytes"]
+    assert cost["export"]["parameters"] == cost["float32"]["parameters"] < cost["teacher"]["parameters"]
+    assert cost["export"]["latency_ms"]["16"].keys() == {"1", "all"}
+    assert "EMBEDDING_LOOKUP" in cost["export"]["operations"]
+    assert not [name for name in cost["export"]["operations"] if "Flex" in name]
+    lines = command.out.splitlines()
+    assert lines[0] == f"{out}: litert, dynamic_int8"
+    assert lines[1].startswith(f"40 rows of {opinions / 'dev.tsv'}: logits differ by ")
+    assert [line.split(" ")[1] for line in lines if line.startswith("| ")] == ["model", "export", "float32", "teacher"]
+
+
+@pytest.mark.parametrize("format", ["litert", "saved_model", "onnx", "hf"])
+def test_every_format_answers_as_the_model(
+    format: str, tinybert: Tinybert, teacher_run: Path, opinions: Path, tmp_path: Path
+) -> None:
+    command = tinybert("export", teacher_run, "--format", format, *columns(opinions), "--out", tmp_path / "out")
+    assert command.status == 0, command.err
+    seen = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["verification"]
+    assert seen["max_difference"] <= 1e-4
+    assert seen["agreement"] == 1
+    assert seen["metrics"] == seen["reference_metrics"]
+    found, expected = Predictor(tmp_path / "out")(TEXTS), Predictor(teacher_run)(TEXTS)
+    for one, other in zip(found, expected, strict=True):
+        assert one["label"] == other["label"]
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+
+
+@pytest.mark.parametrize("head", [TokenClassifier, QuestionAnswering])
+def test_tasks_with_files_of_their_own(head: Any, tinybert: Tinybert, teacher_run: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    labels = {"id2label": ["O", "B-x", "I-x"], "num_labels": 3} if head is TokenClassifier else {}
+    teacher = SequenceClassifier.from_pretrained(teacher_run)
+    head(teacher.config, **labels).save_pretrained(tmp_path / "model", tokenizer=load_tokenizer(teacher_run))
+    if head is TokenClassifier:
+        data, answers = tmp_path / "dev.conll", "\n".join(["the\tO", "film\tB-x", "", "good\tO", "plot\tB-x"])
+    else:
+        questions = [{"question": "what", "answers": [{"text": "film", "answer_start": 4}]}]
+        paragraphs = [{"context": "the film is good", "qas": questions}]
+        data, answers = tmp_path / "dev.json", json.dumps({"data": [{"paragraphs": paragraphs}]})
+    data.write_text(answers + "\n", encoding="utf-8")
+    flags = ["--format", "litert", "--lengths", "12,24", "--verify", data]
+    command = tinybert("export", tmp_path / "model", *flags, "--out", tmp_path / "out")
+    assert command.status == 0, command.err
+    seen = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["verification"]
+    assert seen["max_difference"] <= 1e-4
+    assert "f1" in seen["metrics"]
+
+
+def test_full_int8_is_calibrated(tinybert: Tinybert, teacher_run: Path, opinions: Path, tmp_path: Path) -> None:
+    flags = ["--format", "litert", "--quantize", "full_int8", "--calibrate", opinions / "train.tsv", *columns(opinions)]
+    command = tinybert("export", teacher_run, *flags, "--out", tmp_path / "out")
+    assert command.status == 0, command.err
+    seen = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert seen["verification"]["agreement"] >= 0.95
+    assert seen["cost"]["export"]["operations"]["QUANTIZE"] > 0
+
+
+def test_without_rows_random_words_are_taken_and_it_is_said(
+    tinybert: Tinybert, teacher_run: Path, tmp_path: Path
+) -> None:
+    command = tinybert("export", teacher_run / "model", "--format", "onnx", "--out", tmp_path / "out")
+    assert command.status == 0, command.err
+    assert "no --verify: verified on 128 texts of random words" in command.err
+    assert "128 rows of random words: logits differ" in command.out
+    seen = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["verification"]
+    assert (seen["source"], seen["metrics"]) == ("random words", None)
+
+
+def broken(factor: float) -> formats.Format:
+    """The LiteRT format, but that another classifier is written."""
+    litert = formats.FORMATS["litert"]
+
+    def write(model: Any, path: Path, wish: formats.Wish) -> None:
+        right = np.asarray(model.classifier.kernel)
+        model.classifier.kernel.assign(right * factor)
+        litert.write(model, path, wish)
+        model.classifier.kernel.assign(right)
+
+    return dataclasses.replace(litert, write=write)
+
+
+@pytest.mark.parametrize(
+    ("factor", "flags", "message"),
+    [
+        (1.01, [], "logits differ by up to "),
+        (-1.0, ["--quantize", "dynamic_int8"], "0.0% of the answers are the model's; --min-agreement is 95.0%"),
+        (float("nan"), ["--quantize", "dynamic_int8"], "logits are not finite numbers"),
+    ],
+)
+def test_what_is_not_the_model_is_not_kept(
+    factor: float,
+    flags: list[str],
+    message: str,
+    tinybert: Tinybert,
+    teacher_run: Path,
+    opinions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setitem(formats.FORMATS, "litert", broken(factor))
+    out = tmp_path / "out"
+    command = tinybert("export", teacher_run, "--format", "litert", *flags, *columns(opinions), "--out", out)
+    assert command.status == 1
+    assert command.out == ""
+    assert command.err.splitlines()[-1].startswith("tinybert: not exported: on 40 rows of ")
+    assert message in command.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--format", "tflite"], "format 'tflite' is not known; one of litert, saved_model, onnx, hf is"),
+        (["--format", "litert", "--quantize", "int8"], "--quantize int8: litert has dynamic_int8, "),
+        (["--format", "onnx", "--quantize", "float16"], "--quantize float16: onnx has dynamic_int8"),
+        (["--format", "hf", "--quantize", "dynamic_int8"], "hf has no quantization"),
+        (["--format", "litert", "--quantize", "full_int8"], "full_int8 needs --calibrate F"),
+        (["--format", "litert", "--calibrate", "x.tsv"], "--calibrate x.tsv: only --quantize full_int8"),
+        (["--format", "litert", "--lengths", "16,25"], "--lengths 25: {model} takes texts of 8 to 24 tokens"),
+        (["--format", "litert", "--lengths", "4"], "--lengths 4: "),
+        (["--format", "litert", "--lengths", "16;24"], "--lengths '16;24': numbers of tokens with commas"),
+        (["--format", "onnx", "--lengths", "16"], "--lengths: onnx takes texts of any length"),
+        (["--format", "litert", "--min-agreement", "95"], "--min-agreement 95.0: a fraction from 0 to 1"),
+        (["--format", "litert", "--verify", "nowhere.tsv", "--text", "text", "--label", "label"], "nowhere.tsv"),
+        (["--format", "litert", "--verify", "{dev}"], "{dev}: which columns? --text and --label"),
+        (["--format", "litert", "--verify", "{dev}", "--text", "text", "--label", "text"], "{dev}:2: label"),
+    ],
+)
+def test_refusals_leave_nothing(
+    flags: list[str], message: str, tinybert: Tinybert, teacher_run: Path, opinions: Path, tmp_path: Path
+) -> None:
+    names = {"model": str(teacher_run), "dev": str(opinions / "dev.tsv")}
+    given = [flag.format(**names) for flag in flags]
+    command = tinybert("export", teacher_run, *given, "--out", tmp_path / "deep" / "out")
+    assert (command.status, command.out) == (2, "")
+    assert message.format(**names) in command.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_holds_something(tinybert: Tinybert, teacher_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    command = tinybert("export", teacher_run, "--format", "onnx", "--out", tmp_path)
+    assert command.status == 2
+    assert "is not empty; give a new or an empty directory" in command.err
+    command = tinybert("export", teacher_run, "--format", "onnx", "--out", tmp_path / "mine")
+    assert command.status == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_model_without_a_head(tinybert: Tinybert, encoder_dir: Path, tmp_path: Path) -> None:
+    command = tinybert("export", encoder_dir, "--format", "litert", "--out", tmp_path / "out")
+    assert command.status == 2
+    assert "no sequence_classification head" in command.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_flags_help_names_what_there_is() -> None:
+    schemes = dict.fromkeys(scheme for each in formats.FORMATS.values() for scheme in each.quantizations)
+    assert ", ".join(formats.FORMATS) == deployment.FORMAT_NAMES
+    assert ", ".join(schemes) == deployment.SCHEME_NAMES

@@ -1,0 +1,65 @@
+"""`tinybert serve` from outside: it starts, answers, and says what keeps it from it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def exported(tinybert: Callable[..., Any], teacher_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("served") / "export"
+    assert tinybert("export", teacher_run, "--format", "litert", "--out", out).status == 0
+    return out
+
+
+def test_it_answers_until_it_is_stopped(exported: Path) -> None:
+    command = [sys.executable, "-m", "tinybert_tf", "serve", exported, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            line = server.stderr.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+/predict", line)
+            assert address is not None, line
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(address.group(), json.dumps({"text": "the film is good"}).encode(), timeout=30) as answer:
+                assert json.load(answer)["label"] == "positive"
+            server.send_signal(signal.SIGINT)
+            assert (server.wait(30), server.stderr.read()) == (0, "")
+        finally:
+            server.kill()
+
+
+def test_somebody_listens_there(exported: Path, tinybert: Callable[..., Any]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = tinybert("serve", exported, "--port", port)
+    assert command.status == 2
+    assert f"--host 127.0.0.1 --port {port}: cannot listen there (Address already in use)" in command.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--port", "70000"], "--port 70000: 0 to 65535"),
+        (["--batch-size", "0"], "--batch-size 0: a positive number"),
+        (["--host", "256.0.0.1"], "--host 256.0.0.1 --port 8000: cannot listen there"),
+        (["--max-length", "500"], "max_length=500: "),
+    ],
+)
+def test_refusals(flags: list[str], message: str, exported: Path, tinybert: Callable[..., Any]) -> None:
+    command = tinybert("serve", exported, *flags)
+    assert command.status == 2
+    assert message in command.err
