@@ -94,6 +94,8 @@ def test_verbs_and_flags_exist(capsys) -> None:
         "pretrain",
         "augment",
         "ablate",
+        "export",
+        "serve",
     }
     for verb, rest in commands:
         try:

@@ -50,8 +50,8 @@ class MagnitudePruning(keras.callbacks.Callback):
 
     Example:
         >>> pruning = MagnitudePruning(0.5, end_step=100)
-        >>> [round(pruning.sparsity_at(step), 3) for step in (0, 48, 96, 200)]
-        [0.0, 0.438, 0.5, 0.5]
+        >>> [round(pruning.sparsity_at(step), 3) for step in (0, 48, 99, 200)]
+        [0.0, 0.432, 0.5, 0.5]
     """
 
     def __init__(
