@@ -130,7 +130,7 @@ def test_a_line_a_run(ablation: Ablation) -> None:
 
 
 def test_the_second_seed_asks_the_teacher_nothing(ablation: Ablation) -> None:
-    """Not a byte of the cache is new after the first seed; and all of it is one folder a data set."""
+    """Not a byte of the cache is new after the first seed."""
     cache = next(iter(ablation.cached)).parents[2]
     assert len(ablation.cached) > 0
     assert cached_files(cache) == ablation.cached
