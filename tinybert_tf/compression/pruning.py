@@ -49,9 +49,9 @@ class MagnitudePruning(keras.callbacks.Callback):
             fit a kernel, or several steps an execution, in which masks would not be kept.
 
     Example:
-        >>> pruning = MagnitudePruning(0.5, end_step=100)
-        >>> [round(pruning.sparsity_at(step), 3) for step in (0, 48, 99, 200)]
-        [0.0, 0.432, 0.5, 0.5]
+        >>> pruning = MagnitudePruning(0.5, end_step=96)
+        >>> [round(pruning.sparsity_at(step), 3) for step in (0, 48, 96, 200)]
+        [0.0, 0.438, 0.5, 0.5]
     """
 
     def __init__(
