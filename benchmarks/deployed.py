@@ -20,6 +20,8 @@ import keras
 
 from tinybert_tf.evaluation.cost import full_inputs, size_on_disk
 from tinybert_tf.export.formats import FORMATS, Wish
+from tinybert_tf.export.litert import convert
+from tinybert_tf.export.litert_quantization import quantize as quantize_litert
 from tinybert_tf.export.litert_runner import available_cores
 from tinybert_tf.export.rows import Runner
 from tinybert_tf.models.config import EncoderConfig
@@ -73,9 +75,13 @@ def written(arguments: argparse.Namespace, directory: Path) -> dict[tuple[str, s
     for name, ways in WAYS.items():
         config = EncoderConfig.from_preset(getattr(arguments, name))
         model = SequenceClassifier(config, num_labels=2, dtype="float32")
+        litert = convert(model, [arguments.length])
         for format, quantize in ways:
             path = directory / f"{name}-{quantize}-{FORMATS[format].file}"
-            FORMATS[format].write(model, path, Wish(quantize, (arguments.length,)))
+            if format == "litert":
+                path.write_bytes(litert if quantize is None else quantize_litert(litert, quantize, {}))
+            else:
+                FORMATS[format].write(model, path, Wish(quantize))
             files[name, format, quantize] = path
     return files
 

@@ -16,7 +16,7 @@ import pytest
 from tinybert_tf.cli import ABLATE_FLAGS, DISTILL_FLAGS, FINETUNE_FLAGS, main
 
 Tinybert = Callable[..., Any]
-VERBS = ["quickstart", "finetune", "distill", "compress", "explain", "ablate", "evaluate", "predict", "vocab"]
+VERBS = "quickstart finetune distill compress explain ablate evaluate predict export serve vocab".split()
 
 
 # === Help ===

@@ -19,6 +19,11 @@ def talk() -> None:
     warnings.warn("a warning", stacklevel=1)
 
 
+def fail() -> None:
+    talk()
+    raise ZeroDivisionError
+
+
 def test_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     with quiet():
         talk()
@@ -29,12 +34,10 @@ def test_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_all_is_shown_where_it_fails(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError), quiet():
-        talk()
-        raise ZeroDivisionError
+        fail()
     out, err = capfd.readouterr()
     assert out == ""
     assert sorted(err.split("\n")) == ["", "from C", "from C++", "from Python", "to stderr"]
     with pytest.raises(ZeroDivisionError), quiet(shown_if_it_fails=False):
-        talk()
-        raise ZeroDivisionError
+        fail()
     assert capfd.readouterr() == ("", "")

@@ -18,9 +18,10 @@ def write_onnx(model: Any, path: Path) -> None:
     """Write a task model as an ONNX file, float32, for any batch and any length.
 
     Raises:
-        InputError: `onnx` is not installed, and as `OnnxGraph`.
+        InputError: `onnx`, or `onnxruntime` to verify it, is not installed; and as `OnnxGraph`.
     """
-    _library("onnx")
+    for name in ("onnx", "onnxruntime"):
+        _library(name)
     from tinybert_tf.export.onnx_graph import OnnxGraph
 
     path.write_bytes(OnnxGraph(model).model_proto().SerializeToString())

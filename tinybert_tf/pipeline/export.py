@@ -14,7 +14,7 @@ from typing import Any
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
-from tinybert_tf.errors import InputError
+from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.card import Card
 from tinybert_tf.export.formats import Format, Wish, find_format
 from tinybert_tf.export.keras_runner import KerasRunner
@@ -195,9 +195,13 @@ def verify(
 ) -> Verification:
     """Run the rows through the model and through what was written."""
     logger.info(f"export: verifying on {len(data.tokens)} rows of {source}")
+    try:
+        runner = format.open(directory / format.file, None)
+    except InputError as error:
+        reason = str(error).replace(f"{directory}/", "")
+        raise VerificationError(f"not exported: what was written cannot be run; {reason}") from None
     found, wanted = (
-        logits_of_rows(runner, data.tokens, data.pad_token_id, BATCH_SIZE)
-        for runner in (format.open(directory / format.file, None), KerasRunner(model))
+        logits_of_rows(each, data.tokens, data.pad_token_id, BATCH_SIZE) for each in (runner, KerasRunner(model))
     )
     return compare(found, wanted, data, task, source, has_labels)
 

@@ -55,6 +55,7 @@ def listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who is told the address may come at once
     except OSError as error:
         listener.close()
         raise InputError(f"--host {host} --port {port}: cannot listen there ({error.strerror or error})") from None
