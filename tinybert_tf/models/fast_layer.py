@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tinybert_tf.models.fake_quantization import Dense, is_fake_quantized
+
 if TYPE_CHECKING:
     from tinybert_tf.models.encoder_layer import EncoderLayer
 
@@ -30,14 +32,15 @@ def set_fast_layers(enabled: bool) -> bool:
 
 
 def is_fast(layer: EncoderLayer) -> bool:
-    """Whether a layer runs in this form: on TensorFlow, and made of nothing but Keras's own plain layers."""
+    """Whether a layer runs in this form: on TensorFlow, and made of nothing but plain layers, and not rounded."""
     attention = layer.attention
     dense = (attention.query, attention.key, attention.value, attention.output_projection)
     return (
         _switch["enabled"]
+        and not is_fake_quantized()
         and keras.backend.backend() == "tensorflow"
         and all(
-            type(each) is keras.layers.Dense and each.quantization_mode is None
+            type(each) is Dense and each.quantization_mode is None
             for each in (*dense, layer.intermediate, layer.output_projection)
         )
         and all(

@@ -1,0 +1,1 @@
+"""Smaller numbers for a student: quantization-aware training."""
