@@ -2,95 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras import ops
-
 from tinybert_tf.checkpoints.hf_directory import config_path, read_config
-from tinybert_tf.compression.calibration import observed_ranges
+from tinybert_tf.compression.calibration import calibrate
+from tinybert_tf.compression.rounding import FakeQuantization, RoundedActivations, check_weight_bits
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.fake_quantization import Dense, Embedding, place_of
 from tinybert_tf.models.pretrained import FAKE_QUANTIZATION, PretrainedModel
 
-WEIGHT_BITS = (8, 4)
-
 Model = TypeVar("Model", bound=PretrainedModel)
-
-
-@dataclass(frozen=True)
-class FakeQuantization:
-    """Rounds weights and activations to what small integers can say; gradients pass as if it did not.
-
-    - A weight `w`: `s round(w / s)` with `s = max|w| / (2^(bits-1) - 1)`, for each output of a product and each row of
-      a table. Symmetric: 0 stays 0, pruned weights stay pruned. The scale follows the weights.
-    - An activation `x` in its range `[a, b]`: 256 steps of `(b - a) / 255`, 0 one of them (arXiv 1712.05877, section 3);
-      outside of the range the nearest end, where the gradient is 0.
-
-    Rounded in float32, in whatever precision the model computes.
-
-    Args:
-        ranges: `(lowest, highest)` of each activation, by its place.
-        weight_bits: 8 or 4. Activations have 8.
-
-    Raises:
-        InputError: another number of bits; when it is called, a place without a range.
-    """
-
-    ranges: Mapping[str, tuple[float, float]]
-    weight_bits: int = 8
-
-    def __post_init__(self) -> None:
-        if self.weight_bits not in WEIGHT_BITS:
-            accepted = " or ".join(map(str, WEIGHT_BITS))
-            raise InputError(f"bits={self.weight_bits}: weights of {accepted} bits are supported.")
-
-    def weight(self, value: Any, axis: int) -> Any:
-        """A weight, one scale for everything along `axis`."""
-        return rounded_symmetrically(value, axis, self.weight_bits)
-
-    def activation(self, place: str, value: Any) -> Any:
-        """An activation in its range."""
-        if place not in self.ranges:
-            raise InputError(f"{place}: no range was measured there; calibrate the model again (`quantize_aware`).")
-        return self.activation_within(self.ranges[place], value)
-
-    def activation_within(self, limits: tuple[float, float], value: Any) -> Any:
-        """An activation in a range."""
-        import tensorflow as tf
-
-        low, high = limits
-        # The operation that LiteRT's converter makes integers of.
-        rounded = tf.quantization.fake_quant_with_min_max_args(tf.cast(value, tf.float32), low, high)
-        return tf.cast(rounded, value.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for `config.json`."""
-        return {"weight_bits": self.weight_bits, "ranges": {place: list(ends) for place, ends in self.ranges.items()}}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> FakeQuantization:
-        """What `get_config` wrote."""
-        ranges = {place: (float(low), float(high)) for place, (low, high) in config["ranges"].items()}
-        return cls(ranges, config["weight_bits"])
-
-
-class RoundedActivations(FakeQuantization):
-    """Rounds activations alone: of a model whose weights have been rounded for good."""
-
-    def weight(self, value: Any, axis: int) -> Any:
-        """The weight itself."""
-        return value
-
-
-def rounded_symmetrically(value: Any, axis: int, bits: int) -> Any:
-    """`s round(w / s)` with `s = max|w| / (2^(bits-1) - 1)` along `axis`; the gradient is that of `value`."""
-    exact = ops.stop_gradient(ops.cast(value, "float32"))
-    largest = ops.max(ops.abs(exact), axis=axis, keepdims=True)
-    scale = largest / (2 ** (bits - 1) - 1)
-    rounded = ops.round(exact / ops.where(scale > 0, scale, 1.0)) * scale
-    return value + ops.cast(rounded - exact, value.dtype)
 
 
 def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_texts: int = 256) -> Model:
@@ -98,8 +21,8 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
 
     The ranges of activations are measured on `calibration` and stay as they are; train the model afterwards, with a
     `Distiller` or by itself, and it learns to do with them. Its own weights stay floats, and are what is trained and
-    saved; `save_pretrained` writes the ranges beside them, `load_quantization` reads them again. The last product, to
-    the logits, is not rounded.
+    saved; `save_pretrained` writes the ranges into `config.json`, `load_quantization` reads them again. The last
+    product, to the logits, is not rounded.
 
     Args:
         model: an encoder or a task model; changed in place.
@@ -123,13 +46,14 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
         >>> quantized is student, quantized.fake_quantizer.weight_bits
         (True, 8)
     """
-    unrounded = FakeQuantization({}, bits)
-    model.fake_quantizer = None
-    return set_quantization(model, FakeQuantization(observed_ranges(model, unrounded, calibration, num_texts), bits))
+    check_weight_bits(bits)
+    set_quantization(model, None)
+    ranges, limits = calibrate(model, calibration, bits, num_texts)
+    return set_quantization(model, FakeQuantization(ranges, limits, bits))
 
 
 def set_quantization(model: Model, quantization: FakeQuantization | None) -> Model:
-    """Let a model round its numbers so, or not; what was traced before is traced again."""
+    """Let a model round its numbers so, or not at all; what was traced before is traced again."""
     model.fake_quantizer = quantization
     for phase in ("train", "test", "predict"):
         setattr(model, f"{phase}_function", None)
@@ -140,14 +64,40 @@ def load_quantization(model: Model, directory: str | Path) -> Model:
     """Let a model round its numbers as the one that was saved in `directory`.
 
     Raises:
-        InputError: no model there, or one that was never quantized.
+        InputError: no model there, or one that was not quantized.
     """
-    config = read_config(Path(directory)).get(FAKE_QUANTIZATION)
-    path = config_path(Path(directory))
+    config, path = read_config(Path(directory)).get(FAKE_QUANTIZATION), config_path(Path(directory))
     if config is None:
-        raise InputError(f"{path}: no `{FAKE_QUANTIZATION}`; the model in this directory was not quantized.")
+        raise InputError(f"{path}: no `{FAKE_QUANTIZATION}`; a model that `quantize_aware` has seen is wanted.")
     try:
         quantization = FakeQuantization.from_config(config)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path}: `{FAKE_QUANTIZATION}` is damaged; `weight_bits` and `ranges` are wanted.") from None
+        raise InputError(
+            f"{path}: `{FAKE_QUANTIZATION}` is damaged; `weight_bits`, `ranges` and `limits` are wanted."
+        ) from None
     return set_quantization(model, quantization)
+
+
+def with_rounded_weights(model: Model) -> Model:
+    """A float32 copy of a quantized model whose weights are rounded for good: what integers are made of.
+
+    It computes the same, and rounds activations alone. LiteRT's converter finds the scales again in the weights.
+
+    Raises:
+        InputError: the model is not quantized.
+    """
+    quantization = model.fake_quantizer
+    if not isinstance(quantization, FakeQuantization):
+        raise InputError("the model is not quantized; `quantize_aware` comes first.")
+    copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
+    weights = model.variables_by_name()
+    for name, variable in copy.variables_by_name().items():
+        variable.assign(weights[name])
+    for layer in copy._flatten_layers():
+        if isinstance(layer, Dense):
+            kernel, bias = quantization.dense_weights(place_of(layer), layer.kernel.value, layer.bias.value)
+            layer.kernel.assign(kernel)
+            layer.bias.assign(bias)
+        elif isinstance(layer, Embedding):
+            layer.embeddings.assign(quantization.table(layer.embeddings.value))
+    return set_quantization(copy, RoundedActivations(quantization.ranges, quantization.limits, quantization.weight_bits))

@@ -50,14 +50,14 @@ class SelfAttention(keras.layers.Layer):
         self.num_attention_heads = num_attention_heads
         self.head_size = hidden_size // num_attention_heads
 
-        def dense(name: str) -> Dense:
+        def dense(name: str, **kwargs: Any) -> Dense:
             initializer = encoder_initializer(initializer_range)
-            return Dense(hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+            return Dense(hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
 
         self.query = dense("query")
         self.key = dense("key")
         self.value = dense("value")
-        self.output_projection = dense("output")
+        self.output_projection = dense("output", adds_to_floats=True)
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape: Any = None) -> None:
@@ -67,8 +67,7 @@ class SelfAttention(keras.layers.Layer):
         self.built = True
 
     def _split_heads(self, tensor: Any) -> Any:
-        batch, seq_len = ops.shape(tensor)[0], ops.shape(tensor)[1]
-        split = ops.reshape(tensor, (batch, seq_len, self.num_attention_heads, self.head_size))
+        split = ops.reshape(tensor, (-1, ops.shape(tensor)[1], self.num_attention_heads, self.head_size))
         return ops.transpose(split, (0, 2, 1, 3))  # (batch, heads, seq_len, head_size)
 
     def call(
@@ -88,7 +87,7 @@ class SelfAttention(keras.layers.Layer):
         probabilities = rounded_within(SOFTMAX_RANGE, ops.cast(probabilities, self.compute_dtype))
         probabilities = self.dropout(probabilities, training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
-        context = ops.reshape(context, ops.shape(query_hidden))
+        context = ops.reshape(context, (-1, *ops.shape(query_hidden)[1:]))
         intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
         return self.output_projection(context), intermediates
 

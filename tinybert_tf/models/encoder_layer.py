@@ -61,9 +61,9 @@ class EncoderLayer(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
 
-        def dense(units: int, name: str) -> Dense:
+        def dense(units: int, name: str, **kwargs: Any) -> Dense:
             initializer = encoder_initializer(initializer_range)
-            return Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+            return Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
 
         def layer_norm(name: str) -> keras.layers.LayerNormalization:
             return keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name=name)
@@ -80,7 +80,7 @@ class EncoderLayer(keras.layers.Layer):
         self.intermediate = dense(intermediate_size, "intermediate")
         self.hidden_act = hidden_act
         self.activation = ACTIVATIONS[hidden_act]
-        self.output_projection = dense(hidden_size, "output")
+        self.output_projection = dense(hidden_size, "output", adds_to_floats=True)
         self.output_layer_norm = layer_norm("output_layer_norm")
         self.dropout = keras.layers.Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
 

@@ -23,11 +23,17 @@ TANH_RANGE = (-1.0, 127 / 128)
 class FakeQuantizer(Protocol):
     """Rounds a model's numbers while it computes; results are of the shape and type of what is given."""
 
-    def weight(self, value: Any, axis: int) -> Any:
-        """A weight, of which everything along `axis` has one scale."""
+    def table(self, rows: Any) -> Any:
+        """Rows of a table, one scale for each."""
+
+    def dense_weights(self, place: str, kernel: Any, bias: Any) -> tuple[Any, Any]:
+        """The weights of a dense layer, one scale for each output."""
 
     def activation(self, place: str, value: Any) -> Any:
         """An activation; `place` names where, as `layer_1/attention/query/input`."""
+
+    def channels(self, place: str, value: Any) -> Any:
+        """An activation, each channel (last axis) in a range of its own."""
 
     def activation_within(self, limits: tuple[float, float], value: Any) -> Any:
         """An activation whose range is known beforehand."""
@@ -57,10 +63,22 @@ def is_fake_quantized() -> bool:
 def rounded_activation(layer: keras.layers.Layer, name: str, value: Any) -> Any:
     """An activation of a layer, as the quantizer in force gives it back."""
     quantizer = _in_force.get()
-    if quantizer is None:
-        return value
-    below_model = layer.path.partition("/")[2]
-    return quantizer.activation(f"{below_model}/{name}", value)
+    return value if quantizer is None else quantizer.activation(_place(layer, name), value)
+
+
+def rounded_channels(layer: keras.layers.Layer, name: str, value: Any) -> Any:
+    """An activation of a layer, each channel by itself, as the quantizer in force gives it back."""
+    quantizer = _in_force.get()
+    return value if quantizer is None else quantizer.channels(_place(layer, name), value)
+
+
+def place_of(layer: keras.layers.Layer) -> str:
+    """A layer's path below the model: `layer_1/attention/query`."""
+    return layer.path.partition("/")[2]
+
+
+def _place(layer: keras.layers.Layer, name: str) -> str:
+    return f"{place_of(layer)}/{name}"
 
 
 def rounded_within(limits: tuple[float, float], value: Any) -> Any:
@@ -69,10 +87,10 @@ def rounded_within(limits: tuple[float, float], value: Any) -> Any:
     return value if quantizer is None else quantizer.activation_within(limits, value)
 
 
-def rounded_weight(value: Any, axis: int) -> Any:
-    """A weight, one scale along `axis`, as the quantizer in force gives it back."""
+def rounded_rows(rows: Any) -> Any:
+    """Rows of a table, as the quantizer in force gives them back."""
     quantizer = _in_force.get()
-    return value if quantizer is None else quantizer.weight(value, axis)
+    return rows if quantizer is None else quantizer.table(rows)
 
 
 def tanh(values: Any) -> Any:
@@ -83,16 +101,25 @@ def tanh(values: Any) -> Any:
 class Dense(keras.layers.Dense):
     """Keras's, that can be rounded: its input, its kernel with a scale for each output, and what it gives.
 
-    The product is rounded before the activation function, as there are integers up to there.
+    The product is rounded before the activation function, as there are integers up to there. `adds_to_floats`: what it
+    gives is added to floats, and each of the outputs can have a range of its own.
     """
+
+    def __init__(self, units: int, adds_to_floats: bool = False, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.round_output = rounded_channels if adds_to_floats else rounded_activation
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """`(..., inputs)` to `(..., units)`."""
-        if not is_fake_quantized():
+        quantizer = _in_force.get()
+        if quantizer is None:
             return super().call(inputs, training=training)
-        inputs = rounded_activation(self, "input", inputs)
-        product = ops.matmul(inputs, rounded_weight(self.kernel, axis=0)) + self.bias
-        return self.activation(rounded_activation(self, "output", product))
+        # Rows of a matrix, and nothing between product, bias and rounding: one operation on integers in LiteRT.
+        rows = ops.reshape(rounded_activation(self, "input", inputs), (-1, inputs.shape[-1]))
+        kernel, bias = quantizer.dense_weights(place_of(self), self.kernel, self.bias)
+        product = ops.matmul(rows, kernel) + bias
+        activated = self.activation(self.round_output(self, "output", product))
+        return ops.reshape(activated, (-1, *ops.shape(inputs)[1:-1], self.units))
 
 
 class Embedding(keras.layers.Embedding):
@@ -100,4 +127,4 @@ class Embedding(keras.layers.Embedding):
 
     def call(self, inputs: Any) -> Any:
         """`(...)` ids to `(..., output_dim)`."""
-        return rounded_weight(super().call(inputs), axis=-1)
+        return rounded_rows(super().call(inputs))

@@ -16,7 +16,7 @@ from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
-from tinybert_tf.models.fake_quantization import Dense, rounded_weight
+from tinybert_tf.models.fake_quantization import Dense, rounded_rows
 from tinybert_tf.models.task_model import TaskModel, cross_entropy
 
 
@@ -206,7 +206,7 @@ class TiedDecoder(keras.layers.Layer):
 
     def call(self, hidden: Any, embeddings: Any) -> Any:
         """`(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
-        table = rounded_weight(ops.cast(embeddings, self.compute_dtype), axis=-1)
+        table = rounded_rows(ops.cast(embeddings, self.compute_dtype))
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
 
 
