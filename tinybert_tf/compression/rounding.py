@@ -12,6 +12,8 @@ from keras import ops
 from tinybert_tf.errors import InputError
 
 WEIGHT_BITS = (8, 4)
+# 256 steps of 1/127, of which 1 is one, and -1, and 0.
+_SYMMETRIC = (-128 / 127, 1.0)
 # A channel that is 0 on all texts has a range all the same.
 _SMALLEST_LIMIT = 1e-6
 
@@ -64,7 +66,7 @@ class FakeQuantization:
         """An activation, each channel in its own symmetric range."""
         limits = np.maximum(np.asarray(self._of(self.limits, place), np.float32), _SMALLEST_LIMIT)
         exact = ops.cast(value, "float32") * (1.0 / limits)
-        return ops.cast(self.activation_within((-1.0, 1.0), exact) * limits, value.dtype)
+        return ops.cast(self.activation_within(_SYMMETRIC, exact) * limits, value.dtype)
 
     def activation_within(self, limits: tuple[float, float], value: Any) -> Any:
         """An activation in a range."""

@@ -8,13 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinybert_tf.models.fake_quantization import (
-    SOFTMAX_RANGE,
-    Dense,
-    is_fake_quantized,
-    rounded_activation,
-    rounded_within,
-)
+from tinybert_tf.models.fake_quantization import Dense
 from tinybert_tf.models.initializer import encoder_initializer
 
 # Added to the float32 scores of padded columns; exp() of it is exactly 0.
@@ -54,10 +48,10 @@ class SelfAttention(keras.layers.Layer):
             initializer = encoder_initializer(initializer_range)
             return Dense(hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
 
-        self.query = dense("query")
-        self.key = dense("key")
-        self.value = dense("value")
-        self.output_projection = dense("output", adds_to_floats=True)
+        self.query = dense("query", feeds_floats=True)
+        self.key = dense("key", feeds_floats=True)
+        self.value = dense("value", feeds_floats=True)
+        self.output_projection = dense("output", feeds_floats=True)
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape: Any = None) -> None:
@@ -78,23 +72,16 @@ class SelfAttention(keras.layers.Layer):
         queries = self._split_heads(self.query(query_hidden))
         keys = self._split_heads(self.key(hidden))
         values = self._split_heads(self.value(hidden))
-        scores = self._scores(queries, ops.transpose(keys, (0, 1, 3, 2)))
+        # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
+        scaled = queries * (1.0 / math.sqrt(self.head_size))
+        scores = ops.matmul(scaled, ops.transpose(keys, (0, 1, 3, 2)))
         # Softmax in float32: its sum over a long sequence does not fit bfloat16's eight bits.
         masked = ops.cast(scores, "float32") + mask_bias
         # A single token attends to itself; Keras warns of a softmax over one value.
         is_single = scores.shape[-1] == 1
         probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
-        probabilities = rounded_within(SOFTMAX_RANGE, ops.cast(probabilities, self.compute_dtype))
-        probabilities = self.dropout(probabilities, training=training)
+        probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
         context = ops.reshape(context, (-1, *ops.shape(query_hidden)[1:]))
         intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
         return self.output_projection(context), intermediates
-
-    def _scores(self, queries: Any, transposed_keys: Any) -> Any:
-        """QK^T / sqrt(head_size)."""
-        scale = 1.0 / math.sqrt(self.head_size)
-        if is_fake_quantized():  # the product of the rounded numbers themselves
-            return rounded_activation(self, "products", ops.matmul(queries, transposed_keys)) * scale
-        # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
-        return ops.matmul(queries * scale, transposed_keys)

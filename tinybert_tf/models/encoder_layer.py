@@ -80,7 +80,7 @@ class EncoderLayer(keras.layers.Layer):
         self.intermediate = dense(intermediate_size, "intermediate")
         self.hidden_act = hidden_act
         self.activation = ACTIVATIONS[hidden_act]
-        self.output_projection = dense(hidden_size, "output", adds_to_floats=True)
+        self.output_projection = dense(hidden_size, "output", feeds_floats=True)
         self.output_layer_norm = layer_norm("output_layer_norm")
         self.dropout = keras.layers.Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
 

@@ -14,9 +14,8 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
-# What LiteRT's integer softmax and tanh give, in whatever range their results would fit better: scales of 1/256 and
-# 1/128. Rounded otherwise here, they would be rounded twice there.
-SOFTMAX_RANGE = (0.0, 255 / 256)
+# What LiteRT's integer tanh gives, in whatever range its results would fit better: steps of 1/128. Rounded otherwise
+# here, they would be rounded twice there.
 TANH_RANGE = (-1.0, 127 / 128)
 
 
@@ -101,13 +100,13 @@ def tanh(values: Any) -> Any:
 class Dense(keras.layers.Dense):
     """Keras's, that can be rounded: its input, its kernel with a scale for each output, and what it gives.
 
-    The product is rounded before the activation function, as there are integers up to there. `adds_to_floats`: what it
+    The product is rounded before the activation function, as there are integers up to there. `feeds_floats`: what it
     gives is added to floats, and each of the outputs can have a range of its own.
     """
 
-    def __init__(self, units: int, adds_to_floats: bool = False, **kwargs: Any) -> None:
+    def __init__(self, units: int, feeds_floats: bool = False, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
-        self.round_output = rounded_channels if adds_to_floats else rounded_activation
+        self.round_output = rounded_channels if feeds_floats else rounded_activation
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """`(..., inputs)` to `(..., units)`."""
