@@ -75,7 +75,7 @@ def test_pairs_are_read_as_pairs(predictor: Predictor, teacher_run: Path) -> Non
 
 
 def test_a_score(predictor: Predictor, tmp_path: Path) -> None:
-    model = SequenceClassifier(predictor.model.encoder, num_labels=1, dtype="float32")
+    model = SequenceClassifier(predictor.runner.model.encoder, num_labels=1, dtype="float32")
     model.classifier.bias.assign([3.0])
     model.save_pretrained(tmp_path, tokenizer=predictor.tokenizer)
     inputs = predictor.tokenizer.encode(["good"]).padded([0], 0)
@@ -102,7 +102,9 @@ def test_directories_that_cannot_answer(
         Predictor(teacher_run, max_length=25)
     with pytest.raises(InputError, match="max_length=0 leaves no room"):
         Predictor(teacher_run, max_length=0)("good")
-    MaskedLM(predictor.model.encoder.config, dtype="float32").save_pretrained(tmp_path / "lm", predictor.tokenizer)
+    MaskedLM(predictor.runner.model.encoder.config, dtype="float32").save_pretrained(
+        tmp_path / "lm", predictor.tokenizer
+    )
     with pytest.raises(InputError, match="no sequence_classification head"):
         Predictor(tmp_path / "lm")
     for file in ("config.json", "model.safetensors"):

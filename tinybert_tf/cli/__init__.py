@@ -7,10 +7,10 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from tinybert_tf.cli.deployment import export_options, serving_options, with_export, with_serving
 from tinybert_tf.cli.flags import (
     AUGMENTATION_FLAGS,
     DISTILL_FLAGS,
@@ -21,7 +21,8 @@ from tinybert_tf.cli.flags import (
     with_config,
     with_switches,
 )
-from tinybert_tf.errors import InputError
+from tinybert_tf.errors import InputError, VerificationError
+from tinybert_tf.export.quiet import quiet
 from tinybert_tf.pipeline.log_lines import held_back, on_stderr
 
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
@@ -40,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status is 0, or 2 where what the user gave is wrong."""
+    """Run a command line; the exit status is 0, 2 where what the user gave is wrong, 1 for an export not kept."""
     arguments = _parser().parse_args(argv)
     try:
         with on_stderr():
@@ -49,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # One line, also where a file's or a library's own words are in it.
         print("tinybert:", *str(error).splitlines(), file=sys.stderr)
         return 2
+    except VerificationError as error:
+        print("tinybert:", error, file=sys.stderr)
+        return 1
     return 0
 
 
@@ -89,12 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--task", metavar="TASK", help="the task, or one of GLUE's (default: the model's)")
 
     predict = verb("predict", _predict, "labels and scores of texts, one JSON object a line")
-    predict.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
+    predict.add_argument("model", metavar="MODEL", help="model or run directory, an export, or a Hub id")
     predict.add_argument("texts", nargs="*", metavar="TEXT", help="texts; without any, one a line from stdin")
     predict.add_argument(
         "--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: as many as the model takes)"
     )
     predict.add_argument("--pairs", action="store_true", help="every text is a pair, with a tab between the two")
+
+    export = verb("export", _export, "a model as a file for phones and servers, verified, with what it costs")
+    with_export(export)
+
+    serve = verb("serve", _serve, "a model's answers over HTTP")
+    with_serving(serve)
 
     augment = verb("augment", _augment, "texts again with words replaced by a masked LM's, for the teacher to label")
     with_augmentation(augment)
@@ -190,14 +200,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    _import_tensorflow()
     from tinybert_tf.export.predictor import Predictor
 
+    _import_what_runs(arguments.model)
     with held_back():
         predictor = Predictor(arguments.model, max_length=arguments.max_length)
     texts = arguments.texts or _lines_of_stdin()
     for answer in predictor([tuple(text.split("\t")) for text in texts] if arguments.pairs else texts):
         print(json.dumps(answer, ensure_ascii=False))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    _import_tensorflow()
+    from tinybert_tf.pipeline.export import ExportOptions, run_export
+
+    print(run_export(ExportOptions(**export_options(arguments))))
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    _import_what_runs(arguments.model)
+    from tinybert_tf.pipeline.serve import run_serve
+
+    run_serve(arguments.model, **serving_options(arguments))
 
 
 def _augment(arguments: argparse.Namespace) -> None:
@@ -218,6 +242,14 @@ def _vocab(arguments: argparse.Namespace) -> None:
     print(run_vocab(arguments.corpus, arguments.size, arguments.out, not arguments.cased, arguments.min_frequency))
 
 
+def _import_what_runs(model: str) -> None:
+    """Import TensorFlow, unless the model is an export that is run without it."""
+    from tinybert_tf.export.predictor import needs_tensorflow
+
+    if needs_tensorflow(model):
+        _import_tensorflow()
+
+
 def _lines_of_stdin() -> list[str]:
     try:
         return [line.rstrip("\n") for line in sys.stdin]
@@ -233,18 +265,7 @@ def _import_tensorflow() -> None:
     Those lines ignore TF_CPP_MIN_LOG_LEVEL; they are shown if the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, a machine without a GPU is an error
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
-        stderr = os.dup(2)
-        os.dup2(noise.fileno(), 2)
-        try:
-            import tensorflow as tf
-        except BaseException:
-            noise.seek(0)
-            os.write(stderr, noise.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+    with quiet():
+        import tensorflow as tf
     # Every model has a `predict` of its own; TensorFlow counts them as one that is traced again and again, and warns.
     tf.get_logger().setLevel("ERROR")

@@ -1,9 +1,11 @@
-"""What a model costs: parameters and measured latency."""
+"""What a model costs: parameters, arithmetic, bytes, and measured latency."""
 
 from __future__ import annotations
 
+import gzip
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,61 @@ WARM_UP_CALLS = 5
 def count_parameters(model: Any) -> int:
     """Number of weights of a Keras model, the embedding tables included."""
     return int(sum(np.prod(variable.shape) for variable in model.weights))
+
+
+def count_nonzero_parameters(model: Any) -> int:
+    """Number of weights of a Keras model that are not 0: what pruning leaves."""
+    return int(sum(np.count_nonzero(np.asarray(variable)) for variable in model.weights))
+
+
+def flops_per_token(*, hidden_size: int, num_hidden_layers: int, intermediate_size: int, seq_len: int) -> int:
+    """Floating-point operations that an encoder's layers take for a token of a text of `seq_len` tokens.
+
+    A multiplication and its addition are two. For a layer `8 h^2 + 4 h i + 4 h n`: the four projections of attention,
+    the two of the feed-forward network, scores and their sum over values (Kaplan et al., arXiv 2001.08361, table 1).
+    Embeddings, LayerNorm, softmax, GELU and the head are left out.
+
+    Example:
+        >>> flops_per_token(hidden_size=312, num_hidden_layers=4, intermediate_size=1200, seq_len=128)
+        9744384
+    """
+    dense = 8 * hidden_size**2 + 4 * hidden_size * intermediate_size
+    return num_hidden_layers * (dense + 4 * hidden_size * seq_len)
+
+
+def size_on_disk(path: Path) -> tuple[int, int]:
+    """Bytes of a file, or of all files of a directory, as they are and after gzip at its usual level."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    zipped = sum(len(gzip.compress(file.read_bytes(), compresslevel=6)) for file in files)
+    return sum(file.stat().st_size for file in files), zipped
+
+
+def measure_calls(
+    calls: Mapping[str, Callable[[], object]], repeats: int = 50, seconds: float = float("inf")
+) -> dict[str, dict[str, float]]:
+    """The median and the 95th percentile of each call's milliseconds, as `{name: {"p50": ..., "p95": ...}}`.
+
+    The calls take turns, so that whatever else the machine does meets them alike.
+
+    Args:
+        calls: by name.
+        repeats: turns that are measured, after `WARM_UP_CALLS` that are not.
+        seconds: after so many no turn is begun; at least one is measured.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    started = time.perf_counter()
+    for turn in range(WARM_UP_CALLS + repeats):
+        if turn > WARM_UP_CALLS and time.perf_counter() - started > seconds:
+            break
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            if turn >= WARM_UP_CALLS:
+                taken[name].append(time.perf_counter() - begin)
+    return {
+        name: {f"p{percentile}": float(np.percentile(times, percentile)) * 1e3 for percentile in (50, 95)}
+        for name, times in taken.items()
+    }
 
 
 def task_model_parameters(
@@ -47,27 +104,28 @@ def measure_latency(
 ) -> dict[str, float]:
     """Median milliseconds of a forward pass, each model compiled as a `tf.function`, its `model.dtype` as it is.
 
-    The models take turns, so that whatever else the machine does meets them alike.
-
     Args:
-        models: by name; each takes `input_ids`, `attention_mask` and `token_type_ids` and gives `logits`.
+        models: by name, as `measure_calls` has them; each takes `input_ids`, `attention_mask` and `token_type_ids` and
+            gives `logits`.
         seq_len: tokens of every row, none of them padding.
         batch_size: rows of a call.
         repeats: measured calls of each model.
     """
     import tensorflow as tf
 
-    ids = np.ones((batch_size, seq_len), np.int32)
-    inputs = {name: tf.constant(ids * value) for name, value in _INPUT_VALUES.items()}
-    forward = {name: _compiled(model) for name, model in models.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for call in range(WARM_UP_CALLS + repeats):
-        for name, function in forward.items():
-            begin = time.perf_counter()
-            function(inputs).numpy()
-            if call >= WARM_UP_CALLS:
-                seconds[name].append(time.perf_counter() - begin)
-    return {name: float(np.median(values)) * 1e3 for name, values in seconds.items()}
+    inputs = {name: tf.constant(value) for name, value in full_inputs(batch_size, seq_len).items()}
+
+    def call(model: Any) -> Callable[[], object]:
+        forward = _compiled(model)
+        return lambda: forward(inputs).numpy()
+
+    found = measure_calls({name: call(model) for name, model in models.items()}, repeats)
+    return {name: times["p50"] for name, times in found.items()}
+
+
+def full_inputs(batch_size: int, seq_len: int) -> dict[str, np.ndarray]:
+    """Inputs without padding, each `(batch_size, seq_len)` int32."""
+    return {name: np.full((batch_size, seq_len), value, np.int32) for name, value in _INPUT_VALUES.items()}
 
 
 _INPUT_VALUES = {"input_ids": 1, "attention_mask": 1, "token_type_ids": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.task_model import TaskModel
 
 
-class InferenceGraph(tf.Module):
+class InferenceGraph:
     """A task model as functions of TensorFlow: the one that SavedModel, LiteRT and ONNX files are made from.
 
     `inputs`, each `(batch, length)` int32: `input_ids`, `attention_mask` and, where the model has more than one type of
@@ -29,8 +30,7 @@ class InferenceGraph(tf.Module):
     """
 
     def __init__(self, model: TaskModel) -> None:
-        super().__init__()
-        self._model = (model,)  # in a tuple: Keras's own objects are not for this module to save
+        self._model = model
         names = ["input_ids", "attention_mask"]
         if model.config.type_vocab_size > 1:
             names.append("token_type_ids")
@@ -44,19 +44,15 @@ class InferenceGraph(tf.Module):
         def logits(*tensors: Any) -> dict[str, Any]:
             return {features.LOGITS: self.logits(dict(zip(self.input_names, tensors, strict=True)))}
 
-        concrete = logits.get_concrete_function()
-        # What is not tracked is not saved.
-        self.tracked = [*getattr(self, "tracked", []), *concrete.variables]
-        return concrete
+        return logits.get_concrete_function()
 
     def logits(self, inputs: Mapping[str, Any]) -> Any:
         """The model's logits, of the inputs' batch."""
-        (model,) = self._model
-        with fake_quantized(model.fake_quantizer):
-            return self._logits(model, inputs)
+        with fake_quantized(self._model.fake_quantizer):
+            return self._logits(inputs)
 
-    def _logits(self, model: TaskModel, inputs: Mapping[str, Any]) -> Any:
-        encoder = model.encoder
+    def _logits(self, inputs: Mapping[str, Any]) -> Any:
+        model, encoder = self._model, self._model.encoder
         hidden = embedded(encoder.embeddings, inputs["input_ids"], inputs.get("token_type_ids"))
         mask_bias = as_mask_bias(inputs["attention_mask"])
         *below, last = encoder.encoder_layers
@@ -68,6 +64,13 @@ class InferenceGraph(tf.Module):
         if encoder.pooler is not None:
             outputs[features.POOLED_OUTPUT] = encoder.pooler(hidden[:, 0])
         return model.head(inputs, outputs, training=False)[features.LOGITS]
+
+
+def save_functions(functions: Mapping[str, Any], directory: str | Path) -> None:
+    """Write concrete functions as the signatures of a SavedModel, with the variables that they read."""
+    module = tf.Module()
+    module.read = list({id(each): each for function in functions.values() for each in function.variables}.values())
+    tf.saved_model.save(module, str(directory), signatures=dict(functions))
 
 
 def embedded(embeddings: Embeddings, input_ids: Any, token_type_ids: Any) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from tinybert_tf.errors import InputError
-from tinybert_tf.export.inference_graph import InferenceGraph
+from tinybert_tf.export.inference_graph import InferenceGraph, save_functions
 from tinybert_tf.export.litert_runner import SIGNATURE
 from tinybert_tf.export.quiet import quiet
 from tinybert_tf.models.task_model import TaskModel
@@ -37,7 +36,7 @@ def convert(model: TaskModel, lengths: Sequence[int], fake_quantized: bool = Fal
     graph = InferenceGraph(model)
     signatures = {SIGNATURE.format(length): graph.function(length) for length in sorted(set(lengths))}
     with tempfile.TemporaryDirectory() as directory, quiet():
-        tf.saved_model.save(graph, directory, signatures=signatures)
+        save_functions(signatures, directory)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if fake_quantized:

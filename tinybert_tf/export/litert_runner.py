@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.export.quiet import quiet
 
 # The signature for texts of `n` tokens is called `length_<n>`.
 SIGNATURE = "length_{}"
@@ -33,9 +34,11 @@ class LiteRTRunner:
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; a .tflite file of `tinybert export` is wanted")
         try:
-            self._interpreter = interpreter_class(
-                model_path=str(path), num_threads=num_threads or min(MOST_THREADS, available_cores())
-            )
+            with quiet():  # says which delegate it made
+                self._interpreter = interpreter_class(
+                    model_path=str(path), num_threads=num_threads or min(MOST_THREADS, available_cores())
+                )
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path}: not a LiteRT file that can be run ({error})") from None
         prefix = SIGNATURE.format("")

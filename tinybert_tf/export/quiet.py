@@ -7,12 +7,16 @@ import io
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what the body prints, and what C++ writes to stdout and stderr; all of it is shown where it raises."""
+    """Keep back what the body prints and warns of, and what C++ writes to stdout and stderr.
+
+    What was printed is shown where the body raises.
+    """
     said = io.StringIO()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -21,7 +25,8 @@ def quiet() -> Iterator[None]:
         os.dup2(noise.fileno(), 1)
         os.dup2(noise.fileno(), 2)
         try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 yield
         except BaseException:
             noise.seek(0)

@@ -110,7 +110,9 @@ def _same_scores(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _same_tags(found: Sequence[Sequence[str]], wanted: Sequence[Sequence[str]]) -> list[bool]:
     return [
-        one == other for ours, theirs in zip(found, wanted, strict=True) for one, other in zip(ours, theirs, strict=True)
+        one == other
+        for ours, theirs in zip(found, wanted, strict=True)
+        for one, other in zip(ours, theirs, strict=True)
     ]
 
 

@@ -1,0 +1,96 @@
+"""LiteRT files compute what their models do, with LiteRT's own operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.export.litert import convert, custom_operations, operations
+from tinybert_tf.export.litert_runner import LiteRTRunner
+from tinybert_tf.models.task_model import TaskModel
+
+Inputs = Callable[..., dict[str, np.ndarray]]
+Logits = Callable[..., np.ndarray]
+
+
+def test_logits_of_every_family_and_task(
+    any_model: TaskModel, make_inputs: Inputs, keras_logits: Logits, tmp_path: Path
+) -> None:
+    """Of rows with padding, alone and in a batch, at two lengths."""
+    content = convert(any_model, [12, 8])
+    (tmp_path / "model.tflite").write_bytes(content)
+    runner = LiteRTRunner(tmp_path / "model.tflite")
+    assert list(runner.lengths) == [8, 12]
+    for length in (8, 12):
+        inputs = make_inputs([length, 3, 5], length, any_model.config.pad_token_id)
+        expected = keras_logits(any_model, inputs)
+        real = inputs["attention_mask"].astype(bool) if expected.ndim == 3 else slice(None)
+        found = runner(inputs)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found[real], expected[real], rtol=0, atol=1e-5)
+        alone = runner({name: values[1:2] for name, values in inputs.items()})
+        np.testing.assert_allclose(alone, found[1:2], rtol=0, atol=1e-5)
+    assert custom_operations(content) == []
+
+
+def test_a_classifier_computes_what_it_reads(make_model: Callable[..., TaskModel]) -> None:
+    """Tables are looked up, GELU is one operation, and nothing asks for a shape while it runs."""
+    found = operations(convert(make_model(), [8]))
+    assert found["EMBEDDING_LOOKUP"] == 2
+    assert found["GELU"] == 2
+    assert found["FULLY_CONNECTED"] == 2 * 6 + 2
+    assert not {"GATHER", "SHAPE", "FILL", "PACK", "REDUCE_PROD"} & found.keys()
+
+
+def test_weights_are_in_a_file_once(make_model: Callable[..., TaskModel]) -> None:
+    model = make_model(vocab_size=20_000)
+    one, three = (len(convert(model, lengths)) for lengths in ([8], [8, 12, 16]))
+    assert one > 4 * model.count_params()
+    assert three < 1.1 * one
+
+
+@pytest.mark.parametrize(("lengths", "message"), [([41], "41 tokens; 3 to 40"), ([8, 2], "2 tokens"), ([], "none")])
+def test_lengths_that_a_model_has_no_positions_for(
+    lengths: list[int], message: str, make_model: Callable[..., TaskModel]
+) -> None:
+    with pytest.raises(InputError, match=message):
+        convert(make_model(), lengths)
+
+
+class FakeQuantized(keras.layers.Dense):
+    """A dense layer with 8-bit fake quantization of weights, inputs and outputs, as quantization-aware training has."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        import tensorflow as tf
+
+        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, -6.0, 6.0)
+        kernel = tf.quantization.fake_quant_with_min_max_vars(self.kernel, -1.0, 1.0, narrow_range=True)
+        product = tf.matmul(quantized, kernel) + self.bias
+        return tf.quantization.fake_quant_with_min_max_vars(product, -6.0, 6.0)
+
+
+def test_a_model_trained_with_fake_quantization(
+    make_model: Callable[..., TaskModel], make_inputs: Inputs, keras_logits: Logits, tmp_path: Path
+) -> None:
+    """Its products are integer ones in the file, and its answers the model's own."""
+    model = make_model()
+    for layer in model.encoder.encoder_layers:
+        plain = layer.intermediate
+        rounding = FakeQuantized(plain.units, name="intermediate", dtype="float32")
+        rounding.build((None, None, model.config.hidden_size))
+        rounding.kernel.assign(plain.kernel)
+        rounding.bias.assign(plain.bias)
+        object.__setattr__(layer, "intermediate", rounding)  # Keras lets no layer of a built one be changed
+    content = convert(model, [8], fake_quantized=True)
+    assert operations(content).get("QUANTIZE", 0) >= 1
+    (tmp_path / "model.tflite").write_bytes(content)
+    inputs = make_inputs([8, 5, 3, 7], 8)
+    found, expected = LiteRTRunner(tmp_path / "model.tflite")(inputs), keras_logits(model, inputs)
+    assert (found.argmax(-1) == expected.argmax(-1)).all()
+    assert np.abs(found - expected).max() < 0.2

@@ -1,0 +1,31 @@
+"""A Keras model, ready to run beside exported ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tinybert_tf import features
+from tinybert_tf.models.task_model import TaskModel
+
+
+class KerasRunner:
+    """The logits of a task model, whose call is one graph for every batch and length."""
+
+    lengths = None
+
+    def __init__(self, model: TaskModel) -> None:
+        self.model = model
+
+        @tf.function(reduce_retracing=True)
+        def logits(inputs: Mapping[str, Any]) -> Any:
+            return model(inputs, training=False)[features.LOGITS]
+
+        self._logits = logits
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The logits of rows of any length."""
+        return np.asarray(self._logits({name: tf.constant(value) for name, value in inputs.items()}), np.float32)

@@ -1,0 +1,175 @@
+"""A predictor over HTTP: texts that arrive together are computed together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.export.predictor import Predictor
+
+BODY_KEYS = '{"text": "..."}, or {"texts": ["...", ...]}, where a text may be a pair ["...", "..."]'
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes: bytes of a body, texts in it, requests that wait at a time."""
+
+    body_bytes: int = 1 << 20
+    texts: int = 256
+    waiting: int = 1024
+
+
+class RefusedError(Exception):
+    """A request that is not answered: the HTTP status, and why, in a line."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass
+class _Request:
+    texts: Sequence[Any]
+    answers: asyncio.Future[list[Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Batcher:
+    """Computes what waits, up to the predictor's `batch_size` texts at a time, in one thread of its own."""
+
+    def __init__(self, predictor: Predictor, waiting: int) -> None:
+        self.predictor = predictor
+        self._waiting: asyncio.Queue[_Request] = asyncio.Queue(waiting)
+        self._thread = ThreadPoolExecutor(1)
+
+    async def answer(self, texts: Sequence[Any]) -> list[Any]:
+        """The answers to a request's texts.
+
+        Raises:
+            RefusedError: too many requests wait.
+            InputError: as the predictor.
+        """
+        request = _Request(texts)
+        try:
+            self._waiting.put_nowait(request)
+        except asyncio.QueueFull:
+            raise RefusedError(503, "too many requests are waiting; try again later") from None
+        return await request.answers
+
+    async def work(self) -> None:
+        """Answer requests until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            requests = [await self._waiting.get()]
+            while not self._waiting.empty() and sum(len(each.texts) for each in requests) < self.predictor.batch_size:
+                requests.append(self._waiting.get_nowait())
+            found = await loop.run_in_executor(self._thread, self._compute, [each.texts for each in requests])
+            for request, answers in zip(requests, found, strict=True):
+                if request.answers.done():  # whoever asked has gone
+                    continue
+                if isinstance(answers, Exception):
+                    request.answers.set_exception(answers)
+                else:
+                    request.answers.set_result(answers)
+
+    def _compute(self, requests: list[Sequence[Any]]) -> list[list[Any] | Exception]:
+        """The answers to each request, or what was wrong with it."""
+        try:
+            answers = iter(self.predictor.answer([text for texts in requests for text in texts]))
+            return [[next(answers) for _ in texts] for texts in requests]
+        except Exception as error:
+            if len(requests) == 1:
+                return [error]
+            return [self._compute([texts])[0] for texts in requests]  # one that is wrong spoils no other
+
+
+def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
+    """A Starlette application with `POST /predict` and `GET /health`.
+
+    A body is `{"text": ...}`, answered as `Predictor` answers a text, or `{"texts": [...]}`, answered by
+    `{"answers": [...]}`. What cannot be answered gets `{"error": "..."}` and a status: 400 for a body that is no UTF-8
+    or no JSON, 413 for one that is too large, 422 for texts that have no answer, 503 while too many requests wait.
+
+    Raises:
+        InputError: Starlette is not installed.
+    """
+    try:
+        from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
+        from starlette.requests import Request
+        from starlette.responses import JSONResponse
+        from starlette.routing import Route
+    except ImportError as error:
+        raise InputError(f"Starlette is not installed ({error}); pip install 'tinybert_tf[serve]'") from None
+
+    limits = limits or Limits()
+    batcher = Batcher(predictor, limits.waiting)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        worker = asyncio.create_task(batcher.work())
+        yield
+        worker.cancel()
+
+    async def predict(request: Request) -> JSONResponse:
+        try:
+            texts, is_one = parse_body(await _read_body(request, limits.body_bytes), limits.texts)
+            answers = await batcher.answer(texts)
+        except RefusedError as error:
+            return JSONResponse({"error": str(error)}, error.status)
+        except InputError as error:
+            return JSONResponse({"error": str(error)}, 422)
+        return JSONResponse(answers[0] if is_one else {"answers": answers})
+
+    async def health(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok", "labels": predictor.label_names, "max_length": predictor.max_length})
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    routes = [Route("/predict", predict, methods=["POST"]), Route("/health", health, methods=["GET"])]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refused})
+
+
+async def _read_body(request: Any, most: int) -> bytes:
+    """A request's body; what is larger is not read to its end."""
+    declared = request.headers.get("content-length", "")
+    body = b""
+    if not (declared.isdigit() and int(declared) > most):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                break
+        else:
+            return body
+    raise RefusedError(413, f"the body has more than {most:,} bytes")
+
+
+def parse_body(body: bytes, most_texts: int) -> tuple[list[Any], bool]:
+    """The texts of a body, and whether it is one that was not in a list.
+
+    Raises:
+        RefusedError: it is no such body.
+    """
+    try:
+        parsed = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise RefusedError(400, f"the body is not UTF-8 at byte {error.start + 1}") from None
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, f"the body is not JSON ({error})") from None
+    if not isinstance(parsed, dict) or len(parsed) != 1 or not parsed.keys() <= {"text", "texts"}:
+        raise RefusedError(400, f"{BODY_KEYS} is wanted")
+    if "text" in parsed:
+        return [parsed["text"]], True
+    texts = parsed["texts"]
+    if not isinstance(texts, list):
+        raise RefusedError(400, f"{BODY_KEYS} is wanted")
+    if not 1 <= len(texts) <= most_texts:
+        raise RefusedError(422, f"{len(texts)} texts; 1 to {most_texts} are accepted")
+    return texts, False
