@@ -16,7 +16,7 @@ import pytest
 from tinybert_tf.cli import DISTILL_FLAGS, FINETUNE_FLAGS, main
 
 Tinybert = Callable[..., Any]
-VERBS = ["quickstart", "finetune", "distill", "explain", "evaluate", "predict", "vocab"]
+VERBS = ["quickstart", "finetune", "distill", "compress", "explain", "evaluate", "predict", "vocab"]
 
 
 # === Help ===

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinybert_tf.compression.pruning import MagnitudePruning
     from tinybert_tf.data.augmentation import Augmentation, Augmenter
     from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
@@ -83,6 +84,7 @@ _MODULE_OF = {
     "KeyRelationLoss": "distillation.losses",
     "LayerMap": "distillation.layer_map",
     "LogitsMSELoss": "distillation.losses",
+    "MagnitudePruning": "compression.pruning",
     "MaskedLM": "models.masked_lm",
     "Masking": "data.masking",
     "NSTLoss": "distillation.losses",
@@ -139,6 +141,7 @@ __all__ = [
     "KeyRelationLoss",
     "LayerMap",
     "LogitsMSELoss",
+    "MagnitudePruning",
     "MaskedLM",
     "Masking",
     "NSTLoss",

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
-from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.rules import CheckedSection, Rule, SettingError
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,16 @@ def test_rules_follow_the_name_of_a_key() -> None:
     assert Section(epochs=3).epochs == 3
     with pytest.raises(SettingError, match=r"^epochs: -1 is not a whole number of at least 1$"):
         Section(epochs=-1)
+
+
+def test_a_section_may_have_its_own_rule_for_a_key() -> None:
+    @dataclass(frozen=True)
+    class Own(Section):
+        own_rules: ClassVar = {"epochs": Rule("seven", lambda value: value == 7)}
+
+    assert Own(epochs=7).epochs == 7
+    with pytest.raises(SettingError, match=r"^epochs: 3 is not seven$"):
+        Own(epochs=3)
 
 
 def test_none_is_not_set_and_text_is_never_empty() -> None:

@@ -10,7 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.evaluation.cost import WARM_UP_CALLS, count_parameters, measure_latency, task_model_parameters
+from tinybert_tf.evaluation.cost import (
+    WARM_UP_CALLS,
+    count_nonzero_parameters,
+    count_parameters,
+    gzipped_size,
+    measure_latency,
+    task_model_parameters,
+)
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.token_heads import TokenClassifier
@@ -68,6 +75,23 @@ class Slow(keras.Model):
 
         names = ("input_ids", "attention_mask", "token_type_ids")
         return {"logits": tf.numpy_function(sleep, [inputs[name] for name in names], tf.float32)}
+
+
+def test_parameters_of_narrower_attention() -> None:
+    config = EncoderConfig(num_attention_heads=3, head_dim=4, type_vocab_size=2, **SIZES)
+    counted = count_parameters(SequenceClassifier(config, num_labels=5))
+    assert counted == task_model_parameters(num_outputs=5, attention_size=12, type_vocab_size=2, **SIZES)
+
+
+def test_zeros_are_counted_and_gzipped_away() -> None:
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100, bias_initializer="ones")])
+    kernel = model.layers[0].kernel
+    assert count_nonzero_parameters(model) == 100 * 100 + 100
+    before = gzipped_size(model)
+    assert 0.8 * 4 * 100 * 101 < before < 4 * 100 * 101  # random digits stay what they are
+    kernel.assign(np.where(np.arange(100) < 75, 0, kernel.numpy()))
+    assert count_nonzero_parameters(model) == 25 * 100 + 100
+    assert gzipped_size(model) < 0.4 * before
 
 
 def test_latency_is_the_median_of_calls_that_take_turns() -> None:

@@ -89,9 +89,7 @@ def keras_logits() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def litert_export(
-    tinybert: Callable[..., Any], teacher_run: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def litert_export(tinybert: Callable[..., Any], teacher_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of `tinybert export --format litert --quantize dynamic_int8` of the tiny teacher."""
     out = tmp_path_factory.mktemp("exports") / "litert"
     flags = ["--format", "litert", "--quantize", "dynamic_int8", "--lengths", "8,16"]

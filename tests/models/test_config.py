@@ -94,7 +94,9 @@ def test_json_round_trip(tmp_path: Path) -> None:
     config.to_json(tmp_path / "config.json")
     assert EncoderConfig.from_json(tmp_path / "config.json") == config
     written = json.loads((tmp_path / "config.json").read_text())
-    fields = {name: value for name, value in dataclasses.asdict(config).items() if name != "embedding_size"}
+    fields = {
+        name: value for name, value in dataclasses.asdict(config).items() if name not in ("embedding_size", "head_dim")
+    }
     assert written == {**fields, "model_type": "bert"}
 
 
@@ -174,3 +176,17 @@ def test_files_that_are_no_config(tmp_path: Path, content: str, message: str) ->
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent.json: cannot be read"):
         EncoderConfig.from_json(tmp_path / "absent.json")
+
+
+def test_heads_of_a_width_of_their_own(tmp_path: Path) -> None:
+    config = EncoderConfig(hidden_size=16, num_attention_heads=3, head_dim=4)
+    assert config.head_size == 4
+    config.to_json(tmp_path / "config.json")
+    assert json.loads((tmp_path / "config.json").read_text())["head_dim"] == 4
+    assert EncoderConfig.from_json(tmp_path / "config.json") == config
+    # What hidden_size / num_attention_heads says already is said once, and transformers is told nothing new.
+    usual = EncoderConfig(hidden_size=16, num_attention_heads=4, head_dim=4)
+    assert usual == EncoderConfig(hidden_size=16, num_attention_heads=4)
+    assert "head_dim" not in usual.to_dict()
+    with pytest.raises(InputError, match=r"head_dim=0: an integer of at least 1"):
+        EncoderConfig(hidden_size=16, num_attention_heads=3, head_dim=0)

@@ -156,6 +156,24 @@ def test_the_first_best_epoch_is_saved_and_restored(tmp_path: Path) -> None:
     assert (tmp_path / "s" / "tokenizer.json").exists()
 
 
+def test_only_epochs_that_count_are_best(tmp_path: Path) -> None:
+    student, counts, scores = make_model(), iter([False, True, True]), iter([0.9, 0.25, 0.5])
+    best = BestEpoch(
+        student,
+        lambda model: {"accuracy": next(scores)},
+        "accuracy",
+        tmp_path / "s",
+        SavesItsTokenizer(),
+        lambda: next(counts),
+    )
+    best.on_epoch_end(0)
+    assert best.best is None
+    assert not (tmp_path / "s").exists()
+    best.on_epoch_end(1)
+    best.on_epoch_end(2)
+    assert best.best == 0.5
+
+
 def test_measured_without_being_saved() -> None:
     logs: dict[str, Any] = {"loss": 1.0}
     measured = MeasureDev("student", lambda model: {"accuracy": 0.5, "model": model})

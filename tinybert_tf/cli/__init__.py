@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     distill = verb("distill", _distill, "train a small student on a fine-tuned teacher")
     with_config(distill, DISTILL_FLAGS)
     with_switches(distill, "baseline", "allow_weak_teacher")
+    compress = verb("compress", _compress, "make a distilled student smaller: prune it while it is distilled")
+    with_config(compress, DISTILL_FLAGS)
+    with_switches(compress, "allow_weak_teacher")
     cache = verb("cache-teacher", _cache_teacher, "compute what `distill` wants of the teacher, and keep it on disk")
     with_config(cache, DISTILL_FLAGS)
     with_switches(cache, "baseline", "allow_weak_teacher")
@@ -151,6 +154,18 @@ def _distill(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.results import results_table
 
     print(results_table(run_distill(config), config.metric or choose_metric(config.task), reference="teacher"))
+
+
+def _compress(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.config.compression import CompressConfig
+
+    config = load(CompressConfig, arguments, DISTILL_FLAGS)
+    _import_tensorflow()
+    from tinybert_tf.metrics import choose_metric
+    from tinybert_tf.pipeline.compress import run_compress
+    from tinybert_tf.pipeline.results import results_table
+
+    print(results_table(run_compress(config), config.metric or choose_metric(config.task), reference="teacher"))
 
 
 def _cache_teacher(arguments: argparse.Namespace) -> None:

@@ -100,4 +100,6 @@ def with_rounded_weights(model: Model) -> Model:
             layer.bias.assign(bias)
         elif isinstance(layer, Embedding):
             layer.embeddings.assign(quantization.table(layer.embeddings.value))
-    return set_quantization(copy, RoundedActivations(quantization.ranges, quantization.limits, quantization.weight_bits))
+    return set_quantization(
+        copy, RoundedActivations(quantization.ranges, quantization.limits, quantization.weight_bits)
+    )

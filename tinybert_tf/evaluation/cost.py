@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def measure_calls(
     }
 
 
+def gzipped_size(model: Any) -> int:
+    """Bytes of a Keras model's weights as float32, compressed by gzip: what zeros, and values that repeat, save."""
+    return sum(len(zlib.compress(variable.numpy().astype("float32").tobytes(), 6)) for variable in model.weights)
+
+
 def task_model_parameters(
     *,
     vocab_size: int,
@@ -84,16 +90,18 @@ def task_model_parameters(
     num_outputs: int,
     embedding_size: int | None = None,
     has_pooler: bool = True,
+    attention_size: int | None = None,
 ) -> int:
     """Number of weights of an encoder with a linear head of `num_outputs` columns, BERT's or a relative's.
 
     Nothing is built. `has_pooler`: whether a dense layer on the first token is in between, the encoder's or the head's.
-    `embedding_size`: where it is another than `hidden_size`.
+    `embedding_size`, and `attention_size` of all heads together: where they are others than `hidden_size`.
     """
     width = hidden_size if embedding_size is None else embedding_size
     tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * width
     projection = 0 if embedding_size is None else (embedding_size + 1) * hidden_size
-    attention = 4 * (hidden_size + 1) * hidden_size
+    heads = hidden_size if attention_size is None else attention_size
+    attention = 3 * (hidden_size + 1) * heads + (heads + 1) * hidden_size
     feed_forward = 2 * hidden_size * intermediate_size + hidden_size + intermediate_size
     layers = num_hidden_layers * (attention + feed_forward + 4 * hidden_size)
     return tables + projection + layers + (hidden_size + 1) * (hidden_size * has_pooler + num_outputs)

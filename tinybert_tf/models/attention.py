@@ -33,31 +33,41 @@ class SelfAttention(keras.layers.Layer):
     All four are needed for the output, so handing them out costs nothing; who does not want them drops them.
 
     With `query_hidden`, `(batch, places, hidden_size)`, these attend to `hidden`, and the output is theirs alone.
+
+    `head_size` is `hidden_size / num_attention_heads`, unless another is given.
     """
 
     def __init__(
-        self, hidden_size: int, num_attention_heads: int, dropout: float, initializer_range: float, **kwargs: Any
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        dropout: float,
+        initializer_range: float,
+        head_size: int | None = None,
+        **kwargs: Any,
     ) -> None:
         # No autocast: the mask stays float32. The sub-layers cast what they compute with.
         super().__init__(autocast=False, **kwargs)
         self.hidden_size = hidden_size
         self.num_attention_heads = num_attention_heads
-        self.head_size = hidden_size // num_attention_heads
+        self.head_size = hidden_size // num_attention_heads if head_size is None else head_size
+        self.width = num_attention_heads * self.head_size
 
-        def dense(name: str, **kwargs: Any) -> Dense:
+        def dense(units: int, name: str) -> Dense:
             initializer = encoder_initializer(initializer_range)
-            return Dense(hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
+            return Dense(units, feeds_floats=True, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
-        self.query = dense("query", feeds_floats=True)
-        self.key = dense("key", feeds_floats=True)
-        self.value = dense("value", feeds_floats=True)
-        self.output_projection = dense("output", feeds_floats=True)
+        self.query = dense(self.width, "query")
+        self.key = dense(self.width, "key")
+        self.value = dense(self.width, "value")
+        self.output_projection = dense(hidden_size, "output")
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Create the four projections."""
-        for dense in (self.query, self.key, self.value, self.output_projection):
+        for dense in (self.query, self.key, self.value):
             dense.build((None, None, self.hidden_size))
+        self.output_projection.build((None, None, self.width))
         self.built = True
 
     def _split_heads(self, tensor: Any) -> Any:
@@ -82,6 +92,6 @@ class SelfAttention(keras.layers.Layer):
         probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
         probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
-        context = ops.reshape(context, (-1, *ops.shape(query_hidden)[1:]))
+        context = ops.reshape(context, (-1, ops.shape(query_hidden)[1], self.width))
         intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
         return self.output_projection(context), intermediates

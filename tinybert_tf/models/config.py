@@ -32,13 +32,15 @@ class EncoderConfig:
 
     `model_type` is the family, `bert`, `roberta`, `distilbert` or `electra`; the names stay BERT's in all of them.
     `type_vocab_size` is 0 and `layer_norm_eps` 1e-12 in every DistilBERT; `embedding_size`, the width of the embedding
-    tables where it is another than `hidden_size`, is ELECTRA's alone. `hidden_dropout_prob` and
+    tables where it is another than `hidden_size`, is ELECTRA's alone. `head_dim` is the width of an attention head where
+    it is another than `hidden_size / num_attention_heads`: of a model that heads were taken from. transformers' classes
+    do not know it. `hidden_dropout_prob` and
     `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the standard deviation of the
     truncated normal that new weights are drawn from; sizes are counts.
 
     Raises:
-        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act` or `model_type`, a number of
-            heads that does not divide `hidden_size`, or what the family does not have.
+        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act` or `model_type`, without a
+            `head_dim` a number of heads that does not divide `hidden_size`, or what the family does not have.
 
     Example:
         >>> EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=1000).hidden_size
@@ -60,12 +62,13 @@ class EncoderConfig:
     pad_token_id: int = 0
     model_type: str = "bert"
     embedding_size: int | None = None
+    head_dim: int | None = None
 
     def __post_init__(self) -> None:
         self._check_family()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name in self.family.absent or (value is None and field.name == "embedding_size"):
+            if field.name in self.family.absent or (value is None and field.type == "int | None"):
                 continue
             if field.type in ("int", "int | None"):
                 lowest = 0 if field.name == "pad_token_id" else 1
@@ -81,7 +84,9 @@ class EncoderConfig:
                 raise InputError(f"{name}={getattr(self, name)}: a number above 0 is wanted.")
         if self.hidden_act not in HIDDEN_ACTIVATIONS:
             raise InputError(f"hidden_act={self.hidden_act!r} is not known; one of {', '.join(HIDDEN_ACTIVATIONS)} is.")
-        if self.hidden_size % self.num_attention_heads:
+        if self.head_dim is not None and self.head_dim * self.num_attention_heads == self.hidden_size:
+            object.__setattr__(self, "head_dim", None)  # one spelling for one model
+        if self.head_dim is None and self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"num_attention_heads={self.num_attention_heads} must divide hidden_size={self.hidden_size}."
             )
@@ -98,7 +103,7 @@ class EncoderConfig:
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
+        return self.hidden_size // self.num_attention_heads if self.head_dim is None else self.head_dim
 
     @property
     def family(self) -> Family:
@@ -172,7 +177,8 @@ class EncoderConfig:
         """The fields as a plain dict, as Hugging Face writes them for the family."""
         values = {**dataclasses.asdict(self), "embedding_size": self.embedding_size or self.hidden_size}
         theirs = self.family.field_names
-        return {theirs.get(name, name): value for name, value in values.items() if name not in self.family.absent}
+        left_out = {*self.family.absent, *(["head_dim"] if self.head_dim is None else [])}
+        return {theirs.get(name, name): value for name, value in values.items() if name not in left_out}
 
     def to_json(self, path: str | Path) -> None:
         """Write a `config.json` that `from_json` and Hugging Face read."""

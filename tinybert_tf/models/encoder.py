@@ -87,6 +87,7 @@ class TransformerEncoder(PretrainedModel):
                 config.attention_probs_dropout_prob,
                 config.layer_norm_eps,
                 config.initializer_range,
+                config.head_size,
                 dtype=self.dtype_policy,
                 name=f"layer_{number}",
             )

@@ -54,6 +54,7 @@ class EncoderLayer(keras.layers.Layer):
         attention_dropout: float,
         layer_norm_eps: float,
         initializer_range: float,
+        head_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         # No autocast: the mask stays float32. The sub-layers cast what they compute with.
@@ -73,6 +74,7 @@ class EncoderLayer(keras.layers.Layer):
             num_attention_heads,
             attention_dropout,
             initializer_range,
+            head_size,
             dtype=self.dtype_policy,
             name="attention",
         )

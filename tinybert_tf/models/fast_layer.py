@@ -87,7 +87,7 @@ def fast_layer(
     scores = tf.matmul(queries * tf.cast(1.0 / math.sqrt(head_size), dtype), keys, transpose_b=True)
     probabilities = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias), dtype)
     probabilities = attention.dropout(probabilities, training=training)
-    context = tf.reshape(tf.transpose(tf.matmul(probabilities, values), [0, 2, 1, 3]), [-1, size])
+    context = tf.reshape(tf.transpose(tf.matmul(probabilities, values), [0, 2, 1, 3]), [-1, attention.width])
 
     attended = layer.dropout(dense(context, attention.output_projection), training=training)
     middle = layer_norm(asked_rows + attended, layer.attention_layer_norm)

@@ -230,12 +230,20 @@ class BestEpoch(MeasureDev):
         metric: the one that decides, higher is better. Of equal epochs the first is kept.
         directory: where `student.save_pretrained` writes.
         tokenizer: saved with it.
+        counts: whether an epoch that ends may be the best one; by default all may.
     """
 
     def __init__(
-        self, student: Any, measure: Callable[[Any], Metrics], metric: str, directory: Path, tokenizer: Any
+        self,
+        student: Any,
+        measure: Callable[[Any], Metrics],
+        metric: str,
+        directory: Path,
+        tokenizer: Any,
+        counts: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(student, measure)
+        self.counts = counts
         self.metric = metric
         self.directory = directory
         self.tokenizer = tokenizer
@@ -245,7 +253,7 @@ class BestEpoch(MeasureDev):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measure, and keep what is better."""
         super().on_epoch_end(epoch, logs)
-        if self.best is None or self.metrics[self.metric] > self.best:
+        if self.counts() and (self.best is None or self.metrics[self.metric] > self.best):
             self.best = self.metrics[self.metric]
             self._weights = [variable.numpy() for variable in self.student.weights]
             self.student.save_pretrained(self.directory, tokenizer=self.tokenizer)

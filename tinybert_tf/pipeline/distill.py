@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -108,7 +108,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     begin = time.monotonic()
     cached = cache_teacher(work)
     work.run.create()
-    steps = _train(work, work.distillers, "student", keep_from=len(work.stages) - 1, cached=cached)
+    steps = train_stages(work, work.distillers, "student", keep_from=len(work.stages) - 1, cached=cached)
     seconds = {"student": time.monotonic() - begin}
     models = {"teacher": work.teacher, "student": work.student}
     directories = {
@@ -121,7 +121,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
             baseline = type(work.student).from_config({**work.student.get_config(), "name": "baseline"})
         for variable, value in zip(baseline.weights, initial, strict=True):
             variable.assign(value)
-        _train(work, [baseline] * len(work.stages), "baseline", keep_from=0, last_steps=steps)
+        train_stages(work, [baseline] * len(work.stages), "baseline", keep_from=0, last_steps=steps, label="baseline-")
         models["baseline"] = baseline
         directories["baseline"] = work.run.path / "baseline"
         seconds["baseline"] = time.monotonic() - begin
@@ -187,30 +187,44 @@ def start_from_cut(work: Distillation) -> None:
     start_projections(work.distillers, cut)
 
 
-def _train(
+def train_stages(
     work: Distillation,
-    models: list[Any],
-    name: str,
+    models: Sequence[Any],
+    directory: str,
     keep_from: int,
     last_steps: Sequence[int] | None = None,
     cached: Mapping[tuple[int, str], TeacherFeatures] = MappingProxyType({}),
+    label: str = "",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    counts: Callable[[], bool] = lambda: True,
 ) -> list[int]:
     """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with.
+
+    Args:
+        work: the stages, and all they want.
+        models: what `fit` is called on in each stage: Distillers of one student, or a student that learns alone.
+        directory: where the best epoch is saved, in the run directory.
+        keep_from: the first stage whose epochs count.
+        last_steps: the steps of each stage, where they are not its own.
+        cached: the teacher's features, by stage number and data set.
+        label: what the stages' names begin with in the log.
+        callbacks: more of them, in every stage.
+        counts: whether an epoch that ends may be the best one.
 
     Returns:
         The steps that each stage took: `last_steps`, where they are given.
     """
-    student = work.student if name == "student" else models[0]
-    best = BestEpoch(student, work.measure_dev, work.metric, work.run.path / name, work.tokenizer)
+    student = getattr(models[0], "student", models[0])
+    best = BestEpoch(student, work.measure_dev, work.metric, work.run.path / directory, work.tokenizer, counts)
     epoch, taken = 0, []
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
         of = train_split(section, work.config.data)
         train = work.splits[of].training_batches(values, cached.get((number, of)))
         train.epoch = epoch
-        label = stage.name if name == "student" else f"{name}-{stage.name}"
-        if name == "student":
-            print(f"[{label}] learns\n{model.layer_map}", file=sys.stderr)
+        name = f"{label}{stage.name}"
+        if model is not student:
+            print(f"[{name}] learns\n{model.layer_map}", file=sys.stderr)
         measured = [best] if number >= keep_from else [MeasureDev(student, work.measure_dev)]
         history = train_stage(
             model,
@@ -218,8 +232,9 @@ def _train(
             train,
             validation_data=work.splits["dev"].evaluation_batches(cached.get((number, "dev"))),
             callbacks=[
+                *callbacks,
                 *(measured if number >= keep_from or stage.trains_predictions else []),
-                *stage_callbacks(label, stage.total_steps(train), work.run, train),
+                *stage_callbacks(name, stage.total_steps(train), work.run, train),
             ],
             jit_compile=work.devices.choice.jit_compile,
             verbose=0,
@@ -229,6 +244,6 @@ def _train(
         epoch = train.epoch
         taken.append(steps_taken(stage, train, history))
         if taken[-1] < stage.total_steps(train) and last_steps is None:
-            print(f"[{label}] ends early: {stage.early_end(work.metric)}", file=sys.stderr)
+            print(f"[{name}] ends early: {stage.early_end(work.metric)}", file=sys.stderr)
     best.restore()
     return taken

@@ -100,6 +100,7 @@ def _sizes_table(task: str, teacher: EncoderConfig, student: EncoderConfig, num_
             type_vocab_size=config.type_vocab_size,
             num_outputs=TASK_MODELS[task].model_class.num_outputs(num_labels),
             embedding_size=config.embedding_size,
+            attention_size=config.num_attention_heads * config.head_size,
             has_pooler=TASK_MODELS[task].model_class.add_pooler,
         )
         for config in (teacher, student)

@@ -16,7 +16,10 @@ from tinybert_tf.pipeline.table import format_table
 
 LATENCY_SEQ_LEN = 32
 # What `metrics.json` calls the models, as the table has them from top to bottom; its other keys are not models.
-MODELS = ("model", "teacher", "student", "baseline")
+MODELS = ("model", "teacher", "original", "student", "baseline")
+
+# What is also told of compressed models, in millions, and its title.
+COMPRESSED = {"nonzero_parameters": "not zero", "gzip_bytes": "gzipped bytes"}
 
 
 def measure_models(
@@ -48,7 +51,9 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
     """The models side by side; parameters, size and latency also as a multiple of the `reference` model's."""
     base = results[reference]
     has_test = "test" in base
+    more = {name: title for name, title in COMPRESSED.items() if name in base}
     header = ["model", f"dev {metric}", *([f"test {metric}"] if has_test else []), "parameters", "size", "latency"]
+    header += more.values()
     rows = []
     for name in MODELS:
         if name not in results:
@@ -61,6 +66,7 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
             f"{result['size_bytes'] / 1e6:.1f} MB{_times(base['size_bytes'], result['size_bytes'])}",
             f"{result['latency_ms']:.2f} ms{_times(base['latency_ms'], result['latency_ms'])}",
         ]
+        cost += [f"{result[key] / 1e6:.2f} M{_times(base[key], result[key])}" for key in more]
         rows.append([name, *quality, *cost])
     return format_table(header, rows)
 

@@ -51,7 +51,8 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
         sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
     else:
         sizes = {"num_hidden_layers": max(1, teacher.num_hidden_layers // 2), **sizes}
-    return dataclasses.replace(teacher, **sizes)
+    own_heads = {"head_dim": None} if {"hidden_size", "num_attention_heads"} & sizes.keys() else {}
+    return dataclasses.replace(teacher, **sizes, **own_heads)
 
 
 def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig, key: str = "student") -> str:

@@ -1,0 +1,118 @@
+"""`tinybert compress`: from a distilled student to a smaller one with zeros, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tinybert_tf.models.heads import SequenceClassifier
+
+Tinybert = Callable[..., Any]
+CONFIG = """
+student: {{dir: {student}}}
+train: {{epochs: 3}}
+{more}
+"""
+STEPS = """
+structure: {num_attention_heads: 1, intermediate_size: 20, rounds: 2}
+pruning: {sparsity: 0.75, end: 0.5}
+"""
+
+
+@pytest.fixture
+def compress(
+    tinybert: Tinybert,
+    teacher_run: Path,
+    distilled_run: Path,
+    data_flags: list[str],
+    training_flags: list[str],
+    tmp_path: Path,
+) -> Callable[..., Any]:
+    """Runs `compress` on the tiny student with some sections of a config."""
+
+    def run(more: str, out: Path, *arguments: object) -> Any:
+        path = tmp_path / "compress.yaml"
+        path.write_text(CONFIG.format(student=distilled_run, more=more), encoding="utf-8")
+        flags = ["--teacher", teacher_run, *data_flags, *training_flags, "--out", out]
+        return tinybert("compress", path, *flags, *arguments)
+
+    return run
+
+
+def test_a_student_becomes_smaller(
+    compress: Callable[..., Any], distilled_run: Path, opinions: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = compress(STEPS, out, "--test", opinions / "test.tsv")
+    assert command.status == 0, command.err
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics) == {"teacher", "original", "student", "data"}
+    original = json.loads((distilled_run / "metrics.json").read_text(encoding="utf-8"))["student"]
+    assert metrics["original"]["accuracy"] == original["accuracy"]
+
+    config = json.loads((out / "student" / "config.json").read_text(encoding="utf-8"))
+    sizes = {name: config[name] for name in ("num_attention_heads", "intermediate_size", "head_dim")}
+    assert sizes == {"num_attention_heads": 1, "intermediate_size": 20, "head_dim": 8}
+    student = SequenceClassifier.from_pretrained(out / "student")
+    zeros = {name: np.mean(each.numpy() == 0) for name, each in student.variables_by_name().items()}
+    kernels = {name for name in zeros if name.startswith("layer_") and name.endswith("kernel")}
+    assert len(kernels) == 6
+    assert {name: zeros[name] for name in kernels} == dict.fromkeys(kernels, 0.75)
+    assert metrics["student"]["sparsity"] == dict.fromkeys(kernels, 0.75)
+    saved = load_file(out / "student" / "model.safetensors")
+    assert metrics["student"]["nonzero_parameters"] == sum(np.count_nonzero(each) for each in saved.values())
+    assert metrics["student"]["parameters"] < metrics["original"]["parameters"]
+    assert metrics["student"]["gzip_bytes"] < metrics["original"]["gzip_bytes"]
+
+    with (out / "log.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stage"] for row in rows] == [
+        f"{step}-compress" for step in ("structure-1", "structure-2", "pruning") for _ in range(3)
+    ]
+    assert [float(row["sparsity"] or 0) for row in rows[5:]] == pytest.approx([0, rows_at(1), 0.75, 0.75], abs=0.02)
+    # The best epoch is one of those in which all is pruned.
+    full = [float(row["dev_accuracy"]) for row in rows[-2:]]
+    assert metrics["student"]["accuracy"] == pytest.approx(max(full), abs=1e-6)
+    for name in ("teacher", "original", "student"):
+        assert f"| {name} " in command.out
+    assert "gzipped bytes" in command.out
+
+
+def rows_at(epoch: int) -> float:
+    """The schedule's sparsity at the end of an epoch of three, `end` at half of them."""
+    return 0.75 * (1 - (1 - epoch / 1.5) ** 3)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("pruning: {kernels: nothing}", "pruning: kernels='nothing' matches no weight; there are "),
+        ("pruning: {pattern: 3x}", "pruning: pattern='3x' is not known"),
+        ("pruning: {pattern: 5x1}", "pruning: pattern='5x1' does not fit layer_1/attention/query/kernel (16, 16)"),
+        ("pruning: {pattern: '2:4', sparsity: 0.7}", "pruning: sparsity=0.7: pattern '2:4' has 0.5"),
+        ("pruning: {end: 5000}", "pruning: end=5000: the stages have 30 steps"),
+        ("pruning: {begin: 0.5, end: 12}", "pruning: begin_step=15, end_step=12"),
+        ("pruning: {frequency: 25}", "pruning: frequency=25: at least 1 is wanted, and at most the 18 steps"),
+        ("structure: {num_attention_heads: 3}", "structure: num_attention_heads=3: from 1 to the model's 2"),
+        ("structure: {intermediate_size: 33}", "structure: intermediate_size=33: from 1 to the model's 32"),
+        (
+            "structure: {num_attention_heads: 1}\nstages: [{name: inside, losses: [attention]}]",
+            "structure: ",
+        ),
+    ],
+)
+def test_refused_before_anything_is_written(
+    more: str, message: str, compress: Callable[..., Any], tmp_path: Path
+) -> None:
+    command = compress(more, tmp_path / "run")
+    assert command.status == 2
+    assert f"tinybert: {message}" in command.err
+    assert command.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

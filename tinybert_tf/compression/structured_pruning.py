@@ -1,0 +1,90 @@
+"""`prune_structure`: a model without its least important attention heads and feed-forward units."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.cut.student import cut_student
+from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.teacher import in_precision
+
+Model = TypeVar("Model", TransformerEncoder, TaskModel)
+
+SIZES = ("num_attention_heads", "intermediate_size")
+
+
+def pruned_config(
+    config: EncoderConfig, num_attention_heads: int | None = None, intermediate_size: int | None = None
+) -> EncoderConfig:
+    """The config of a model with so many heads and units in each layer; a head stays as wide as it is.
+
+    Raises:
+        InputError: more than there are, or none.
+    """
+    wanted = {"num_attention_heads": num_attention_heads, "intermediate_size": intermediate_size}
+    sizes = {name: size for name, size in wanted.items() if size is not None}
+    for name, size in sizes.items():
+        if not 1 <= size <= getattr(config, name):
+            raise InputError(f"{name}={size}: from 1 to the model's {getattr(config, name)} is wanted.")
+    return dataclasses.replace(config, head_dim=config.head_size, **sizes)
+
+
+def prune_structure(
+    model: Model,
+    batches: Iterable[Mapping[str, Any] | tuple[Any, ...]],
+    *,
+    num_attention_heads: int | None = None,
+    intermediate_size: int | None = None,
+    ridge: float = 1e-3,
+) -> Model:
+    """A model with fewer heads and feed-forward units in each layer, and otherwise the same one.
+
+    It is cut from the model as a student is from its teacher (`cut_student`), in the same basis. The heads that stay are
+    those whose output varies most over the texts, the units those whose standard deviation times the norm of their
+    outgoing weights is largest; what is left is fitted in closed form to make up for what is gone. What contributes
+    nothing leaves the outputs as they are. Its matrices are really smaller: no mask, no zeros.
+
+    The directory that it saves loads with `from_pretrained`. Where heads are gone, transformers' classes cannot load it:
+    to them a head is always `hidden_size / num_attention_heads` wide, and they stop at the first shape. With fewer units
+    alone they load it.
+
+    Args:
+        model: a task model or an encoder; unchanged.
+        batches: some hundred texts, as `cut_student` takes them.
+        num_attention_heads: heads of each layer that stay; by default all.
+        intermediate_size: units of each layer that stay; by default all.
+        ridge: how much the fit leans on the model's own weights, as in `cut_student`.
+
+    Returns:
+        A new model of the same class and precision.
+
+    Raises:
+        InputError: more heads or units than there are, or none; no texts.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
+        >>> ids = np.arange(1, 97).reshape(12, 8)
+        >>> batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        >>> smaller = prune_structure(model, [batch], num_attention_heads=1, intermediate_size=384)
+        >>> smaller.config.num_attention_heads, smaller.config.head_size, smaller.config.intermediate_size
+        (1, 64, 384)
+    """
+    config = pruned_config(model.config, num_attention_heads, intermediate_size)
+    exact = in_precision(model, "float32")
+    key = "encoder" if isinstance(model, TaskModel) else "config"
+    pruned = type(model).from_config({**exact.get_config(), key: dataclasses.asdict(config)})
+    # What a cut knows nothing of, such as a masked LM's head, is as it was.
+    weights = exact.variables_by_name()
+    for name, variable in pruned.variables_by_name().items():
+        if tuple(variable.shape) == tuple(weights[name].shape):
+            variable.assign(weights[name])
+    pairs = [(layer, layer) for layer in range(1, model.num_hidden_layers + 1)]
+    cut_student(pruned, exact, pairs, batches, ridge=ridge)
+    return in_precision(pruned, model.dtype_policy.name)  # type: ignore[return-value]  # of the same class

@@ -1,0 +1,108 @@
+"""The configuration of a compression: a distillation, and the steps by which the student becomes smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tinybert_tf.config.rules import CheckedSection, Rule, SettingError, one_of
+from tinybert_tf.config.schema import DistillConfig, LossSection, Stage
+
+_PLACE = Rule("a fraction of the steps from 0 to 1, or a whole number of steps", lambda v: _is_place(v))
+
+
+def _is_place(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and (0 <= value <= 1 or (value > 1 and float(value).is_integer()))
+
+
+@dataclass(frozen=True)
+class PruningSection(CheckedSection):
+    """Weights that become zero, as in `tinybert_tf.MagnitudePruning`.
+
+    `sparsity`: fraction of each kernel's weights, in [0, 1). `pattern`: `unstructured`, a block such as `1x4` (inputs x
+    outputs), or `2:4`. `schedule`: `polynomial` or `constant`. `begin`, `end`: fractions of the steps of all stages, in
+    [0, 1], or whole steps above 1. `frequency`: steps from one choice of what is zero to the next. `kernels`: a regular
+    expression that the names of pruned weights match; by default the kernels of the encoder's layers.
+    """
+
+    sparsity: float = 0.5
+    pattern: str = "unstructured"
+    schedule: str = "polynomial"
+    begin: float = 0.0
+    end: float = 0.6
+    frequency: int | None = None
+    kernels: str | None = None
+
+    own_rules: ClassVar[Mapping[str, Rule]] = {
+        "begin": _PLACE,
+        "end": _PLACE,
+        "schedule": one_of("polynomial", "constant"),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.begin <= 1) == (self.end <= 1) and self.begin >= self.end:
+            raise SettingError("end", f"{self.end:g} is not after begin={self.begin:g}")
+
+    def steps(self, total_steps: int) -> tuple[int, int]:
+        """`begin` and `end` as optimizer steps, of so many."""
+        begin, end = (int(place * total_steps) if place <= 1 else int(place) for place in (self.begin, self.end))
+        return begin, end
+
+
+@dataclass(frozen=True)
+class StructureSection(CheckedSection):
+    """Attention heads and feed-forward units that are removed, as in `tinybert_tf.prune_structure`.
+
+    `num_attention_heads`, `intermediate_size`: what stays of them in each layer. `rounds`: in how many equal steps, each
+    distilled through all stages.
+    """
+
+    num_attention_heads: int | None = None
+    intermediate_size: int | None = None
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_attention_heads is None and self.intermediate_size is None:
+            raise SettingError("num_attention_heads", "and intermediate_size are missing, one of them is wanted")
+
+
+def _compression_stage() -> tuple[Stage, ...]:
+    """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
+    return (Stage("compress", (LossSection("prediction"),)),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressConfig(DistillConfig):
+    """A compression: a distillation of a student that has been distilled, through steps that make it smaller.
+
+    `student.dir`: the student; without it one is made as `distill` makes it. `stages`: what every step is distilled
+    through, by default the teacher's predictions alone. The sections below are the steps, those that are given, in this
+    order: `structure`, `pruning`.
+    """
+
+    stages: tuple[Stage, ...] = field(default_factory=_compression_stage)
+    structure: StructureSection | None = None
+    pruning: PruningSection | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.structure is None and self.pruning is None:
+            raise SettingError("pruning", "and structure are missing, a section of what is to be compressed is wanted")
+        if self.baseline:
+            raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
+        if self.pruning is not None:
+            self._refuse_early_ends()
+
+    def _refuse_early_ends(self) -> None:
+        """Pruning has a plan of steps, and keeps its zeros after each of them."""
+        if self.train.steps_per_execution > 1:
+            found = f"{self.train.steps_per_execution}: pruning keeps zeros after every step; 1 is wanted"
+            raise SettingError("train.steps_per_execution", found)
+        places = {"train": self.train} | {f"stages.{number}": stage for number, stage in enumerate(self.stages)}
+        for place, section in places.items():
+            if section.patience is not None:
+                raise SettingError(f"{place}.patience", f"{section.patience}: pruning runs to its last step")

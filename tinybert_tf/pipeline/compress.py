@@ -1,0 +1,226 @@
+"""`tinybert compress`: a distilled student becomes smaller, and is distilled again while it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tinybert_tf.checkpoints.formats import resolve_model
+from tinybert_tf.compression.pruning import ENCODER_KERNELS, MagnitudePruning, zero_fractions
+from tinybert_tf.compression.structured_pruning import SIZES, prune_structure, pruned_config
+from tinybert_tf.config.compression import CompressConfig, PruningSection, StructureSection
+from tinybert_tf.errors import InputError
+from tinybert_tf.evaluation.cost import count_nonzero_parameters, gzipped_size
+from tinybert_tf.pipeline.distill import Distillation, check_teacher, prepare, start_from_cut, train_stages
+from tinybert_tf.pipeline.log_lines import held_back
+from tinybert_tf.pipeline.results import measure_models
+from tinybert_tf.pipeline.stages import build_distiller, train_split
+from tinybert_tf.pipeline.student import resolved_init
+from tinybert_tf.pipeline.teacher_cache import cache_teacher
+
+
+class Step:
+    """One way in which a student becomes smaller, while it is distilled through all stages of a config.
+
+    A subclass checks its own section in its constructor, before anything is written, changes the student in `start`, or
+    trains it with `callbacks`. These stay for the steps after it: what it has done is not undone.
+    """
+
+    name: str
+
+    def start(self, work: Distillation) -> Distillation:
+        """What to go on with: by default with the same student."""
+        return work
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """What `fit` wants in this step, and in those after it."""
+        return []
+
+    def counts(self) -> bool:
+        """Whether the student of the epoch that ends is what it is to be."""
+        return True
+
+    def facts(self) -> dict[str, Any]:
+        """What `metrics.json` says of the student, besides what it says of every model."""
+        return {}
+
+
+class StructureStep(Step):
+    """Heads and units are removed.
+
+    Args:
+        section: the config's.
+        work: the student to be pruned, its stages.
+        number: of the section's rounds, from 1.
+    """
+
+    def __init__(self, section: StructureSection, work: Distillation, number: int) -> None:
+        self.name = "structure" if section.rounds == 1 else f"structure-{number}"
+        config = work.student.config
+        last = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
+        pruned_config(config, **last)
+        ways = {name: (getattr(config, name), size) for name, size in last.items()}
+        self.sizes = {
+            name: size + (now - size) * (section.rounds - number) // section.rounds
+            for name, (now, size) in ways.items()
+        }
+        # A loss that compares heads may not fit fewer of them: said now, and not when it is their turn.
+        with_fewer = work.student.with_encoder(pruned_config(config, **self.sizes), dtype="float32")
+        self._distillers(work, with_fewer)
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the smaller student."""
+        cut = work.config.student.cut
+        batches = work.splits["train"].sample(cut.num_texts, cut.max_tokens, work.config.train.seed)
+        with work.devices.scope():
+            student = prune_structure(work.student, batches, ridge=cut.ridge, **self.sizes)
+            return dataclasses.replace(work, student=student, distillers=self._distillers(work, student))
+
+    def _distillers(self, work: Distillation, student: Any) -> list[Any]:
+        return [build_distiller(work.distillers[0].teacher, student, stage) for stage in work.stages]
+
+
+class PruningStep(Step):
+    """Weights become zero.
+
+    Args:
+        section: the config's.
+        work: the student to be pruned, its stages.
+    """
+
+    name = "pruning"
+
+    def __init__(self, section: PruningSection, work: Distillation) -> None:
+        total_steps = _total_steps(work)
+        begin, end = section.steps(total_steps)
+        if end > total_steps:
+            raise InputError(f"end={section.end:g}: the stages have {total_steps} steps.")
+        self.pruning = MagnitudePruning(
+            section.sparsity,
+            begin_step=begin,
+            end_step=end,
+            frequency=section.frequency,
+            schedule=section.schedule,
+            pattern=section.pattern,
+            kernels=ENCODER_KERNELS if section.kernels is None else section.kernels,
+        )
+        self.pruning.check(work.student)
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the same student."""
+        self._student = work.student
+        return work
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """The pruning."""
+        return [self.pruning]
+
+    def counts(self) -> bool:
+        """When all of it is pruned."""
+        return self.pruning.is_complete
+
+    def facts(self) -> dict[str, Any]:
+        """The fraction of zeros in each pruned kernel."""
+        return {"sparsity": zero_fractions(self.pruning.check(self._student))}
+
+
+def _structure_steps(section: StructureSection, work: Distillation) -> list[Step]:
+    return [StructureStep(section, work, number) for number in range(1, section.rounds + 1)]
+
+
+def _pruning_steps(section: PruningSection, work: Distillation) -> list[Step]:
+    return [PruningStep(section, work)]
+
+
+# The sections of a config that are steps, in the order in which they are taken.
+STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
+    "structure": _structure_steps,
+    "pruning": _pruning_steps,
+}
+
+
+def run_compress(config: CompressConfig) -> dict[str, Any]:
+    """Make a student smaller by the config's steps; the last one's best dev epoch is saved under `student/`.
+
+    Each step distils the student through all stages. Epochs count as soon as the student is what it is to be.
+
+    Returns:
+        What `metrics.json` holds: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, the original
+        being the student that the config names. Each model has also `nonzero_parameters` and `gzip_bytes`, the student
+        the `sparsity` of each pruned kernel.
+
+    Raises:
+        InputError: anything the user gave is wrong, the teacher among it; nothing has been written then.
+    """
+    with held_back():
+        work = prepare(config)
+        steps = [step for name in STEPS for step in _steps_of(name, getattr(config, name), work)]
+    check_teacher(work)
+    models = {"teacher": work.teacher}
+    directories = {"teacher": resolve_model(config.teacher.dir), "student": work.run.path / "student"}
+    init = resolved_init(config.student, work.student.config, work.teacher.config)
+    if init == "dir":
+        models["original"] = _copy(work.student)
+        directories["original"] = resolve_model(str(config.student.dir))
+    elif init == "cut":
+        start_from_cut(work)
+    cached = cache_teacher(work)
+    work.run.create()
+    begin, callbacks, facts = time.monotonic(), [], {}
+    for step in steps:
+        work = step.start(work)
+        callbacks += step.callbacks()
+        train_stages(
+            work,
+            work.distillers,
+            "student",
+            keep_from=len(work.stages) - 1,
+            cached=cached,
+            label=f"{step.name}-",
+            callbacks=callbacks,
+            counts=step.counts,
+        )
+        facts |= step.facts()
+    seconds = round(time.monotonic() - begin, 1)
+    models["student"] = work.student
+    results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
+    for name, model in models.items():
+        results[name]["nonzero_parameters"] = count_nonzero_parameters(model)
+        results[name]["gzip_bytes"] = gzipped_size(model)
+    results["student"] |= {"seconds": seconds, **facts}
+    results["data"] = {name: split.summary() for name, split in work.splits.items()}
+    work.run.write_metrics(results)
+    return results
+
+
+def _steps_of(name: str, section: Any, work: Distillation) -> list[Step]:
+    """The steps of a section, none where the config has it not.
+
+    Raises:
+        InputError: with the section's name before what the step says.
+    """
+    try:
+        return [] if section is None else STEPS[name](section, work)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _total_steps(work: Distillation) -> int:
+    """Optimizer steps of all stages."""
+    total = 0
+    for stage, section in zip(work.stages, work.config.stages, strict=True):
+        split = work.splits[train_split(section, work.config.data)]
+        total += stage.total_steps(split.training_batches(section.resolved(work.config.train)))
+    return total
+
+
+def _copy(model: Any) -> Any:
+    copy = type(model).from_config(model.get_config())
+    for ours, theirs in zip(copy.weights, model.weights, strict=True):
+        ours.assign(np.asarray(theirs))
+    return copy
