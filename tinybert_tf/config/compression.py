@@ -70,6 +70,23 @@ class StructureSection(CheckedSection):
             raise SettingError("num_attention_heads", "and intermediate_size are missing, one of them is wanted")
 
 
+@dataclass(frozen=True)
+class QuantizationSection(CheckedSection):
+    """Numbers of few bits, as in `tinybert_tf.quantize_aware`; the run ends with a LiteRT file of them.
+
+    `bits`: of weights; activations have 8. `calibration_texts`: how many of the training file's texts the ranges of
+    activations are measured on.
+    """
+
+    bits: int = 8
+    calibration_texts: int = 256
+
+    own_rules: ClassVar[Mapping[str, Rule]] = {
+        "bits": Rule("8", lambda v: v == 8),
+        "calibration_texts": Rule("a whole number of at least 1", lambda v: isinstance(v, int) and v >= 1),
+    }
+
+
 def _compression_stage() -> tuple[Stage, ...]:
     """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
     return (Stage("compress", (LossSection("prediction"),)),)
@@ -81,17 +98,18 @@ class CompressConfig(DistillConfig):
 
     `student.dir`: the student; without it one is made as `distill` makes it. `stages`: what every step is distilled
     through, by default the teacher's predictions alone. The sections below are the steps, those that are given, in this
-    order: `structure`, `pruning`.
+    order: `structure`, `pruning`, `quantization`.
     """
 
     stages: tuple[Stage, ...] = field(default_factory=_compression_stage)
     structure: StructureSection | None = None
     pruning: PruningSection | None = None
+    quantization: QuantizationSection | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.structure is None and self.pruning is None:
-            raise SettingError("pruning", "and structure are missing, a section of what is to be compressed is wanted")
+        if self.structure is None and self.pruning is None and self.quantization is None:
+            raise SettingError("pruning", "structure and quantization are missing, one of them is wanted")
         if self.baseline:
             raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
         if self.pruning is not None:

@@ -1,7 +1,7 @@
 """Where a model's numbers can be rounded as if they were small integers: weights, inputs and outputs of products.
 
 Nothing is rounded by itself. While a `FakeQuantizer` is in force (`fake_quantized`), the layers below hand it their
-numbers, and go on with what it gives back; `tinybert_tf.compression` has one.
+numbers, and go on with what it gives back; `rounding.py` has one.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def tanh(values: Any) -> Any:
 class Dense(keras.layers.Dense):
     """Keras's, that can be rounded: its input, its kernel with a scale for each output, and what it gives.
 
-    The product is rounded before the activation function, as there are integers up to there. `feeds_floats`: what it
-    gives is added to floats, and each of the outputs can have a range of its own.
+    The product is rounded before the activation function, as there are integers up to there. `feeds_floats`: floats
+    are computed with what it gives, and each of the outputs can have a range of its own.
     """
 
     def __init__(self, units: int, feeds_floats: bool = False, **kwargs: Any) -> None:

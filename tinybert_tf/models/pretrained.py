@@ -17,8 +17,9 @@ from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.fake_quantization import FakeQuantizer, fake_quantized
+from tinybert_tf.models.fake_quantization import fake_quantized
 from tinybert_tf.models.initializer import before_loading
+from tinybert_tf.models.rounding import FakeQuantization
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class PretrainedModel(TrainableModel):
     config: EncoderConfig
     load_report: LoadReport | None = None
     # Rounds the model's numbers whenever it is called; `tinybert_tf.quantize_aware` sets it.
-    fake_quantizer: FakeQuantizer | None = None
+    fake_quantizer: FakeQuantization | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.__call__`, with the model's `fake_quantizer` in force."""
@@ -129,6 +130,10 @@ class PretrainedModel(TrainableModel):
         with before_loading():
             model = cls._from_directory(config, values, tensors, **kwargs)
         model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
+        if FAKE_QUANTIZATION in values:
+            model.fake_quantizer = FakeQuantization.from_config(
+                values[FAKE_QUANTIZATION], f"{source}: {FAKE_QUANTIZATION}"
+            )
         if model.load_report.missing:
             logger.warning("%s: %s", directory, model.load_report)
         elif model.load_report.unused:

@@ -10,8 +10,9 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.fake_quantization import Dense, Embedding, place_of
 
-WEIGHT_BITS = (8, 4)
+WEIGHT_BITS = (8,)
 # 256 steps of 1/127, of which 1 is one, and -1, and 0.
 _SYMMETRIC = (-128 / 127, 1.0)
 # A channel that is 0 on all texts has a range all the same.
@@ -25,17 +26,17 @@ class FakeQuantization:
     - A weight `w`: `s round(w / s)`, `s = max|w| / (2^(bits-1) - 1)` for each output of a product and each row of a
       table. Symmetric: 0 stays 0, pruned weights stay pruned. The scale follows the weights.
     - A bias: a multiple of its product's unit, `s` times the input's step, as LiteRT adds it to sums of these.
-    - An activation `x` in its range `[a, b]`: 256 steps of `(b - a) / 255`, 0 one of them (arXiv 1712.05877, section 3);
+    - An activation `x` in its range `[a, b]`: steps of `(b - a) / 255`, 0 one of them (arXiv 1712.05877, section 3);
       outside of the range its nearest end, where the gradient is 0.
-    - What is added to floats: as an activation, each channel divided by its own limit before and multiplied after. The
-      integers cost nothing for it, as the weights have a scale for each output.
+    - What floats are computed with: as an activation, each channel divided by its own limit before and multiplied by
+      it after. The product costs the same, as the weights have a scale for each output.
 
     In float32, in whatever precision the model computes.
 
     Args:
         ranges: `(lowest, highest)` of each activation, by its place.
-        limits: the largest size of each channel of what is added to floats, by its place.
-        weight_bits: 8 or 4. Activations have 8.
+        limits: the largest size of each channel of what floats are computed with, by its place.
+        weight_bits: of weights; activations have 8.
 
     Raises:
         InputError: another number of bits; when it is called, a place without a range.
@@ -86,17 +87,47 @@ class FakeQuantization:
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """What `get_config` wrote."""
-        ranges = {place: (float(low), float(high)) for place, (low, high) in config["ranges"].items()}
-        limits = {place: [float(limit) for limit in limits] for place, limits in config["limits"].items()}
-        return cls(ranges, limits, config["weight_bits"])
+    def from_config(cls, config: Mapping[str, Any], source: str) -> Self:
+        """What `get_config` wrote.
+
+        Raises:
+            InputError: it is damaged; named as `source`.
+        """
+        try:
+            ranges = {place: (float(low), float(high)) for place, (low, high) in config["ranges"].items()}
+            limits = {place: [float(limit) for limit in limits] for place, limits in config["limits"].items()}
+            return cls(ranges, limits, config["weight_bits"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{source}: is damaged ({type(error).__name__}: {error}); weight_bits, ranges and limits are wanted."
+            ) from None
 
     @staticmethod
     def _of(found: Mapping[str, Any], place: str) -> Any:
         if place not in found:
             raise InputError(f"{place}: no range was measured there; calibrate the model again (`quantize_aware`).")
         return found[place]
+
+
+def with_rounded_weights(model: Any) -> Any:
+    """A float32 copy of a quantized model whose weights are rounded for good: what integers are made of.
+
+    It computes the same, and rounds activations alone. LiteRT's converter finds the scales again in the weights.
+    """
+    quantization = model.fake_quantizer
+    copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
+    weights = model.variables_by_name()
+    for name, variable in copy.variables_by_name().items():
+        variable.assign(weights[name])
+    for layer in copy._flatten_layers():
+        if isinstance(layer, Dense):
+            kernel, bias = quantization.dense_weights(place_of(layer), layer.kernel.value, layer.bias.value)
+            layer.kernel.assign(kernel)
+            layer.bias.assign(bias)
+        elif isinstance(layer, Embedding):
+            layer.embeddings.assign(quantization.table(layer.embeddings.value))
+    copy.fake_quantizer = RoundedActivations(quantization.ranges, quantization.limits, quantization.weight_bits)
+    return copy
 
 
 class RoundedActivations(FakeQuantization):
