@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinybert_tf.compression.pruning import MagnitudePruning
+    from tinybert_tf.compression.quantization import quantize_aware, set_quantization
     from tinybert_tf.data.augmentation import Augmentation, Augmenter
     from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
@@ -113,7 +114,9 @@ _MODULE_OF = {
     "cut_student": "models.cut.student",
     "distill": "pipeline.stages",
     "load_tokenizer": "data.tokenizer",
+    "quantize_aware": "compression.quantization",
     "set_fast_layers": "models.fast_layer",
+    "set_quantization": "compression.quantization",
     "setup_devices": "training.devices",
     "tinybert_stages": "pipeline.stages",
     "train_wordpiece": "data.tokenizer",
@@ -170,7 +173,9 @@ __all__ = [
     "cut_student",
     "distill",
     "load_tokenizer",
+    "quantize_aware",
     "set_fast_layers",
+    "set_quantization",
     "setup_devices",
     "tinybert_stages",
     "train_wordpiece",
