@@ -81,5 +81,5 @@ def test_no_texts(make_model: Callable[..., Any], inputs: Inputs) -> None:
 def test_numbers_that_are_none(make_model: Callable[..., Any], inputs: Inputs) -> None:
     model = make_model()
     model.encoder.pooler.bias.assign(np.full(16, np.nan))
-    with pytest.raises(InputError, match="pooler/output is between"):
+    with pytest.raises(InputError, match="pooler/output is not finite numbers"):
         calibrate(model, [inputs], 8, 100)

@@ -70,23 +70,12 @@ def test_a_distiller_trains_it(make_model: Make, inputs: Inputs, labels: np.ndar
     losses = [EmbeddingLoss(), AttentionLoss(), HiddenStateLoss(), PredictionLoss()]
     distiller = Distiller(Teacher(make_model(seed=2)), student, losses=losses)
     distiller.compile(optimizer=keras.optimizers.Adam(3e-3))
-    before = {name: np.array(each) for name, each in student.variables_by_name().items()}
+    before = {name: each.numpy() for name, each in student.variables_by_name().items()}
     history = distiller.fit(inputs, labels, batch_size=8, epochs=25, verbose=0).history
     for loss in losses:
         assert history[loss.name][-1] < 0.8 * history[loss.name][0], loss.name
     moved = {name for name, each in student.variables_by_name().items() if not np.array_equal(each, before[name])}
     assert {"embeddings/word_embeddings/embeddings", "layer_1/intermediate/kernel", "pooler/bias"} <= moved
-
-
-def test_it_learns_to_do_with_few_numbers(make_model: Make, inputs: Inputs) -> None:
-    """Trained on what it answered before, it comes closer to it than rounding alone."""
-    model = make_model(seed=4)
-    exact = logits(model, inputs)
-    quantize_aware(model, [inputs])
-    before = np.abs(logits(model, inputs) - exact).mean()
-    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="mean_squared_error")
-    model.fit(inputs, exact, batch_size=24, epochs=60, verbose=0)
-    assert np.abs(logits(model, inputs) - exact).mean() < 0.7 * before
 
 
 def test_save_and_load(make_model: Make, inputs: Inputs, tmp_path: Path) -> None:

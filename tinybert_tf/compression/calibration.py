@@ -38,9 +38,6 @@ def calibrate(
     with fake_quantized(observer):
         for inputs in without_padding(batches, num_texts):
             model(inputs, training=False)
-    for place, (low, high) in observer.ranges.items():
-        if not np.isfinite([low, high]).all():
-            raise InputError(f"calibration: {place} is between {low} and {high}; finite numbers are wanted.")
     return observer.ranges, {place: limits.tolist() for place, limits in observer.limits.items()}
 
 
@@ -62,14 +59,14 @@ class Observer:
 
     def activation(self, place: str, value: Any) -> Any:
         """The activation itself."""
-        found = _as_array(value)
+        found = _finite(place, value)
         low, high = self.ranges.get(place, (0.0, 0.0))
         self.ranges[place] = min(low, float(found.min())), max(high, float(found.max()))
         return value
 
     def channels(self, place: str, value: Any) -> Any:
         """The activation itself."""
-        sizes = np.abs(_as_array(value)).reshape(-1, value.shape[-1]).max(axis=0)
+        sizes = np.abs(_finite(place, value)).reshape(-1, value.shape[-1]).max(axis=0)
         self.limits[place] = np.maximum(sizes, self.limits.get(place, 0.0))
         return value
 
@@ -109,5 +106,8 @@ def _rows(batches: Iterable[Any]) -> Iterator[dict[str, np.ndarray]]:
             yield {name: values[row] for name, values in arrays.items()}
 
 
-def _as_array(value: Any) -> np.ndarray:
-    return np.asarray(ops.convert_to_numpy(ops.cast(value, "float32")))
+def _finite(place: str, value: Any) -> np.ndarray:
+    found = np.asarray(ops.convert_to_numpy(ops.cast(value, "float32")))
+    if not np.isfinite(found).all():
+        raise InputError(f"calibration: {place} is not finite numbers; a model that has been trained well is wanted.")
+    return found
