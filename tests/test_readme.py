@@ -9,6 +9,7 @@ import yaml
 
 import tinybert_tf as tb
 from tinybert_tf.cli import main
+from tinybert_tf.config.compression import CompressConfig, QuantizationSection
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.pipeline.losses import make_loss
@@ -22,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_config_loads(tmp_path: Path) -> None:
-    block, changing_weights = blocks("yaml")
+    block, compression, changing_weights = blocks("yaml")
     path = tmp_path / "sst2.yaml"
     path.write_text(block, encoding="utf-8")
     config = load_config(DistillConfig, path)
@@ -34,6 +35,9 @@ def test_config_loads(tmp_path: Path) -> None:
         tb.WeightSchedule(1.0, 0.0, 2000),
         tb.WeightSchedule(0.0, 1.0, 2000),
     ]
+
+    path.write_text(compression, encoding="utf-8")
+    assert load_config(CompressConfig, path).quantization == QuantizationSection(calibration_texts=256)
 
 
 def test_python_names_exist() -> None:
