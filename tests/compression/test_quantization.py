@@ -73,7 +73,7 @@ def test_a_distiller_trains_it(make_model: Make, inputs: Inputs, labels: np.ndar
     before = {name: each.numpy() for name, each in student.variables_by_name().items()}
     history = distiller.fit(inputs, labels, batch_size=8, epochs=25, verbose=0).history
     for loss in losses:
-        assert history[loss.name][-1] < 0.8 * history[loss.name][0], loss.name
+        assert history[loss.name][-1] < 0.9 * history[loss.name][0], loss.name
     moved = {name for name, each in student.variables_by_name().items() if not np.array_equal(each, before[name])}
     assert {"embeddings/word_embeddings/embeddings", "layer_1/intermediate/kernel", "pooler/bias"} <= moved
 
