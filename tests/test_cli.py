@@ -16,7 +16,19 @@ import pytest
 from tinybert_tf.cli import ABLATE_FLAGS, DISTILL_FLAGS, FINETUNE_FLAGS, main
 
 Tinybert = Callable[..., Any]
-VERBS = "quickstart finetune distill compress explain ablate evaluate predict export serve vocab".split()
+VERBS = [
+    "quickstart",
+    "finetune",
+    "distill",
+    "compress",
+    "explain",
+    "ablate",
+    "evaluate",
+    "predict",
+    "export",
+    "serve",
+    "vocab",
+]
 
 
 # === Help ===

@@ -11,7 +11,7 @@ import yaml
 import tinybert_tf as tb
 from tinybert_tf.cli import main
 from tinybert_tf.config.ablation import AblationConfig
-from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
+from tinybert_tf.config.compression import CompressConfig, QuantizationSection
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.pipeline.ablation_variants import CHANGES, plan_variants
@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_config_loads(tmp_path: Path) -> None:
-    block, _, compressing, changing_weights = blocks("yaml")
+    block, _, compressing, quantizing, changing_weights = blocks("yaml")
     path = tmp_path / "sst2.yaml"
     path.write_text(block, encoding="utf-8")
     config = load_config(DistillConfig, path)
@@ -40,12 +40,14 @@ def test_config_loads(tmp_path: Path) -> None:
     ]
     path.write_text(compressing, encoding="utf-8")
     compression = load_config(CompressConfig, path)
-    assert all(getattr(compression, name) is not None for name in STEP_SECTIONS)
+    assert all(getattr(compression, name) is not None for name in ("structure", "pruning", "clustering"))
+    path.write_text(quantizing, encoding="utf-8")
+    assert load_config(CompressConfig, path).quantization == QuantizationSection(calibration_texts=256)
 
 
 def test_ablation_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    block, ablation, _, _ = blocks("yaml")
+    block, ablation, *_ = blocks("yaml")
     Path("sst2.yaml").write_text(block, encoding="utf-8")
     Path("ablation.yaml").write_text(ablation, encoding="utf-8")
     config = load_config(AblationConfig, "ablation.yaml")

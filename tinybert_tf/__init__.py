@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinybert_tf.compression.clustering import cluster_weights
     from tinybert_tf.compression.pruning import MagnitudePruning
+    from tinybert_tf.compression.quantization import quantize_aware, set_quantization
     from tinybert_tf.compression.structured_pruning import prune_structure
     from tinybert_tf.data.augmentation import Augmentation, Augmenter
     from tinybert_tf.data.corpus import Corpus
@@ -117,7 +118,9 @@ _MODULE_OF = {
     "distill": "pipeline.stages",
     "load_tokenizer": "data.tokenizer",
     "prune_structure": "compression.structured_pruning",
+    "quantize_aware": "compression.quantization",
     "set_fast_layers": "models.fast_layer",
+    "set_quantization": "compression.quantization",
     "setup_devices": "training.devices",
     "tinybert_stages": "pipeline.stages",
     "train_wordpiece": "data.tokenizer",
@@ -176,7 +179,9 @@ __all__ = [
     "distill",
     "load_tokenizer",
     "prune_structure",
+    "quantize_aware",
     "set_fast_layers",
+    "set_quantization",
     "setup_devices",
     "tinybert_stages",
     "train_wordpiece",

@@ -146,3 +146,30 @@ def test_projections_go_on_where_heads_are_gone(
     assert len(before) == 2
     for ours, theirs in zip(smaller.distillers[0].projections.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_int8_of_a_pruned_student(
+    compress: Callable[..., Any], tinybert: Tinybert, opinions: Path, tmp_path: Path
+) -> None:
+    """The saved student rounds, keeps its zeros, and answers as its LiteRT file does."""
+    out = tmp_path / "run"
+    command = compress("pruning: {sparsity: 0.5, end: 0.5}\nquantization: {calibration_texts: 20}", out)
+    assert command.status == 0, command.err
+    assert json.loads((out / "metrics.json").read_text(encoding="utf-8"))["student"]["weight_bits"] == 8
+    student = SequenceClassifier.from_pretrained(out / "student")
+    assert len(student.fake_quantizer.ranges) > 0
+    assert np.mean(student.variables_by_name()["layer_1/intermediate/kernel"].numpy() == 0) == 0.5
+    exported = json.loads((out / "export" / "metrics.json").read_text(encoding="utf-8"))
+    assert exported["quantize"] == "full_int8"
+    assert exported["verification"]["agreement"] >= 0.995
+    command = tinybert("export", out, "--format", "litert", "--quantize", "dynamic_int8", "--out", tmp_path / "other")
+    assert (command.status, (tmp_path / "other").exists()) == (2, False)
+    assert "was trained for int8" in command.err
+
+
+def test_what_quantization_refuses(compress: Callable[..., Any], tmp_path: Path) -> None:
+    for section, expected in (("{bits: 3}", "quantization.bits"), ("{calibration_texts: 0}", "calibration_texts")):
+        command = compress(f"quantization: {section}", tmp_path / "run")
+        assert command.status == 2
+        assert expected in command.err
+        assert not (tmp_path / "run").exists()

@@ -1,1 +1,1 @@
-"""A smaller model of the same kind: weights that are zero, heads and units that are gone."""
+"""A smaller model of the same kind: weights that are zero, heads and units that are gone, numbers of few bits."""

@@ -78,13 +78,30 @@ class ClusteringSection(CheckedSection):
     kernels: str | None = None
 
 
+@dataclass(frozen=True)
+class QuantizationSection(CheckedSection):
+    """Numbers of few bits, as in `tinybert_tf.quantize_aware`; the run ends with a LiteRT file of them.
+
+    `bits`: of weights; activations have 8. `calibration_texts`: how many of the training file's texts the ranges of
+    activations are measured on.
+    """
+
+    bits: int = 8
+    calibration_texts: int = 256
+
+    own_rules: ClassVar[Mapping[str, Rule]] = {
+        "bits": Rule("8", lambda v: v == 8),
+        "calibration_texts": Rule("a whole number of at least 1", lambda v: isinstance(v, int) and v >= 1),
+    }
+
+
 def _compression_stage() -> tuple[Stage, ...]:
     """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
     return (Stage("compress", (LossSection("prediction"),)),)
 
 
 # The steps, in the order in which they are taken.
-STEP_SECTIONS = ("structure", "pruning", "clustering")
+STEP_SECTIONS = ("structure", "pruning", "quantization", "clustering")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,18 +110,21 @@ class CompressConfig(DistillConfig):
 
     `student.dir`: the student; without it one is made as `distill` makes it. `stages`: what every step is distilled
     through, by default the teacher's predictions alone. The sections below are the steps, those that are given, in this
-    order: `structure`, `pruning`, `clustering`. The last is not trained through.
+    order: `structure`, `pruning`, `quantization`, `clustering`. The last is not trained through, and is for floats.
     """
 
     stages: tuple[Stage, ...] = field(default_factory=_compression_stage)
     structure: StructureSection | None = None
     pruning: PruningSection | None = None
+    quantization: QuantizationSection | None = None
     clustering: ClusteringSection | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if all(getattr(self, name) is None for name in STEP_SECTIONS):
             raise SettingError(STEP_SECTIONS[0], f"one section or more of {', '.join(STEP_SECTIONS)} is wanted")
+        if self.quantization is not None and self.clustering is not None:
+            raise SettingError("clustering", "is for floats, and `quantization` leaves none; one of the two is wanted")
         if self.baseline:
             raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
         if self.pruning is not None:

@@ -44,13 +44,17 @@ class Format:
 
 def _write_litert(model: Any, path: Path, wish: Wish) -> None:
     from tinybert_tf.export.litert import convert, custom_operations
-    from tinybert_tf.export.litert_quantization import quantize
+    from tinybert_tf.export.litert_quantization import quantize, quantize_tables
 
     content = convert(model, wish.lengths)
     custom = custom_operations(content)
     if custom:
         raise VerificationError(f"not exported: {', '.join(custom)} are not among LiteRT's own operations")
-    path.write_bytes(content if wish.quantize is None else quantize(content, wish.quantize, wish.calibration))
+    if model.fake_quantizer is not None:
+        content = quantize_tables(content)
+    elif wish.quantize is not None:
+        content = quantize(content, wish.quantize, wish.calibration)
+    path.write_bytes(content)
 
 
 def _open_litert(path: Path, num_threads: int | None) -> Runner:

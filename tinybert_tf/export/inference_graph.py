@@ -12,6 +12,7 @@ import tensorflow as tf
 from tinybert_tf import features
 from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.embeddings import Embeddings
+from tinybert_tf.models.fake_quantization import fake_quantized
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.task_model import TaskModel
 
@@ -47,6 +48,10 @@ class InferenceGraph:
 
     def logits(self, inputs: Mapping[str, Any]) -> Any:
         """The model's logits, of the inputs' batch."""
+        with fake_quantized(self._model.fake_quantizer):
+            return self._logits(inputs)
+
+    def _logits(self, inputs: Mapping[str, Any]) -> Any:
         model, encoder = self._model, self._model.encoder
         hidden = embedded(encoder.embeddings, inputs["input_ids"], inputs.get("token_type_ids"))
         mask_bias = as_mask_bias(inputs["attention_mask"])
@@ -70,8 +75,6 @@ def save_functions(functions: Mapping[str, Any], directory: str | Path) -> None:
 
 def embedded(embeddings: Embeddings, input_ids: Any, token_type_ids: Any) -> Any:
     """What `Embeddings.call` gives in inference."""
-    if any(type(table) is not keras.layers.Embedding for table in embeddings.tables.values()):
-        return embeddings(input_ids, token_type_ids, training=False)  # quantization-aware tables look up themselves
     length = tf.shape(input_ids)[1] if input_ids.shape[1] is None else input_ids.shape[1]
     width = embeddings.embedding_size
 

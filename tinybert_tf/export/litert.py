@@ -13,34 +13,38 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.export.inference_graph import InferenceGraph, save_functions
 from tinybert_tf.export.litert_runner import SIGNATURE
 from tinybert_tf.export.quiet import quiet
+from tinybert_tf.models.rounding import with_rounded_weights
 from tinybert_tf.models.task_model import TaskModel
 
 # [CLS], a piece and [SEP].
 SHORTEST = 3
 
 
-def convert(model: TaskModel, lengths: Sequence[int], fake_quantized: bool = False) -> bytes:
+def convert(model: TaskModel, lengths: Sequence[int]) -> bytes:
     """A task model as a LiteRT file, float32: a signature `length_<n>` for each of the lengths, for any batch.
+
+    Of a quantized model (`quantize_aware`) the products are those of int8, its weights too; tables are still float32,
+    their rows rounded.
 
     The weights are in it once. Nothing outside of LiteRT's own operations is used (no Flex).
 
     Args:
         model: as `InferenceGraph` takes it.
         lengths: tokens that texts are padded to.
-        fake_quantized: the model was trained with fake quantization: its products then become integer ones.
 
     Raises:
         InputError: a length that the model has no positions for; `ai-edge-litert` is not installed.
     """
     check_lengths(lengths, model.config.max_tokens)
     _flatbuffers()  # that it is installed
-    graph = InferenceGraph(model)
+    is_quantized = model.fake_quantizer is not None
+    graph = InferenceGraph(with_rounded_weights(model) if is_quantized else model)
     signatures = {SIGNATURE.format(length): graph.function(length) for length in sorted(set(lengths))}
     with tempfile.TemporaryDirectory() as directory, quiet():
         save_functions(signatures, directory)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if fake_quantized:
+        if is_quantized:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         return with_lookups(bytes(converter.convert()))
 

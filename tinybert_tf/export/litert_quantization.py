@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinybert_tf.errors import InputError
-from tinybert_tf.export.litert_runner import SIGNATURE, available_cores
+from tinybert_tf.export.litert_runner import SIGNATURE, available_cores, interpreter_class
 from tinybert_tf.export.quiet import quiet
 
 
@@ -44,6 +45,20 @@ SCHEMES: dict[str, Scheme] = {
 # What a calibrated file computes with integers; softmax, LayerNorm and the mask stay floats. A mask of -1e9 leaves
 # nothing of a score in 8 bits, and squares of differences leave little of a LayerNorm.
 INTEGER_OPERATIONS = ("FULLY_CONNECTED", "BATCH_MATMUL", "RESHAPE", "TRANSPOSE", "GELU")
+
+
+def quantize_tables(content: bytes, bits: int = 8) -> bytes:
+    """A LiteRT file of a quantized model with tables of integers, a scale for each row; the rest stays as it is.
+
+    Raises:
+        InputError: `litert-quantizer` is not installed.
+    """
+    library = _library()
+    with quiet(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Input model is already partially quantized")  # as it is to be
+        quantizer = library.quantizer.Quantizer(content)
+        quantizer.add_dynamic_config(".*", library.qtyping.TFLOperationName.EMBEDDING_LOOKUP, num_bits=bits)
+        return bytes(quantizer.quantize(None).quantized_model)
 
 
 def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Mapping[str, np.ndarray]]]) -> bytes:
@@ -82,6 +97,16 @@ def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Map
             rows = {SIGNATURE.format(length): inputs for length, inputs in calibration.items()}
             ranges = quantizer.calibrate(rows, num_threads=available_cores())
         return bytes(quantizer.quantize(ranges).quantized_model)
+
+
+def require_litert() -> None:
+    """Refuse to begin what ends with a quantized LiteRT file, where nothing can write or run one.
+
+    Raises:
+        InputError: `ai-edge-litert` or `litert-quantizer` is not installed.
+    """
+    interpreter_class()
+    _library()
 
 
 def _float16(qtyping: Any) -> Any:

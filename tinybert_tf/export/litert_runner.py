@@ -30,12 +30,12 @@ class LiteRTRunner:
     """
 
     def __init__(self, path: str | Path, num_threads: int | None = None) -> None:
-        interpreter_class = _interpreter_class()
+        litert_interpreter = interpreter_class()
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; a .tflite file of `tinybert export` is wanted")
         try:
             with quiet(shown_if_it_fails=False):  # says which delegate it made
-                self._interpreter = interpreter_class(
+                self._interpreter = litert_interpreter(
                     model_path=str(path), num_threads=num_threads or min(MOST_THREADS, available_cores())
                 )
                 self._interpreter.allocate_tensors()
@@ -67,7 +67,8 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _interpreter_class() -> Any:
+def interpreter_class() -> Any:
+    """LiteRT's own; raises InputError where it is not installed."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tinybert_tf.models.fake_quantization import Dense
 from tinybert_tf.models.initializer import encoder_initializer
 
 # Added to the float32 scores of padded columns; exp() of it is exactly 0.
@@ -52,9 +53,9 @@ class SelfAttention(keras.layers.Layer):
         self.head_size = hidden_size // num_attention_heads if head_size is None else head_size
         self.width = num_attention_heads * self.head_size
 
-        def dense(units: int, name: str) -> keras.layers.Dense:
+        def dense(units: int, name: str) -> Dense:
             initializer = encoder_initializer(initializer_range)
-            return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+            return Dense(units, feeds_floats=True, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
         self.query = dense(self.width, "query")
         self.key = dense(self.width, "key")
@@ -70,8 +71,7 @@ class SelfAttention(keras.layers.Layer):
         self.built = True
 
     def _split_heads(self, tensor: Any) -> Any:
-        batch, seq_len = ops.shape(tensor)[0], ops.shape(tensor)[1]
-        split = ops.reshape(tensor, (batch, seq_len, self.num_attention_heads, self.head_size))
+        split = ops.reshape(tensor, (-1, ops.shape(tensor)[1], self.num_attention_heads, self.head_size))
         return ops.transpose(split, (0, 2, 1, 3))  # (batch, heads, seq_len, head_size)
 
     def call(
@@ -92,6 +92,6 @@ class SelfAttention(keras.layers.Layer):
         probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
         probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
-        context = ops.reshape(context, (*ops.shape(query_hidden)[:2], self.width))
+        context = ops.reshape(context, (-1, ops.shape(query_hidden)[1], self.width))
         intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
         return self.output_projection(context), intermediates

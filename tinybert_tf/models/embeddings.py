@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.fake_quantization import Dense, Embedding
 from tinybert_tf.models.initializer import encoder_initializer
 
 
@@ -42,10 +43,10 @@ class Embeddings(keras.layers.Layer):
         self.max_position_embeddings = max_position_embeddings
         self.padding_idx = padding_idx
 
-        def table(rows: int, name: str) -> keras.layers.Embedding:
+        def table(rows: int, name: str) -> Embedding:
             initializer = encoder_initializer(initializer_range)
             # Looked up, then cast: with autocast the whole table would be, in each step.
-            return keras.layers.Embedding(
+            return Embedding(
                 rows,
                 self.embedding_size,
                 embeddings_initializer=initializer,
@@ -64,7 +65,7 @@ class Embeddings(keras.layers.Layer):
         self.projection = None
         if self.embedding_size != hidden_size:
             initializer = encoder_initializer(initializer_range)
-            self.projection = keras.layers.Dense(
+            self.projection = Dense(
                 hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name="projection"
             )
 

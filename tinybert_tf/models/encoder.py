@@ -17,6 +17,7 @@ from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.embeddings import Embeddings
 from tinybert_tf.models.encoder_layer import EncoderLayer
+from tinybert_tf.models.fake_quantization import Dense, tanh
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
 
 
@@ -94,9 +95,9 @@ class TransformerEncoder(PretrainedModel):
         ]
         self.pooler = None
         if add_pooler:
-            self.pooler = keras.layers.Dense(
+            self.pooler = Dense(
                 config.hidden_size,
-                activation="tanh",
+                activation=tanh,
                 kernel_initializer=keras.initializers.TruncatedNormal(stddev=config.initializer_range),
                 dtype=self.dtype_policy,
                 name="pooler",

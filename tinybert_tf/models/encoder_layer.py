@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from tinybert_tf.models.attention import SelfAttention
+from tinybert_tf.models.fake_quantization import Dense, tanh
 from tinybert_tf.models.fast_layer import fast_layer, is_fast
 from tinybert_tf.models.initializer import encoder_initializer
 
@@ -32,7 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": keras.activations.relu,
     "silu": keras.activations.silu,
     "swish": keras.activations.silu,
-    "tanh": keras.activations.tanh,
+    "tanh": tanh,
 }
 
 
@@ -61,9 +62,9 @@ class EncoderLayer(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
 
-        def dense(units: int, name: str) -> keras.layers.Dense:
+        def dense(units: int, name: str, **kwargs: Any) -> Dense:
             initializer = encoder_initializer(initializer_range)
-            return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+            return Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
 
         def layer_norm(name: str) -> keras.layers.LayerNormalization:
             return keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name=name)
@@ -81,7 +82,7 @@ class EncoderLayer(keras.layers.Layer):
         self.intermediate = dense(intermediate_size, "intermediate")
         self.hidden_act = hidden_act
         self.activation = ACTIVATIONS[hidden_act]
-        self.output_projection = dense(hidden_size, "output")
+        self.output_projection = dense(hidden_size, "output", feeds_floats=True)
         self.output_layer_norm = layer_norm("output_layer_norm")
         self.dropout = keras.layers.Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tinybert_tf.models.fake_quantization import Dense, is_fake_quantized
+
 if TYPE_CHECKING:
     from tinybert_tf.models.encoder_layer import EncoderLayer
 
@@ -30,16 +32,17 @@ def set_fast_layers(enabled: bool) -> bool:
 
 
 def is_fast(layer: EncoderLayer) -> bool:
-    """Whether a layer runs in this form: on TensorFlow, and made of nothing but Keras's own plain layers."""
-    return _switch["enabled"] and keras.backend.backend() == "tensorflow" and is_plain(layer)
+    """Whether a layer runs in this form: on TensorFlow, not rounded, and made of nothing but plain layers."""
+    is_wanted = _switch["enabled"] and keras.backend.backend() == "tensorflow"
+    return is_wanted and not is_fake_quantized() and is_plain(layer)
 
 
 def is_plain(layer: EncoderLayer) -> bool:
-    """Whether a layer is made of nothing but Keras's own plain layers: its weights say all that it computes."""
+    """Whether a layer is made of nothing but plain layers: its weights say all that it computes."""
     attention = layer.attention
     dense = (attention.query, attention.key, attention.value, attention.output_projection)
     return all(
-        type(each) is keras.layers.Dense and each.quantization_mode is None
+        type(each) is Dense and each.quantization_mode is None
         for each in (*dense, layer.intermediate, layer.output_projection)
     ) and all(
         type(each) is keras.layers.LayerNormalization for each in (layer.attention_layer_norm, layer.output_layer_norm)

@@ -16,6 +16,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
+from tinybert_tf.models.fake_quantization import Dense
 from tinybert_tf.models.task_model import TaskModel, cross_entropy
 
 # In the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
@@ -60,8 +61,9 @@ class LabelledModel(TaskModel):
         self.dense = None
         self._activation = ACTIVATIONS[design.activation or "tanh"]
         if design.activation is not None:
-            self.dense = self._dense(self.config.hidden_size, "dense")
-        self.classifier = self._dense(num_labels, "classifier")
+            self.dense = Dense(self.config.hidden_size, **self._dense_arguments("dense"))
+        # Never rounded: answers that are close to each other would become the same.
+        self.classifier = keras.layers.Dense(num_labels, **self._dense_arguments("classifier"))
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -80,9 +82,9 @@ class LabelledModel(TaskModel):
         """The head's layers and their names, in the config's family."""
         raise NotImplementedError
 
-    def _dense(self, units: int, name: str) -> keras.layers.Dense:
+    def _dense_arguments(self, name: str) -> dict[str, Any]:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-        return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+        return {"kernel_initializer": initializer, "dtype": self.dtype_policy, "name": name}
 
     def head_arguments(self) -> dict[str, Any]:
         """The labels."""

@@ -16,6 +16,7 @@ from tinybert_tf.models.attention import as_mask_bias
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
+from tinybert_tf.models.fake_quantization import Dense, rounded_rows
 from tinybert_tf.models.task_model import TaskModel, cross_entropy
 
 
@@ -49,7 +50,8 @@ class MaskedLM(TaskModel):
 
     def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
         super().__init__(encoder, **kwargs)
-        self.transform = self._dense(self.encoder.embeddings.embedding_size, "transform")
+        width = self.encoder.embeddings.embedding_size
+        self.transform = Dense(width, **self._dense_arguments("transform"))
         self.activation = ACTIVATIONS[self.config.family.masked_lm.activation or self.config.hidden_act]
         self.transform_layer_norm = keras.layers.LayerNormalization(
             epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name="transform_layer_norm"
@@ -104,9 +106,9 @@ class MaskedLM(TaskModel):
         """The encoder's table, without a pooler, and the masked-LM head."""
         return self.names_without_pooler() + self.config.family.masked_lm.names
 
-    def _dense(self, units: int, name: str) -> keras.layers.Dense:
+    def _dense_arguments(self, name: str) -> dict[str, Any]:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-        return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+        return {"kernel_initializer": initializer, "dtype": self.dtype_policy, "name": name}
 
     @classmethod
     def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
@@ -152,7 +154,7 @@ class BertPretraining(MaskedLM):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the heads' weights; the encoder has its own."""
-        self.next_sentence = self._dense(2, "next_sentence")
+        self.next_sentence = keras.layers.Dense(2, **self._dense_arguments("next_sentence"))
         self.next_sentence.build((None, self.config.hidden_size))
         super().build(input_shape)
 
@@ -204,7 +206,7 @@ class TiedDecoder(keras.layers.Layer):
 
     def call(self, hidden: Any, embeddings: Any) -> Any:
         """`(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
-        table = ops.cast(embeddings, self.compute_dtype)
+        table = rounded_rows(ops.cast(embeddings, self.compute_dtype))
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
 
 

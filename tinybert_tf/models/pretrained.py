@@ -17,10 +17,15 @@ from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.fake_quantization import fake_quantized
 from tinybert_tf.models.initializer import before_loading
+from tinybert_tf.models.rounding import FakeQuantization
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
+
+# The entry of `config.json` that says how a model's numbers are rounded; transformers passes over it.
+FAKE_QUANTIZATION = "fake_quantization"
 
 
 class SavesPretrained(Protocol):
@@ -47,6 +52,13 @@ class PretrainedModel(TrainableModel):
 
     config: EncoderConfig
     load_report: LoadReport | None = None
+    # Rounds the model's numbers whenever it is called; `tinybert_tf.quantize_aware` sets it.
+    fake_quantizer: FakeQuantization | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.__call__`, with the model's `fake_quantizer` in force."""
+        with fake_quantized(self.fake_quantizer):
+            return super().__call__(*args, **kwargs)
 
     @property
     def num_hidden_layers(self) -> int:
@@ -74,7 +86,8 @@ class PretrainedModel(TrainableModel):
     def directory_config(self) -> dict[str, Any]:
         """What `save_pretrained` writes into `config.json`."""
         architecture = self.config.family.class_prefix + self.architecture.removeprefix(BERT.class_prefix)
-        return {**self.config.to_dict(), "architectures": [architecture]}
+        rounding = {} if self.fake_quantizer is None else {FAKE_QUANTIZATION: self.fake_quantizer.get_config()}
+        return {**self.config.to_dict(), "architectures": [architecture], **rounding}
 
     @classmethod
     def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
@@ -117,6 +130,10 @@ class PretrainedModel(TrainableModel):
         with before_loading():
             model = cls._from_directory(config, values, tensors, **kwargs)
         model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
+        if FAKE_QUANTIZATION in values:
+            model.fake_quantizer = FakeQuantization.from_config(
+                values[FAKE_QUANTIZATION], f"{source}: {FAKE_QUANTIZATION}"
+            )
         if model.load_report.missing:
             logger.warning("%s: %s", directory, model.load_report)
         elif model.load_report.unused:

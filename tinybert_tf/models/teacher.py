@@ -120,4 +120,5 @@ def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
     weights = model.variables_by_name()
     for name, variable in copy.variables_by_name().items():
         variable.assign(weights[name])
+    copy.fake_quantizer = model.fake_quantizer
     return copy

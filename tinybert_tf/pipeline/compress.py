@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,18 +14,22 @@ import numpy as np
 from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.compression.clustering import KERNELS_AND_WORDS, cluster_weights
 from tinybert_tf.compression.pruning import ENCODER_KERNELS, MagnitudePruning, prunable_weights, zero_fractions
+from tinybert_tf.compression.quantization import quantize_aware
 from tinybert_tf.compression.structured_pruning import SIZES, prune_structure, pruned_config
 from tinybert_tf.config.compression import (
     STEP_SECTIONS,
     ClusteringSection,
     CompressConfig,
     PruningSection,
+    QuantizationSection,
     StructureSection,
 )
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
+from tinybert_tf.export.litert_quantization import require_litert
 from tinybert_tf.pipeline.distill import Distillation, check_teacher, prepare, start_from_cut, train_stages
+from tinybert_tf.pipeline.export import ExportOptions, run_export
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.stages import build_distiller, train_split
@@ -142,6 +147,34 @@ class PruningStep(Step):
         return {"sparsity": zero_fractions(self.pruning.check(self._student))}
 
 
+class QuantizationStep(Step):
+    """Numbers become integers of few bits.
+
+    Args:
+        section: the config's.
+
+    Raises:
+        InputError: what writes LiteRT files is not installed.
+    """
+
+    name = "quantization"
+
+    def __init__(self, section: QuantizationSection) -> None:
+        require_litert()
+        self.section = section
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the same student, that rounds its numbers."""
+        texts = self.section.calibration_texts
+        batches = work.splits["train"].sample(texts, work.config.student.cut.max_tokens, work.config.train.seed)
+        quantize_aware(work.student, batches, bits=self.section.bits, num_texts=texts)
+        return work
+
+    def facts(self) -> dict[str, Any]:
+        """The bits of weights."""
+        return {"weight_bits": self.section.bits}
+
+
 class ClusteringStep(Step):
     """Matrices get few values.
 
@@ -173,6 +206,10 @@ def _pruning_steps(section: PruningSection, work: Distillation) -> list[Step]:
     return [PruningStep(section, work)]
 
 
+def _quantization_steps(section: QuantizationSection, work: Distillation) -> list[Step]:
+    return [QuantizationStep(section)]
+
+
 def _clustering_steps(section: ClusteringSection, work: Distillation) -> list[Step]:
     return [ClusteringStep(section, work)]
 
@@ -181,6 +218,7 @@ def _clustering_steps(section: ClusteringSection, work: Distillation) -> list[St
 STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
     "structure": _structure_steps,
     "pruning": _pruning_steps,
+    "quantization": _quantization_steps,
     "clustering": _clustering_steps,
 }
 
@@ -188,7 +226,8 @@ STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
 def run_compress(config: CompressConfig) -> dict[str, Any]:
     """Make a student smaller by the config's steps; the last one's best dev epoch is saved under `student/`.
 
-    Each step distils the student through all stages. Epochs count as soon as the student is what it is to be.
+    Each step distils the student through all stages. Epochs count as soon as the student is what it is to be. One that
+    is quantized is also written under `export/`, as a LiteRT file.
 
     Returns:
         What `metrics.json` holds: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, where the
@@ -243,6 +282,9 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     results["student"] |= {"seconds": seconds, **facts}
     results["data"] = {name: split.summary() for name, split in work.splits.items()}
     work.run.write_metrics(results)
+    if config.quantization is not None:
+        seen = run_export(ExportOptions(str(work.run.path), "litert", str(work.run.path / "export")))
+        print(seen, file=sys.stderr)
     return results
 
 
@@ -271,4 +313,5 @@ def _copy(model: Any) -> Any:
     copy = type(model).from_config(model.get_config())
     for ours, theirs in zip(copy.weights, model.weights, strict=True):
         ours.assign(np.asarray(theirs))
+    copy.fake_quantizer = model.fake_quantizer
     return copy

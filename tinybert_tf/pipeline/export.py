@@ -74,6 +74,7 @@ def run_export(options: ExportOptions) -> str:
         settings = run_settings(options.model)
         task = task_of(options.model)
         model = load_teaching(options.model, task)
+        scheme = chosen_quantization(options, model)
         tokenizer = load_tokenizer(options.model)
         limit = model.config.max_tokens
         check_limits(model.config, tokenizer.vocab_size, limit, options.model)
@@ -86,7 +87,7 @@ def run_export(options: ExportOptions) -> str:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        logger.info(f"export: writing {options.format}{f', {options.quantize}' if options.quantize else ''}")
+        logger.info(f"export: writing {options.format}{f', {scheme}' if scheme else ''}")
         card = Card(
             options.format,
             format.file,
@@ -94,11 +95,11 @@ def run_export(options: ExportOptions) -> str:
             model.label_names,
             reader.max_length,
             list(lengths) if format.has_lengths else None,
-            options.quantize,
+            scheme,
         )
         write(model, tokenizer, format, card, wish, partial)
         verification = verify(model, format, partial, data, task, source, has_labels)
-        check(verification, options.quantize is None, options.min_agreement)
+        check(verification, scheme is None, options.min_agreement)
         costs = measure_costs(model, teacher, format, wish, partial / format.file)
         replace_text(partial / "metrics.json", json.dumps(report(card, verification, costs), indent=2) + "\n")
         partial.chmod(0o755)  # a temporary directory is its owner's alone
@@ -134,6 +135,23 @@ def check_options(options: ExportOptions, out: Path) -> Format:
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"out: {out} is not empty; give a new or an empty directory.")
     return format
+
+
+def chosen_quantization(options: ExportOptions, model: TaskModel) -> str | None:
+    """The scheme that was asked for; `full_int8` of a model that has been trained to be that.
+
+    Raises:
+        InputError: such a model is asked to be something else.
+    """
+    if model.fake_quantizer is None or options.format == "hf":
+        return options.quantize
+    if options.format != "litert":
+        raise InputError(f"--format {options.format}: {options.model} was trained for int8; litert and hf are accepted")
+    if options.quantize is not None:
+        raise InputError(
+            f"--quantize {options.quantize}: {options.model} was trained for int8, and has its ranges; leave it out"
+        )
+    return "full_int8"
 
 
 def chosen_lengths(

@@ -1,0 +1,56 @@
+"""Quantization-aware training: a model computes, and learns, with the integers that it is going to be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from tinybert_tf.compression.calibration import calibrate
+from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.rounding import FakeQuantization, check_weight_bits
+
+Model = TypeVar("Model", bound=PretrainedModel)
+
+
+def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_texts: int = 256) -> Model:
+    """Let a model compute with integers' numbers from now on: when it answers, and when it is trained.
+
+    The ranges of activations are measured on `calibration` and stay as they are; train the model afterwards, with a
+    `Distiller` or by itself, and it learns to do with them. Its own weights stay floats, and are what is trained and
+    saved; `save_pretrained` writes the ranges into `config.json`, and `from_pretrained` reads them again. What stays
+    float: LayerNorm, sums, attention's own products and the last product, to the logits.
+
+    Args:
+        model: an encoder or a task model; changed in place. One that is quantized already is calibrated anew.
+        calibration: batches of inputs, or of `(inputs, labels)`, as the model is trained on. Padding is not looked at.
+        bits: of weights; activations have 8.
+        num_texts: how many texts are looked at, the first ones.
+
+    Returns:
+        The same model; `set_quantization(model, None)` makes it what it was.
+
+    Raises:
+        InputError: no texts; a number of bits that is not supported.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinybert_tf.models.config import EncoderConfig
+        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> student = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
+        >>> ids = np.array([[5, 6, 7]], dtype="int32")
+        >>> quantized = quantize_aware(student, [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])
+        >>> quantized is student, quantized.fake_quantizer.weight_bits
+        (True, 8)
+    """
+    check_weight_bits(bits)
+    set_quantization(model, None)
+    ranges, limits = calibrate(model, calibration, bits, num_texts)
+    return set_quantization(model, FakeQuantization(ranges, limits, bits))
+
+
+def set_quantization(model: Model, quantization: FakeQuantization | None) -> Model:
+    """Let a model round its numbers so, or not at all; what was traced before is traced again."""
+    model.fake_quantizer = quantization
+    for phase in ("train", "test", "predict"):
+        setattr(model, f"{phase}_function", None)
+    return model
