@@ -54,7 +54,7 @@ def test_fractions_and_steps(begin: float, end: float, expected: tuple[int, int]
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("", "structure: one section or more of structure, pruning, clustering is wanted"),
+        ("", "structure: one section or more of structure, pruning, quantization, clustering is wanted"),
         ("clustering: {num_clusters: 1}", "clustering.num_clusters: 1 is not a whole number of at least 2"),
         ("pruning: {sparsity: 1.0}", "pruning.sparsity: 1.0 is not a number of at least 0 and below 1"),
         ("pruning: {sparsity: -0.5}", "pruning.sparsity: -0.5 is not"),
