@@ -111,3 +111,17 @@ def test_label_names_have_both_tags_of_every_type() -> None:
 def test_a_tag_that_the_model_does_not_have(dataset: TaggedDataset, tokenizer: Tokenizer) -> None:
     with pytest.raises(InputError, match=r"^a\.conll:9: tag 'I-loc'; O, B-loc are accepted$"):
         dataset.encode(tokenizer, ["O", "B-loc"], 16)
+
+
+def test_entities_are_those_that_are_measured() -> None:
+    """Of random tags, valid or not, they are what seqeval counts."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        tags = generator.choice(["O", "B-x", "I-x", "B-y", "I-y"], 8).tolist()
+        spans = [(3 * word, 3 * word + 2) for word in range(8)]
+        found = [
+            (each["type"], each["start"] // 3, (each["end"] - 2) // 3) for each in entities(tags, "ab " * 8, spans)
+        ]
+        assert found == get_entities(tags)
