@@ -118,6 +118,7 @@ def test_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_int8_of_a_pruned_student(
     compress: Callable[..., Any], tinybert: Tinybert, opinions: Path, tmp_path: Path
 ) -> None:
