@@ -148,6 +148,7 @@ def test_projections_go_on_where_heads_are_gone(
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_int8_of_a_pruned_student(
     compress: Callable[..., Any], tinybert: Tinybert, opinions: Path, tmp_path: Path
 ) -> None:
