@@ -55,6 +55,8 @@ def test_fractions_and_steps(begin: float, end: float, expected: tuple[int, int]
     ("more", "message"),
     [
         ("", "structure: one section or more of structure, pruning, quantization, clustering is wanted"),
+        ("quantization: {}\nclustering: {}", "clustering: is for floats, and `quantization` leaves none"),
+        ("quantization: {}\nexport: {quantize: float16}", "export.quantize: 'float16': `quantization` says it"),
         ("clustering: {num_clusters: 1}", "clustering.num_clusters: 1 is not a whole number of at least 2"),
         ("pruning: {sparsity: 1.0}", "pruning.sparsity: 1.0 is not a number of at least 0 and below 1"),
         ("pruning: {sparsity: -0.5}", "pruning.sparsity: -0.5 is not"),

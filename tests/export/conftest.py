@@ -29,6 +29,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "roberta": {"model_type": "roberta", "pad_token_id": 1, "type_vocab_size": 1},
     "distilbert": {"model_type": "distilbert", "type_vocab_size": 0},
     "electra": {"model_type": "electra", "embedding_size": 8},
+    "fewer heads": {"num_attention_heads": 1, "head_dim": 8},  # as structured pruning leaves a BERT
 }
 HEADS: dict[str, Callable[[EncoderConfig], TaskModel]] = {
     "sequence_classification": lambda config: SequenceClassifier(config, num_labels=3, dtype="float32"),

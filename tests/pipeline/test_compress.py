@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from tinybert_tf.config.compression import CompressConfig, StructureSection
 from tinybert_tf.config.schema import Data, LossSection, Stage, StudentSection, TeacherSection, Train
 from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.pipeline.compress import StructureStep
+from tinybert_tf.pipeline.compression_steps import StructureStep
 from tinybert_tf.pipeline.distill import prepare, start_from_cut
 
 Tinybert = Callable[..., Any]
@@ -28,6 +28,7 @@ STEPS = """
 structure: {num_attention_heads: 1, intermediate_size: 20, rounds: 2}
 pruning: {sparsity: 0.75, end: 0.5}
 clustering: {num_clusters: 8}
+export: {quantize: dynamic_int8, lengths: [12, 16], min_agreement: 0.9}
 """
 
 
@@ -88,6 +89,10 @@ def test_a_student_becomes_smaller(
     for name in ("teacher", "original", "student"):
         assert f"| {name} " in command.out
     assert "gzipped bytes" in command.out
+    exported = json.loads((out / "export" / "metrics.json").read_text(encoding="utf-8"))
+    assert (exported["quantize"], exported["lengths"]) == ("dynamic_int8", [12, 16])
+    assert exported["verification"]["agreement"] >= 0.9
+    assert Path(exported["verification"]["source"]).name == "dev.tsv"
 
 
 def rows_at(epoch: int) -> float:
@@ -107,6 +112,9 @@ def rows_at(epoch: int) -> float:
         ("pruning: {frequency: 25}", "pruning: frequency=25: at least 1 is wanted, and at most the 18 steps"),
         ("structure: {num_attention_heads: 3}", "structure: num_attention_heads=3: from 1 to the model's 2"),
         ("clustering: {kernels: nothing}", "clustering: kernels='nothing' matches no weight; there are "),
+        ("pruning: {}\nexport: {format: tflite}", "format 'tflite'"),
+        ("pruning: {}\nexport: {quantize: int3}", "--quantize int3: litert has "),
+        ("pruning: {}\nexport: {lengths: [500]}", "--lengths 500: the student takes texts of 8 to 24 tokens"),
         ("structure: {intermediate_size: 33}", "structure: intermediate_size=33: from 1 to the model's 32"),
         (
             "structure: {num_attention_heads: 1}\nstages: [{name: inside, losses: [attention]}]",

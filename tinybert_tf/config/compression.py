@@ -95,6 +95,19 @@ class QuantizationSection(CheckedSection):
     }
 
 
+@dataclass(frozen=True)
+class ExportSection(CheckedSection):
+    """The file under `export/` that the run ends with; its keys are the flags of `tinybert export`.
+
+    It is verified on the dev file; what `full_int8` is calibrated on are the training file's texts.
+    """
+
+    format: str = "litert"
+    quantize: str | None = None
+    lengths: tuple[int, ...] | None = None
+    min_agreement: float = 0.95
+
+
 def _compression_stage() -> tuple[Stage, ...]:
     """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
     return (Stage("compress", (LossSection("prediction"),)),)
@@ -111,6 +124,7 @@ class CompressConfig(DistillConfig):
     `student.dir`: the student; without it one is made as `distill` makes it. `stages`: what every step is distilled
     through, by default the teacher's predictions alone. The sections below are the steps, those that are given, in this
     order: `structure`, `pruning`, `quantization`, `clustering`. The last is not trained through, and is for floats.
+    `export`: a file of the student, verified; one that is quantized has its LiteRT file in any case.
     """
 
     stages: tuple[Stage, ...] = field(default_factory=_compression_stage)
@@ -118,6 +132,7 @@ class CompressConfig(DistillConfig):
     pruning: PruningSection | None = None
     quantization: QuantizationSection | None = None
     clustering: ClusteringSection | None = None
+    export: ExportSection | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,6 +140,10 @@ class CompressConfig(DistillConfig):
             raise SettingError(STEP_SECTIONS[0], f"one section or more of {', '.join(STEP_SECTIONS)} is wanted")
         if self.quantization is not None and self.clustering is not None:
             raise SettingError("clustering", "is for floats, and `quantization` leaves none; one of the two is wanted")
+        if self.quantization is not None and self.export is not None and self.export.quantize is not None:
+            raise SettingError(
+                "export.quantize", f"{self.export.quantize!r}: `quantization` says it, with its training"
+            )
         if self.baseline:
             raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
         if self.pruning is not None:

@@ -44,7 +44,7 @@ class OnnxGraph:
         if not all(is_plain(layer) for layer in model.encoder.encoder_layers):
             raise InputError("onnx: this model was trained with fake quantization; litert is the format for it")
         self.input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.type_vocab_size > 1)
-        self.size, self.heads = config.hidden_size, config.num_attention_heads
+        self.size, self.heads, self.head_size = config.hidden_size, config.num_attention_heads, config.head_size
         self.batch_and_length = self.node("Shape", "input_ids")
         self._write(model)
 
@@ -124,7 +124,7 @@ class OnnxGraph:
         return rows if embeddings.projection is None else self.dense(rows, embeddings.projection)
 
     def _layer(self, layer: EncoderLayer, rows: str, bias: str, first_only: bool) -> str:
-        attention, head = layer.attention, self.size // self.heads
+        attention, head = layer.attention, self.head_size
         in_heads = self._shape(self.heads, head)
         asked, asked_in_heads = rows, in_heads
         if first_only:
@@ -144,7 +144,7 @@ class OnnxGraph:
         scores = self.node("Add", self.node("MatMul", queries, keys), bias)
         context = self.node("MatMul", self.node("Softmax", scores, axis=-1), values)
         context = self.node("Transpose", context, perm=(0, 2, 1, 3))
-        context = self.node("Reshape", context, self.weight(np.array([-1, self.size])))
+        context = self.node("Reshape", context, self.weight(np.array([-1, self.heads * head])))
         attended = self.node("Add", asked, self.dense(context, attention.output_projection))
         middle = self.layer_norm(attended, layer.attention_layer_norm)
         expanded = self.activated(self.dense(middle, layer.intermediate), layer.hidden_act)
