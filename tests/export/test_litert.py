@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
@@ -61,36 +59,3 @@ def test_lengths_that_a_model_has_no_positions_for(
 ) -> None:
     with pytest.raises(InputError, match=message):
         convert(make_model(), lengths)
-
-
-class FakeQuantized(keras.layers.Dense):
-    """A dense layer with 8-bit fake quantization of weights, inputs and outputs, as quantization-aware training has."""
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        import tensorflow as tf
-
-        quantized = tf.quantization.fake_quant_with_min_max_vars(inputs, -6.0, 6.0)
-        kernel = tf.quantization.fake_quant_with_min_max_vars(self.kernel, -1.0, 1.0, narrow_range=True)
-        product = tf.matmul(quantized, kernel) + self.bias
-        return tf.quantization.fake_quant_with_min_max_vars(product, -6.0, 6.0)
-
-
-def test_a_model_trained_with_fake_quantization(
-    make_model: Callable[..., TaskModel], make_inputs: Inputs, keras_logits: Logits, tmp_path: Path
-) -> None:
-    """Its products are integer ones in the file, and its answers the model's own."""
-    model = make_model()
-    for layer in model.encoder.encoder_layers:
-        plain = layer.intermediate
-        rounding = FakeQuantized(plain.units, name="intermediate", dtype="float32")
-        rounding.build((None, None, model.config.hidden_size))
-        rounding.kernel.assign(plain.kernel)
-        rounding.bias.assign(plain.bias)
-        object.__setattr__(layer, "intermediate", rounding)  # Keras lets no layer of a built one be changed
-    content = convert(model, [8], fake_quantized=True)
-    assert operations(content).get("QUANTIZE", 0) >= 1
-    (tmp_path / "model.tflite").write_bytes(content)
-    inputs = make_inputs([8, 5, 3, 7], 8)
-    found, expected = LiteRTRunner(tmp_path / "model.tflite")(inputs), keras_logits(model, inputs)
-    assert (found.argmax(-1) == expected.argmax(-1)).all()
-    assert np.abs(found - expected).max() < 0.2

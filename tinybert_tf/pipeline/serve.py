@@ -35,7 +35,8 @@ def run_serve(
         raise InputError(f"--batch-size {batch_size}: a positive number of texts is accepted")
     with held_back():
         app = make_app(Predictor(model, batch_size=batch_size, max_length=max_length))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    # uvicorn's own log_config would close every handler that the process has.
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", log_config=None))
     listener = listening(host, port)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     logger.info(f"serve: {model} at {address}/predict; {address}/health says whether it is there")
