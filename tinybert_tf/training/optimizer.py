@@ -95,7 +95,8 @@ class BertAdamW(keras.optimizers.AdamW):
 
     A class, because Keras's `get_config` does not hold what is excluded from weight decay. On TensorFlow an update is
     one fused operation a variable (Keras's own makes a dozen passes over the embedding table), and the gradient of an
-    embedding table is summed over the places of a token before its norm is taken.
+    embedding table is summed over the places of a token before its norm is taken; it becomes as large as the table in
+    the update alone.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -104,11 +105,12 @@ class BertAdamW(keras.optimizers.AdamW):
         self.exclude_from_weight_decay(var_names=[rf"\b{name}\b" for name in NOT_DECAYED])
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """`keras.optimizers.Optimizer.apply`, with dense gradients."""
+        """`keras.optimizers.Optimizer.apply`, with gradients that have a row once."""
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            grads = [tf.convert_to_tensor(grad) if isinstance(grad, tf.IndexedSlices) else grad for grad in grads]
+            summed = _rows_once if self._takes_slices() else tf.convert_to_tensor
+            grads = [summed(grad) if isinstance(grad, tf.IndexedSlices) else grad for grad in grads]
         super().apply(grads, trainable_variables)
 
     def _clip_gradients(self, grads: Any) -> Any:
@@ -120,7 +122,12 @@ class BertAdamW(keras.optimizers.AdamW):
         norm = tf.linalg.global_norm(grads)
         # Not a number where the norm is none: as Keras has it, so that what goes wrong is seen.
         scale = tf.minimum(self.global_clipnorm / norm, 1.0) + (norm - norm)
-        return [grad * tf.cast(scale, grad.dtype) for grad in grads]
+        return [
+            tf.IndexedSlices(grad.values * tf.cast(scale, grad.dtype), grad.indices, grad.dense_shape)
+            if isinstance(grad, tf.IndexedSlices)
+            else grad * tf.cast(scale, grad.dtype)
+            for grad in grads
+        ]
 
     def _apply_weight_decay(self, variables: Any) -> None:
         """Keras's own, unless `update_step` does it."""
@@ -134,6 +141,11 @@ class BertAdamW(keras.optimizers.AdamW):
         import tensorflow as tf
 
         return not tf.distribute.has_strategy()
+
+    def _takes_slices(self) -> bool:
+        """Whether all that becomes of a gradient before `update_step` is what `_clip_gradients` here does to it."""
+        others = self.gradient_accumulation_steps, self.loss_scale_factor, self.clipnorm, self.clipvalue
+        return self._is_fused() and not any(others)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's update (arXiv 1412.6980, algorithm 1, with epsilon as in its section 2)."""
@@ -151,7 +163,8 @@ class BertAdamW(keras.optimizers.AdamW):
         )
         rate = tf.cast(learning_rate, dtype)
         if self.weight_decay is not None and self._use_weight_decay(variable):
-            var.assign_sub(var * (rate * self.weight_decay))  # arXiv 1711.05101, algorithm 2
+            # arXiv 1711.05101, algorithm 2. `assign` takes the product's memory, where `assign_sub` would read it again.
+            var.assign(var * (1.0 - rate * self.weight_decay))
         tf.raw_ops.ResourceApplyAdam(
             var=var.handle,
             m=m.handle,
@@ -162,8 +175,17 @@ class BertAdamW(keras.optimizers.AdamW):
             beta1=tf.cast(self.beta_1, dtype),
             beta2=tf.cast(self.beta_2, dtype),
             epsilon=tf.cast(self.epsilon, dtype),
-            grad=tf.cast(gradient, dtype),
+            grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
         )
+
+
+def _rows_once(grad: Any) -> Any:
+    """Slices of a table in which a row that came several times is one, their sum."""
+    import tensorflow as tf
+
+    rows, places = tf.unique(grad.indices)
+    values = tf.math.unsorted_segment_sum(grad.values, places, tf.size(rows))
+    return tf.IndexedSlices(values, rows, grad.dense_shape)
 
 
 def bert_optimizer(
