@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tinybert_tf.models.dropout import Dropout
 from tinybert_tf.models.fake_quantization import Dense
 from tinybert_tf.models.initializer import encoder_initializer
 
@@ -61,7 +62,7 @@ class SelfAttention(keras.layers.Layer):
         self.key = dense(self.width, "key")
         self.value = dense(self.width, "value")
         self.output_projection = dense(hidden_size, "output")
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Create the four projections."""

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.dropout import Dropout
 from tinybert_tf.models.fake_quantization import Dense, Embedding
 from tinybert_tf.models.initializer import encoder_initializer
 
@@ -61,7 +62,7 @@ class Embeddings(keras.layers.Layer):
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_eps, dtype=self.dtype_policy, name="layer_norm"
         )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.projection = None
         if self.embedding_size != hidden_size:
             initializer = encoder_initializer(initializer_range)

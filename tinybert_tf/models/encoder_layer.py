@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from tinybert_tf.models.attention import SelfAttention
+from tinybert_tf.models.dropout import Dropout
 from tinybert_tf.models.fake_quantization import Dense, tanh
 from tinybert_tf.models.fast_layer import fast_layer, is_fast
 from tinybert_tf.models.initializer import encoder_initializer
@@ -84,7 +85,7 @@ class EncoderLayer(keras.layers.Layer):
         self.activation = ACTIVATIONS[hidden_act]
         self.output_projection = dense(hidden_size, "output", feeds_floats=True)
         self.output_layer_norm = layer_norm("output_layer_norm")
-        self.dropout = keras.layers.Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights."""

@@ -3,9 +3,9 @@
 `encoder_layer.py` says what is computed, on every backend; on TensorFlow this is what runs:
 
 - tokens are rows of a matrix from end to end: a product takes in its bias only where nothing reshapes in between;
+- in training queries, keys and values are one product, and gradients of biases and LayerNorm take fewer passes;
 - in inference on a CPU, GELU is written as oneDNN knows it, and becomes part of the product before it;
-- LayerNorm is its statistics and one multiplication, without Keras's casts and broadcasts;
-- dropout takes 16 random bits for a number, not 32 made into a float: its rate is a multiple of 2^-16.
+- LayerNorm is its statistics and one multiplication, without Keras's casts and broadcasts.
 
 Measured in benchmarks/RESULTS.md. `set_fast_layers(False)` switches it off.
 """
@@ -46,12 +46,7 @@ def is_plain(layer: EncoderLayer) -> bool:
         type(each) is Dense and each.quantization_mode is None
         for each in (*dense, layer.intermediate, layer.output_projection)
     ) and all(
-        type(each) is kind
-        for kind, of_kind in (
-            (keras.layers.LayerNormalization, (layer.attention_layer_norm, layer.output_layer_norm)),
-            (keras.layers.Dropout, (attention.dropout, layer.dropout)),
-        )
-        for each in of_kind
+        type(each) is keras.layers.LayerNormalization for each in (layer.attention_layer_norm, layer.output_layer_norm)
     )
 
 
@@ -64,56 +59,51 @@ def fast_layer(
     attention, dtype = layer.attention, layer.compute_dtype
     size, heads, head_size = layer.hidden_size, attention.num_attention_heads, attention.head_size
 
-    def dense(rows: Any, projection: keras.layers.Dense) -> Any:
-        product = tf.matmul(rows, tf.cast(projection.kernel, dtype))
-        return tf.nn.bias_add(product, tf.cast(projection.bias, dtype))
+    def dense(rows: Any, *projections: keras.layers.Dense) -> Any:
+        kernels = [tf.cast(each.kernel, dtype) for each in projections]
+        biases = [tf.cast(each.bias, dtype) for each in projections]
+        return _affine(rows, tf.concat(kernels, axis=1), tf.concat(biases, axis=0), training)
 
     def layer_norm(rows: Any, norm: keras.layers.LayerNormalization) -> Any:
-        exact = tf.cast(rows, tf.float32)  # sums of a row do not fit bfloat16's eight bits
-        centred = exact - tf.reduce_mean(exact, axis=-1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-        scaled = centred * tf.math.rsqrt(variance + norm.epsilon)
-        return tf.cast(scaled * tf.cast(norm.gamma, tf.float32) + tf.cast(norm.beta, tf.float32), dtype)
-
-    def dropout(values: Any, dropped: keras.layers.Dropout) -> Any:
-        if not training or dropped.rate == 0:
-            return values
-        size = tf.size(values)
-        bits = tf.random.stateless_uniform(
-            [(size + 1) // 2], dropped.seed_generator.next(), minval=None, maxval=None, dtype=tf.int32
-        )
-        halves = tf.reshape(tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:size], tf.shape(values))
-        kept = halves >= tf.constant(round(dropped.rate * 2**16), tf.uint16)
-        return values * (tf.cast(kept, dtype) * tf.cast(1.0 / (1.0 - dropped.rate), dtype))
+        scale_and_shift = tf.cast(norm.gamma, tf.float32), tf.cast(norm.beta, tf.float32)
+        return tf.cast(_layer_norm(tf.cast(rows, tf.float32), *scale_and_shift, norm.epsilon, training), dtype)
 
     def seq_len(like: Any) -> Any:
         return tf.shape(like)[1] if like.shape[1] is None else like.shape[1]
 
-    def split_heads(rows: Any, like: Any) -> Any:
-        return tf.transpose(tf.reshape(rows, [-1, seq_len(like), heads, head_size]), [0, 2, 1, 3])
+    def in_heads(like: Any, rows: Any, *projections: keras.layers.Dense) -> Any:
+        shape = [-1, seq_len(like), len(projections), heads, head_size]
+        return tf.unstack(tf.transpose(tf.reshape(dense(rows, *projections), shape), [2, 0, 3, 1, 4]))
 
-    hidden = tf.cast(hidden, dtype)
-    rows = tf.reshape(hidden, [-1, size])
-    asked, asked_rows = hidden, rows
+    hidden = asked = tf.cast(hidden, dtype)
+    rows = asked_rows = tf.reshape(hidden, [-1, size])
     if query_hidden is not hidden:
         asked = tf.cast(query_hidden, dtype)
         asked_rows = tf.reshape(asked, [-1, size])
-    queries = split_heads(dense(asked_rows, attention.query), asked)
-    keys = split_heads(dense(rows, attention.key), hidden)
-    values = split_heads(dense(rows, attention.value), hidden)
+    if training and query_hidden is hidden:
+        queries, keys, values = in_heads(hidden, rows, attention.query, attention.key, attention.value)
+    else:
+        queries, keys, values = (
+            in_heads(like, of, projection)[0]
+            for like, of, projection in (
+                (asked, asked_rows, attention.query),
+                (hidden, rows, attention.key),
+                (hidden, rows, attention.value),
+            )
+        )
     scores = tf.matmul(queries * tf.cast(1.0 / math.sqrt(head_size), dtype), keys, transpose_b=True)
     probabilities = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias), dtype)
-    probabilities = dropout(probabilities, attention.dropout)
+    probabilities = attention.dropout(probabilities, training=training)
     context = tf.reshape(tf.transpose(tf.matmul(probabilities, values), [0, 2, 1, 3]), [-1, attention.width])
 
-    attended = dropout(dense(context, attention.output_projection), layer.dropout)
+    attended = layer.dropout(dense(context, attention.output_projection), training=training)
     middle = layer_norm(asked_rows + attended, layer.attention_layer_norm)
     expanded = dense(middle, layer.intermediate)
     if layer.hidden_act == "gelu" and not training and _fuses_gelu():
         expanded = tf.nn.gelu(expanded, approximate=False)
     else:
         expanded = layer.activation(expanded)
-    projected = dropout(dense(expanded, layer.output_projection), layer.dropout)
+    projected = layer.dropout(dense(expanded, layer.output_projection), training=training)
     output = layer_norm(middle + projected, layer.output_layer_norm)
     intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
     return tf.reshape(output, [-1, seq_len(asked), size]), intermediates
@@ -124,3 +114,51 @@ def _fuses_gelu() -> bool:
     import tensorflow as tf
 
     return tf.inside_function() and not tf.config.list_physical_devices("GPU")
+
+
+def _affine(rows: Any, kernel: Any, bias: Any, training: bool | None) -> Any:
+    """`rows @ kernel + bias`; in training the bias's gradient is a product too, sooner than a sum over rows."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def to_train(rows: Any, kernel: Any, bias: Any) -> Any:
+        def gradients(upstream: Any) -> Any:
+            ones = tf.ones([1, tf.shape(upstream)[0]], upstream.dtype)
+            return (
+                tf.matmul(upstream, kernel, transpose_b=True),
+                tf.matmul(rows, upstream, transpose_a=True),
+                tf.reshape(tf.matmul(ones, upstream), [-1]),
+            )
+
+        return affine(rows, kernel, bias), gradients
+
+    def affine(rows: Any, kernel: Any, bias: Any) -> Any:
+        return tf.nn.bias_add(tf.matmul(rows, kernel), bias)
+
+    return (to_train if training else affine)(rows, kernel, bias)
+
+
+def _layer_norm(rows: Any, gamma: Any, beta: Any, epsilon: float, training: bool | None) -> Any:
+    """LayerNorm of float32 rows: sums of a row do not fit bfloat16's eight bits. In training with its own gradient."""
+    import tensorflow as tf
+
+    def mean(values: Any) -> Any:
+        return tf.reduce_mean(values, axis=-1, keepdims=True)
+
+    def normalised(rows: Any) -> tuple[Any, Any]:
+        centred = rows - mean(rows)
+        inverse = tf.math.rsqrt(mean(tf.square(centred)) + epsilon)
+        return centred * inverse, inverse
+
+    @tf.custom_gradient
+    def to_train(rows: Any, gamma: Any, beta: Any) -> Any:
+        normal, inverse = normalised(rows)
+
+        def gradients(upstream: Any) -> Any:
+            scaled = upstream * gamma
+            inward = inverse * (scaled - mean(scaled) - normal * mean(scaled * normal))
+            return inward, tf.reduce_sum(upstream * normal, axis=0), tf.reduce_sum(upstream, axis=0)
+
+        return normal * gamma + beta, gradients
+
+    return to_train(rows, gamma, beta) if training else normalised(rows)[0] * gamma + beta

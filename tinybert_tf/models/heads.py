@@ -14,6 +14,7 @@ from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.dropout import Dropout
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.encoder_layer import ACTIVATIONS
 from tinybert_tf.models.fake_quantization import Dense
@@ -55,9 +56,7 @@ class LabelledModel(TaskModel):
         self.id2label = _label_names(num_labels, id2label)
         design = self.head_design(self.config)
         default = self.config.hidden_dropout_prob if design.dropout is None else design.dropout
-        self.dropout = keras.layers.Dropout(
-            default if dropout is None else dropout, dtype=self.dtype_policy, name="dropout"
-        )
+        self.dropout = Dropout(default if dropout is None else dropout, dtype=self.dtype_policy, name="dropout")
         self.dense = None
         self._activation = ACTIVATIONS[design.activation or "tanh"]
         if design.activation is not None:

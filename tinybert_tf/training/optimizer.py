@@ -163,7 +163,7 @@ class BertAdamW(keras.optimizers.AdamW):
         )
         rate = tf.cast(learning_rate, dtype)
         if self.weight_decay is not None and self._use_weight_decay(variable):
-            # arXiv 1711.05101, algorithm 2. `assign` takes the product's memory, where `assign_sub` would read it again.
+            # arXiv 1711.05101, algorithm 2; `assign` takes the product's memory, `assign_sub` would read it again.
             var.assign(var * (1.0 - rate * self.weight_decay))
         tf.raw_ops.ResourceApplyAdam(
             var=var.handle,

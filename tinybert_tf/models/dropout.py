@@ -1,0 +1,28 @@
+"""Dropout that needs half the random bits on TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+class Dropout(keras.layers.Dropout):
+    """Keras's dropout (JMLR 15, 2014, p. 1929); on TensorFlow 16 random bits decide on a number, not a random float.
+
+    The fraction that is dropped is `rate` to the next multiple of 2^-16.
+    """
+
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
+        """`inputs`; in training with zeros among them, and the others times `1 / (1 - rate)`."""
+        is_usual = not training or self.rate == 0 or self.noise_shape is not None or self.rate > 1 - 2**-16
+        if is_usual or keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training)
+        import tensorflow as tf
+
+        size = tf.size(inputs)
+        seed = self.seed_generator.next()
+        bits = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
+        halves = tf.reshape(tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:size], tf.shape(inputs))
+        kept = halves >= tf.constant(round(self.rate * 2**16), tf.uint16)
+        return inputs * (tf.cast(kept, inputs.dtype) * tf.cast(1.0 / (1.0 - self.rate), inputs.dtype))
