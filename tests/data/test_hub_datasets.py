@@ -11,6 +11,7 @@ import pytest
 
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.hub_datasets import is_hub_split, load_split
+from tinybert_tf.data.tagging import TaggedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.errors import InputError
 
@@ -74,7 +75,89 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         load_split("hub:owner/name:train")
 
 
-@pytest.mark.parametrize("task", ["token_classification", "question_answering"])
-def test_tasks_of_files_alone(task: str) -> None:
-    with pytest.raises(InputError, match="hub:owner/name:train: this task reads files"):
-        find_task(task).read("hub:owner/name:train")
+def write(rows: list[dict[str, Any]]) -> None:
+    """Rows as `owner/name`'s, in the working directory."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    Path("owner/name/train.jsonl").write_text(lines, encoding="utf-8")
+
+
+TAGGED = [{"tokens": ["in", "New", "York"], "ner_tags": [0, 1, 2]}, {"tokens": ["no"], "ner_tags": [0]}]
+TAGS = ["O", "B-place", "I-place"]
+
+
+def test_tags(owners_data: str) -> None:
+    write(TAGGED)
+    task = find_task("token_classification")
+    dataset = task.read(owners_data, label_names=TAGS)
+    assert dataset.words == [row["tokens"] for row in TAGGED]
+    assert dataset.tags == [TAGS, ["O"]]
+    assert dataset.tag_ids(TAGS) == [[0, 1, 2], [0]]
+    with pytest.raises(InputError, match=r"^hub:owner/name:train\[0\]: tag 'B-place'; O are accepted"):
+        dataset.tag_ids(["O"])
+    assert task.read(owners_data, has_labels=False).tags is None
+    write([{"words": ["in", "York"], "kinds": ["O", "B-place"]}])
+    named = task.read(owners_data, ("words",), "kinds")
+    assert (named.words, named.tags) == ([["in", "York"]], [["O", "B-place"]])
+
+
+def test_tags_with_names_of_their_own() -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets (extra `hub`) is not installed")
+    kinds = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(datasets.ClassLabel(names=TAGS)),
+        }
+    )
+    dataset = TaggedDataset.from_huggingface(datasets.Dataset.from_list(TAGGED, features=kinds))
+    assert dataset.tags == [TAGS, ["O"]]
+    assert dataset.place(1) == "dataset[1]"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": ["a"], "tags": ["O"]}, r": the data set has no column 'ner_tags'; it has 'tokens', 'tags'"),
+        ({"tokens": [], "ner_tags": []}, r"\[0\].tokens is \[\]; a list of words"),
+        ({"tokens": ["a", "b"], "ner_tags": ["O"]}, r"\[0\].ner_tags is \['O'\]; a tag for each of 2 words"),
+        ({"tokens": ["a", "b"], "ner_tags": [0, 3]}, r"\[0\].ner_tags: tag 3; 0 to 2 are accepted"),
+        ({"tokens": ["a", "b"], "ner_tags": ["O", "I-x"]}, r"\[0\].ner_tags\[1\]: tag 'I-x' after 'O'"),
+    ],
+)
+def test_tags_that_cannot_be_used(owners_data: str, row: dict[str, Any], message: str) -> None:
+    write([row])
+    with pytest.raises(InputError, match=rf"^hub:owner/name:train{message}"):
+        find_task("token_classification").read(owners_data, label_names=TAGS)
+
+
+ASKED = [
+    {"question": "who came?", "context": "ann came", "answers": {"text": ["ann"], "answer_start": [0]}},
+    {"question": "who went?", "context": "ann came", "answers": {"text": [], "answer_start": []}},
+]
+
+
+def test_questions(owners_data: str) -> None:
+    write(ASKED)
+    task = find_task("question_answering")
+    dataset = task.read(owners_data)
+    assert [question.answers for question in dataset.questions] == [[("ann", 0)], []]
+    assert dataset.has_labels
+    assert not task.read(owners_data, has_labels=False).has_labels
+    with pytest.raises(InputError, match="names a column"):
+        task.read(owners_data, "question")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"question": " "}, r": \[0\].question is ' '"),
+        (
+            {"answers": {"text": ["ann"], "answer_start": [1]}},
+            r": \[0\].answers\[0\]: the answer 'ann' is not at character 1",
+        ),
+        ({"answers": {"text": ["ann"], "answer_start": []}}, r": \[0\].answers is .*; lists text and answer_start"),
+    ],
+)
+def test_questions_that_cannot_be_used(owners_data: str, change: dict[str, Any], message: str) -> None:
+    write([ASKED[0] | change])
+    with pytest.raises(InputError, match=rf"^hub:owner/name:train{message}"):
+        find_task("question_answering").read(owners_data)

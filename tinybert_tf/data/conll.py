@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tinybert_tf.data.readers import read_text
@@ -46,7 +47,7 @@ def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
                 wanted = "a token and its tag, with a tab or a space between," if has_tags else "a token"
                 raise InputError(f"{path}:{number}: {lines[number - first]!r}; {wanted} is accepted")
         tags = [row[-1] for row in rows] if has_tags else []
-        _check_bio(path, first, tags)
+        check_bio(tags, partial(_line, path, first))
         sentences.append(Sentence([row[0] for row in rows], tags, first))
     if not sentences:
         raise InputError(
@@ -67,20 +68,24 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
             block = []
 
 
+def _line(path: Path, first: int, word: int) -> str:
+    return f"{path}:{first + word}"
+
+
 def _columns(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else line.split(" ")
 
 
-def _check_bio(path: Path, first: int, tags: list[str]) -> None:
-    """Refuse tags that are not BIO."""
+def check_bio(tags: Sequence[str], place: Callable[[int], str]) -> None:
+    """Refuse a sentence's tags that are not BIO; `place` says where the tag of a word is."""
     before = OUTSIDE
-    for number, tag in enumerate(tags, start=first):
+    for word, tag in enumerate(tags):
         prefix, dash, kind = tag.partition("-")
         if tag != OUTSIDE and not (prefix in ("B", "I") and dash and kind):
-            raise InputError(f"{path}:{number}: tag {tag!r}; O, B-<type> and I-<type> are accepted")
+            raise InputError(f"{place(word)}: tag {tag!r}; O, B-<type> and I-<type> are accepted")
         if prefix == "I" and before not in (f"B-{kind}", tag):
             raise InputError(
-                f"{path}:{number}: tag {tag!r} after {before!r}; it goes on with an entity, so B-{kind} or I-{kind} "
+                f"{place(word)}: tag {tag!r} after {before!r}; it goes on with an entity, so B-{kind} or I-{kind} "
                 f"before it, or {f'B-{kind}'!r} here, are accepted"
             )
         before = tag

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybert_tf.data.hub_datasets import load_split
+from tinybert_tf.data.hub_datasets import columns_of, load_split
 from tinybert_tf.data.label_names import ids_of, names_of, split_cell
 from tinybert_tf.data.readers import column_names, read_columns
 from tinybert_tf.data.tokenizer import as_tokenizer
@@ -100,13 +100,10 @@ class TextDataset:
         Raises:
             InputError: a column is not there, or as in `from_lists`.
         """
-        available = list(dataset.column_names)
-        columns = _text_columns(text, lambda: available)
-        for column in [*columns, *([label] if label else [])]:
-            if column not in available:
-                raise InputError(f"the data set has no column {column!r}; it has {', '.join(map(repr, available))}")
-        texts = _join([list(dataset[column]) for column in columns])
-        labels = list(dataset[label]) if label else None
+        columns = _text_columns(text, lambda: list(dataset.column_names))
+        found = columns_of(dataset, *columns, *([label] if label else []))
+        texts = _join(found[: len(columns)])
+        labels = found[-1] if label else None
         names = getattr((getattr(dataset, "features", None) or {}).get(label), "names", None)
         if labels is None or names is None:
             return cls._checked(texts, labels, "dataset")

@@ -34,3 +34,17 @@ def load_split(path: str | Path) -> Any:
         return datasets.load_dataset(found["name"], found["config"], split=found["split"])
     except (OSError, ValueError) as error:  # not there, not reachable, no such config or split
         raise InputError(f"{path}: cannot be had from the Hub ({' '.join(str(error).split())}); a file can") from error
+
+
+def columns_of(dataset: Any, *names: str, place: str = "") -> list[list[Any]]:
+    """Columns of a `datasets.Dataset`, as lists; `place` is what a message begins with.
+
+    Raises:
+        InputError: one is not there.
+    """
+    for name in names:
+        if name not in dataset.column_names:
+            raise InputError(
+                f"{place}the data set has no column {name!r}; it has {', '.join(map(repr, dataset.column_names))}"
+            )
+    return [list(dataset[name]) for name in names]

@@ -11,7 +11,8 @@ import numpy as np
 
 from tinybert_tf.data.alignment import Windows, encode_windows
 from tinybert_tf.data.encoded import EncodedDataset, Prediction, softmax
-from tinybert_tf.data.squad import Question, read_squad
+from tinybert_tf.data.hub_datasets import columns_of, load_split
+from tinybert_tf.data.squad import Question, questions_of, read_squad
 from tinybert_tf.data.tokenizer import Tokenizer, as_tokenizer
 
 if TYPE_CHECKING:
@@ -51,6 +52,28 @@ class QuestionDataset:
             InputError: see `tinybert_tf.data.squad.read_squad`.
         """
         return cls(read_squad(path, has_answers), str(path), has_answers)
+
+    @classmethod
+    def from_huggingface(cls, dataset: Any, has_answers: bool = True, source: str = "dataset") -> QuestionDataset:
+        """Take SQuAD's columns of a `datasets.Dataset`: `question`, `context`, `answers` (`text`, `answer_start`).
+
+        `source` is how the data set is called where something is wrong with it.
+
+        Raises:
+            InputError: a column is not there, or as `tinybert_tf.data.squad.questions_of`.
+        """
+        names = ("question", "context", *(["answers"] if has_answers else []))
+        questions, contexts, *answers = columns_of(dataset, *names, place=f"{source}: ")
+        return cls(questions_of(questions, contexts, answers[0] if answers else None, source), source, has_answers)
+
+    @classmethod
+    def from_hub(cls, split: str, has_answers: bool = True) -> QuestionDataset:
+        """SQuAD's columns of a data set of the Hugging Face Hub, `hub:owner/name:split`.
+
+        Raises:
+            InputError: as `tinybert_tf.data.hub_datasets.load_split` and `from_huggingface`.
+        """
+        return cls.from_huggingface(load_split(split), has_answers, split)
 
     def encode(self, tokenizer: Tokenizer, max_length: int) -> EncodedQuestions:
         """Rows of a question and a part of its text, each with the first and the last token of the first answer.

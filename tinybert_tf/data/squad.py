@@ -69,7 +69,36 @@ def _question(path: Path, has_answers: bool, place: str, context: str, values: d
     return Question(question, context, answers, f"{path}: {place}")
 
 
-def _answer(path: Path, place: str, values: dict[str, Any], context: str) -> tuple[str, int]:
+def questions_of(questions: list[Any], contexts: list[Any], answers: list[Any] | None, source: str) -> list[Question]:
+    """The questions in columns, as the Hub has SQuAD: answers are lists `text` and `answer_start`, empty for none.
+
+    Raises:
+        InputError: something that is no text; an answer that is not where it is said to be.
+    """
+    found = []
+    for row, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+        values = {"question": question, "context": context}
+        asked, about = (_text(source, f"[{row}]", values, key) for key in ("question", "context"))
+        at = []
+        if answers is not None:
+            given = answers[row]
+            try:
+                pairs = list(zip(given["text"], given["answer_start"], strict=True))
+            except (KeyError, TypeError, ValueError):
+                raise InputError(
+                    f"{source}: [{row}].answers is {given!r}; lists text and answer_start, of one length, are accepted"
+                ) from None
+            at = [
+                _answer(source, f"[{row}].answers[{number}]", {"text": text, "answer_start": start}, about)
+                for number, (text, start) in enumerate(pairs)
+            ]
+        found.append(Question(asked, about, at, f"{source}: [{row}]"))
+    if not found:
+        raise InputError(f"{source}: no question; at least one is accepted")
+    return found
+
+
+def _answer(path: str | Path, place: str, values: dict[str, Any], context: str) -> tuple[str, int]:
     text, start = _text(path, place, values, "text"), values.get("answer_start")
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise InputError(
@@ -96,7 +125,7 @@ def _items(path: Path, place: str, values: Any, key: str) -> Iterator[tuple[str,
         yield f"{inside}[{number}]", item
 
 
-def _text(path: Path, place: str, values: dict[str, Any], key: str) -> str:
+def _text(path: str | Path, place: str, values: dict[str, Any], key: str) -> str:
     text = values.get(key)
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{path}: {place}.{key} is {text!r}; a text that is not empty is accepted")

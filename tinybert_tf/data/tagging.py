@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinybert_tf.data.alignment import encode_words
-from tinybert_tf.data.conll import OUTSIDE, read_conll
+from tinybert_tf.data.conll import OUTSIDE, check_bio, read_conll
 from tinybert_tf.data.encoded import EncodedDataset, Prediction, softmax
+from tinybert_tf.data.hub_datasets import columns_of, load_split
 from tinybert_tf.data.token_labels import NO_LABEL, TokenLabels
 from tinybert_tf.data.tokenizer import Tokenizer, as_tokenizer
 from tinybert_tf.errors import InputError
@@ -26,7 +27,8 @@ Span = tuple[int, int]
 class TaggedDataset:
     """Sentences as lists of words, and a BIO tag for each word, or None where there are none.
 
-    `source` and `row_numbers` say where a sentence is from: the line of its first word. `texts` are the sentences as
+    `source` and `row_numbers` say where a sentence is from: the line of its first word, or the row that `place_format`
+    has a place for. `texts` are the sentences as
     they were written, of which word `j` is `text[start:end]` with `spans[i][j]`; without them, words with one space
     between.
 
@@ -42,6 +44,7 @@ class TaggedDataset:
     row_numbers: list[int]
     texts: list[str] | None = None
     spans: list[list[Span]] | None = None
+    place_format: str | None = None
 
     def __len__(self) -> int:
         return len(self.words)
@@ -64,6 +67,53 @@ class TaggedDataset:
         return cls([sentence.words for sentence in sentences], tags, str(path), lines)
 
     @classmethod
+    def from_huggingface(
+        cls,
+        dataset: Any,
+        text: str = "tokens",
+        label: str | None = "ner_tags",
+        label_names: Sequence[str] | None = None,
+        source: str = "dataset",
+    ) -> TaggedDataset:
+        """Take columns of a `datasets.Dataset`: lists of words, and lists of BIO tags or of their numbers.
+
+        Without `label` tags are not read. `label_names` are the tags in the order of their numbers, where the column's
+        `ClassLabel` does not say. `source` is how the data set is called where something is wrong with it.
+
+        Raises:
+            InputError: a column is not there, a row is no list of words or has not a tag for each, or a tag is not BIO.
+        """
+        columns = columns_of(dataset, text, *([label] if label else []), place=f"{source}: ")
+        feature = getattr((dataset.features or {}).get(label), "feature", None)
+        names = getattr(feature, "names", None) or label_names
+        sentences = cls(columns[0], None, source, list(range(len(columns[0]))), place_format="{source}[{row}]")
+        tags = []
+        for row, (words, *given) in enumerate(zip(*columns, strict=True)):
+            place = sentences.place(row)
+            if not words or not all(isinstance(word, str) and word.strip() for word in words):
+                raise InputError(f"{place}.{text} is {words!r}; a list of words is accepted")
+            if label is not None:
+                tags.append(_tag_names(given[0], names, len(words), f"{place}.{label}"))
+        if not columns[0]:
+            raise InputError(f"{source}: no sentence; at least one is accepted")
+        return replace(sentences, tags=None if label is None else tags)
+
+    @classmethod
+    def from_hub(
+        cls,
+        split: str,
+        text: str = "tokens",
+        label: str | None = "ner_tags",
+        label_names: Sequence[str] | None = None,
+    ) -> TaggedDataset:
+        """Columns of a data set of the Hugging Face Hub, `hub:owner/name:split` or `hub:owner/name/config:split`.
+
+        Raises:
+            InputError: as `tinybert_tf.data.hub_datasets.load_split` and `from_huggingface`.
+        """
+        return cls.from_huggingface(load_split(split), text, label, label_names, split)
+
+    @classmethod
     def from_texts(cls, texts: Sequence[str], tokenizer: Tokenizer) -> TaggedDataset:
         """Take texts apart into the words that the tokenizer sees: at spaces and punctuation."""
         spans = [[(start, end) for start, end, _, _ in tokenizer.words(text)[1]] for text in texts]
@@ -84,12 +134,18 @@ class TaggedDataset:
         if self.tags is None:
             raise InputError(f"{self.source}: was read without tags")
         number_of = {name: number for number, name in enumerate(label_names)}
-        for first, tags in zip(self.row_numbers, self.tags, strict=True):
-            for line, tag in enumerate(tags, start=first):
+        for row, tags in enumerate(self.tags):
+            for word, tag in enumerate(tags):
                 if tag not in number_of:
                     shown = ", ".join(label_names[:20]) + (", ..." if len(label_names) > 20 else "")
-                    raise InputError(f"{self.source}:{line}: tag {tag!r}; {shown} are accepted")
+                    raise InputError(f"{self.place(row, word)}: tag {tag!r}; {shown} are accepted")
         return [[number_of[tag] for tag in tags] for tags in self.tags]
+
+    def place(self, row: int, word: int = 0) -> str:
+        """Where a word of a sentence is: its line in a file, or the sentence's row."""
+        if self.place_format is None:
+            return f"{self.source}:{self.row_numbers[row] + word}"
+        return self.place_format.format(source=self.source, row=self.row_numbers[row])
 
     def written(self, row: int) -> tuple[str, list[Span]]:
         """A sentence's text, and where its words are in it."""
@@ -179,6 +235,20 @@ class EncodedTags(EncodedDataset):
             of_words[of_row[of_row >= 0]] = values[row, : len(of_row)][of_row >= 0]
             found.append(of_words)
         return found
+
+
+def _tag_names(tags: Any, names: Sequence[str] | None, count: int, place: str) -> list[str]:
+    """A sentence's tags as BIO tags; `names` says what numbers stand for."""
+    if not isinstance(tags, list) or len(tags) != count:
+        raise InputError(f"{place} is {tags!r}; a tag for each of {count} words is accepted")
+    if names is not None and not all(isinstance(tag, str) for tag in tags):
+        wrong = [tag for tag in tags if tag not in range(len(names))]
+        if wrong:
+            raise InputError(f"{place}: tag {wrong[0]!r}; 0 to {len(names) - 1} are accepted")
+        tags = [names[tag] for tag in tags]
+    tags = [str(tag) for tag in tags]
+    check_bio(tags, lambda word: f"{place}[{word}]")
+    return tags
 
 
 def entities(tags: Sequence[str], text: str, spans: Sequence[Span]) -> list[dict[str, Any]]:

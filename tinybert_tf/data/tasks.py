@@ -157,8 +157,10 @@ class _TagTask(Task):
         has_labels: bool = True,
     ) -> TaggedDataset:
         """A file's sentences and tags."""
+        if is_hub_split(path):
+            column = ",".join([text] if isinstance(text, str) else text or ["tokens"])
+            return TaggedDataset.from_hub(str(path), column, (label or "ner_tags") if has_labels else None, label_names)
         refuse_columns(path, "a CoNLL file: a token and its tag in a line", text, label, label_names)
-        refuse_hub(path)
         return TaggedDataset.from_file(path, has_labels)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TaggedDataset:
@@ -201,8 +203,9 @@ class _SpanTask(Task):
         has_labels: bool = True,
     ) -> QuestionDataset:
         """A file's questions and answers."""
-        refuse_columns(path, "a SQuAD file: JSON of questions and answers", text, label, label_names)
-        refuse_hub(path)
+        refuse_columns(path, "SQuAD's questions and answers", text, label, label_names)
+        if is_hub_split(path):
+            return QuestionDataset.from_hub(str(path), has_labels)
         return QuestionDataset.from_file(path, has_labels)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> QuestionDataset:
@@ -239,12 +242,6 @@ class _SpanTask(Task):
     ) -> EncodedDataset:
         """A row for each window of a question and its text."""
         return dataset.encode(tokenizer, max_length)
-
-
-def refuse_hub(path: str | Path) -> None:
-    """Refuse a data set of the Hub where only files are read."""
-    if is_hub_split(path):
-        raise InputError(f"{path}: this task reads files; a data set of the Hub is for tasks with columns of texts")
 
 
 def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
