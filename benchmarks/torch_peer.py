@@ -8,7 +8,8 @@ the seconds it took. `forward MODEL LENGTH N`: N passes of one text through `tea
 - `tuned`: batches padded to their longest row; with `--precision bfloat16`, for machines where that is fast, the
   teacher's weights are bfloat16 and the student runs under autocast.
 
-Attention is eager in both: its probabilities are compared, which SDPA does not hand out.
+Attention is eager in both: its probabilities are compared, which SDPA does not hand out. Neither is compiled:
+`torch.compile` saves nothing here (benchmarks/RESULTS.md).
 
 Both compare attention and hidden states, the latter through a learned projection, clip the gradient's norm, and update
 with AdamW.
