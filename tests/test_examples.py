@@ -1,4 +1,4 @@
-"""The examples of a task and a teacher of one's own, as somebody outside of the library runs them."""
+"""The examples of tasks and teachers of one's own, and of several, as somebody outside of the library runs them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 
@@ -36,6 +37,26 @@ def test_teachers_of_ones_own(encoder_dir: Path, opinions: Path, tmp_path: Path)
     for name, share in agreement.items():
         assert share > 0.9, name
         assert SequenceClassifier.from_pretrained(tmp_path / name).label_names == ["negative", "positive"]
+
+
+def test_several_tasks(encoder_dir: Path, opinions: Path, tmp_path: Path) -> None:
+    rows = [line.split("\t") for line in (opinions / "train.tsv").read_text(encoding="utf-8").splitlines()]
+    lengths = [[text, label if label == "label" else ("long" if len(text) > 30 else "short")] for text, label in rows]
+    (tmp_path / "lengths.tsv").write_text("\n".join("\t".join(row) for row in lengths) + "\n", encoding="utf-8")
+    names = {"mood": ["negative", "positive"], "length": ["long", "short"]}
+    for task, labels in names.items():
+        teacher = SequenceClassifier(TransformerEncoder.from_pretrained(encoder_dir), 2, labels)
+        teacher.save_pretrained(tmp_path / f"teacher-{task}", tokenizer=load_tokenizer(str(encoder_dir)))
+    files = {"mood": opinions / "train.tsv", "length": tmp_path / "lengths.tsv"}
+    main = runpy.run_path(str(EXAMPLES / "several_tasks.py"))["main"]
+    history = main(
+        str(tmp_path), {task: (str(tmp_path / f"teacher-{task}"), file) for task, file in files.items()}, epochs=4
+    )
+    assert history["loss"][-1] < history["loss"][0]
+    students = {task: SequenceClassifier.from_pretrained(tmp_path / task) for task in files}
+    assert {task: student.label_names for task, student in students.items()} == names
+    mood, length = (student.encoder.get_weights() for student in students.values())
+    assert all((one == other).all() for one, other in zip(mood, length, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ValueRelationLoss,
         WeightSchedule,
     )
+    from tinybert_tf.distillation.multi_task import MultiTaskBatches, MultiTaskDistiller
     from tinybert_tf.distillation.teacher_cache import TeacherCache
     from tinybert_tf.errors import InputError
     from tinybert_tf.export.predictor import Predictor
@@ -90,6 +91,8 @@ _MODULE_OF = {
     "MagnitudePruning": "compression.pruning",
     "MaskedLM": "models.masked_lm",
     "Masking": "data.masking",
+    "MultiTaskBatches": "distillation.multi_task",
+    "MultiTaskDistiller": "distillation.multi_task",
     "NSTLoss": "distillation.losses",
     "PKDLoss": "distillation.losses",
     "PredictionLoss": "distillation.losses",
@@ -151,6 +154,8 @@ __all__ = [
     "MagnitudePruning",
     "MaskedLM",
     "Masking",
+    "MultiTaskBatches",
+    "MultiTaskDistiller",
     "NSTLoss",
     "PKDLoss",
     "PredictionLoss",

@@ -1,0 +1,144 @@
+"""Several tasks at once: the sum of what each task's Distiller does, on one encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.distillation.losses import HiddenStateLoss, KLLoss, PredictionLoss, WeightSchedule
+from tinybert_tf.distillation.multi_task import MultiTaskBatches, MultiTaskDistiller
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.teacher import Teacher
+
+MakeModel = Callable[..., Any]
+LENGTHS = {"mood": [5, 2, 7, 1, 4, 6, 3], "topic": [3, 4, 6]}
+
+
+def batches(task: str, seed: int | None = 1, batch_size: int = 2) -> Batches:
+    lengths = LENGTHS[task]
+    ids = np.random.default_rng(len(lengths)).integers(1, 50, sum(lengths)).astype(np.int32)
+    tokens = TokenizedTexts(ids, np.zeros(len(ids), np.int8), np.cumsum([0, *lengths]))
+    return Batches(tokens, np.arange(len(lengths)) % 3, batch_size, seed=seed)
+
+
+def both(seed: int | None = 1) -> MultiTaskBatches:
+    return MultiTaskBatches({task: batches(task, seed) for task in LENGTHS})
+
+
+@pytest.fixture
+def students(make_model: MakeModel) -> dict[str, Any]:
+    mood = make_model(seed=2, num_hidden_layers=1)
+    return {"mood": mood, "topic": SequenceClassifier(mood.encoder, num_labels=3)}
+
+
+@pytest.fixture
+def distillers(make_model: MakeModel, students: dict[str, Any]) -> dict[str, Distiller]:
+    losses = {"mood": [HiddenStateLoss(), KLLoss(temperature=2.0)], "topic": [PredictionLoss(hard_label_weight=0.5)]}
+    return {
+        task: Distiller(Teacher(make_model(seed=number, hidden_size=32)), student, losses=losses[task])
+        for number, (task, student) in enumerate(students.items(), start=5)
+    }
+
+
+def test_batches_hold_every_task_and_begin_again() -> None:
+    found = both()
+    assert len(found) == 4
+    for epoch in range(3):
+        found.epoch = epoch
+        for step in range(4):
+            inputs, labels = found[step]
+            for task, place in (("mood", (epoch, step)), ("topic", divmod(epoch * 4 + step, 2))):
+                alone, of_alone = batches(task)._batch(*place)
+                np.testing.assert_array_equal(labels[task], of_alone)
+                for name, values in alone.items():
+                    np.testing.assert_array_equal(inputs[f"{task}/{name}"], values)
+
+
+def test_a_step_is_the_sum_of_the_tasks(distillers: dict[str, Distiller]) -> None:
+    weights = {"mood": 1.0, "topic": 3.0}
+    together = MultiTaskDistiller(distillers, weights={"topic": 3.0})
+    together.compile(optimizer=keras.optimizers.SGD(0.1))
+    inputs, labels = both()[0]
+    for task, distiller in distillers.items():
+        distiller._weigh_batches("train", batches(task))
+    with tf.GradientTape(persistent=True) as tape:
+        loss = together.compute_loss(inputs, labels, together(inputs, training=True))
+        alone = []
+        for task, distiller in distillers.items():
+            of_task, y = batches(task)[0]
+            alone.append(weights[task] * distiller.compute_loss(of_task, y, distiller(of_task, training=True)))
+        total = sum(alone)
+    np.testing.assert_allclose(loss, total, rtol=1e-6)
+    assert min(float(each) for each in alone) > 0
+    words = together.distillers["mood"].student.encoder.embeddings.word_embeddings.embeddings.value
+    found, expected = (tf.convert_to_tensor(tape.gradient(each, words)) for each in (loss, total))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert together.trainable_variables
+    assert len({id(each) for each in together.trainable_variables}) == len(together.trainable_variables)
+
+
+def test_all_students_learn_from_their_own_teachers(distillers: dict[str, Distiller]) -> None:
+    def distances() -> dict[str, float]:
+        found = {}
+        for task, distiller in distillers.items():
+            inputs, _ = batches(task, batch_size=10)[0]
+            ours, theirs = (tf.nn.softmax(each(inputs)["logits"]) for each in (distiller.student, distiller.teacher))
+            found[task] = float(tf.reduce_mean(tf.abs(ours - theirs)))
+        return found
+
+    before = distances()
+    together = MultiTaskDistiller(distillers)
+    together.compile(optimizer=keras.optimizers.Adam(0.01))
+    history = together.fit(both(), epochs=25, validation_data=both(None), verbose=0).history
+    assert set(history) == {
+        f"{prefix}{name}"
+        for prefix in ("", "val_")
+        for name in ("loss", "mood_hidden_state_loss", "mood_kl_loss", "topic_prediction_loss")
+    }
+    for task, distance in distances().items():
+        assert distance < 0.5 * before[task], task
+    logged = together.evaluate(both(None), verbose=0, return_dict=True)
+    total = logged["mood_hidden_state_loss"] + logged["mood_kl_loss"] + logged["topic_prediction_loss"]
+    assert logged["loss"] == pytest.approx(total, rel=1e-4)
+
+
+def test_weights_that_change(make_model: MakeModel, students: dict[str, Any]) -> None:
+    schedule = WeightSchedule(1.0, 0.0, steps=4)
+    distillers = {
+        task: Distiller(Teacher(make_model(seed=5)), student, losses=[KLLoss(weight=schedule)])
+        for task, student in students.items()
+    }
+    together = MultiTaskDistiller(distillers)
+    together.compile(optimizer=keras.optimizers.SGD(0.01))
+    history = together.fit(both(), epochs=2, verbose=0).history["loss"]
+    assert history[0] > 0
+    assert history[1] == 0
+
+
+def test_what_is_refused(make_model: MakeModel, distillers: dict[str, Distiller]) -> None:
+    other = Distiller(Teacher(make_model(seed=5)), make_model(seed=6), losses=[KLLoss()])
+    with pytest.raises(InputError, match="do not share an encoder"):
+        MultiTaskDistiller({**distillers, "other": other})
+    with pytest.raises(InputError, match="weights of other; the tasks are mood, topic"):
+        MultiTaskDistiller(distillers, weights={"other": 1.0})
+    for wrong in ({}, {"a/b": distillers["mood"]}):
+        with pytest.raises(InputError, match="names without a slash"):
+            MultiTaskDistiller(wrong)
+    together = MultiTaskDistiller(distillers)
+    for name, value in (("loss", "mse"), ("metrics", ["accuracy"]), ("accumulation_steps", 2)):
+        with pytest.raises(InputError, match=f"takes no {name}"):
+            together.compile(optimizer="sgd", **{name: value})
+    together.compile(optimizer="sgd")
+    with pytest.raises(InputError, match="batches of mood, topic are wanted"):
+        together.fit(batches("mood"), verbose=0)
+    with pytest.raises(InputError, match="batches of mood, topic are wanted"):
+        together.evaluate(MultiTaskBatches({"mood": batches("mood")}), verbose=0)

@@ -1,0 +1,197 @@
+"""Several tasks at once: students that share an encoder, each with a teacher of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+
+from tinybert_tf.data.batch_source import BatchSource, BatchStream
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.errors import InputError
+from tinybert_tf.trainable_model import TrainableModel
+
+
+class MultiTaskBatches(BatchSource):
+    """A batch of every task in each step, for `MultiTaskDistiller.fit` and `evaluate`.
+
+    Inputs are named `<task>/<input>`; labels, where a task's batches have any, are `{task: labels}`. An epoch has as
+    many steps as the task with the most batches; the others begin again when they are through. What a batch holds is a
+    function of (epoch, step), as in its sources.
+
+    Args:
+        sources: each task's batches.
+
+    Raises:
+        InputError: there are none, or a name has a slash.
+    """
+
+    def __init__(self, sources: Mapping[str, BatchSource]) -> None:
+        _check_names(sources)
+        super().__init__(sum(source.batch_size for source in sources.values()), None)
+        self.sources = dict(sources)
+        steps = max(map(len, sources.values()))
+        self._streams = {task: BatchStream(source, steps) for task, source in sources.items()}
+
+    def __len__(self) -> int:
+        return max(map(len, self.sources.values()))
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """The sources', by the names here."""
+        return {
+            f"{task}/{name}": shape
+            for task, source in self.sources.items()
+            for name, shape in source.input_shapes.items()
+        }
+
+    def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
+        inputs: dict[str, Any] = {}
+        labels: dict[str, Any] = {}
+        for task, stream in self._streams.items():
+            given, *labelled = stream._batch(epoch, step)
+            inputs |= {f"{task}/{name}": values for name, values in given.items()}
+            if labelled:
+                labels[task] = labelled[0]
+        return (inputs, labels) if labels else (inputs,)
+
+
+class MultiTaskDistiller(TrainableModel):
+    """Trains students that share one encoder, each on its own teacher, losses and layer map.
+
+    A step takes a batch of every task; the loss is the weighted sum of the tasks' losses, so that the encoder learns
+    from all teachers in each of them. `fit` wants `MultiTaskBatches`; losses are logged as `<task>_<loss>`. Afterwards
+    each student is a model of its own: evaluate and save them one by one.
+
+    Args:
+        distillers: a `Distiller` for each task. The students have the same encoder: `SequenceClassifier(encoder, ...)`.
+        weights: of the tasks' losses, by default 1 each.
+
+    Raises:
+        InputError: no distillers, students whose encoders are not the same, or weights of other tasks.
+
+    Example:
+        >>> from tinybert_tf.distillation.losses import KLLoss
+        >>> from tinybert_tf.models.config import EncoderConfig
+        >>> from tinybert_tf.models.encoder import TransformerEncoder
+        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> encoder = TransformerEncoder(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
+        >>> mood, topic = SequenceClassifier(encoder, num_labels=2), SequenceClassifier(encoder, num_labels=5)
+        >>> teachers = [SequenceClassifier(encoder.config, num_labels=student.num_labels) for student in (mood, topic)]
+        >>> pairs = {"mood": (teachers[0], mood), "topic": (teachers[1], topic)}
+        >>> distiller = MultiTaskDistiller({name: Distiller(*pair, losses=[KLLoss()]) for name, pair in pairs.items()})
+        >>> [metric.name for metric in distiller.loss_trackers["topic"]]
+        ['kl_loss']
+    """
+
+    def __init__(
+        self, distillers: Mapping[str, Distiller], weights: Mapping[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        _check_names(distillers)
+        weights = weights or {}
+        unknown = sorted(set(weights) - set(distillers))
+        if unknown:
+            raise InputError(f"weights of {', '.join(unknown)}; the tasks are {', '.join(distillers)}.")
+        students = [distiller.student for distiller in distillers.values()]
+        encoders = [getattr(student, "encoder", None) for student in students]
+        if any(encoder is None or encoder is not encoders[0] for encoder in encoders):
+            raise InputError(
+                "the students do not share an encoder; make them of one, SequenceClassifier(encoder, ...)."
+            )
+        super().__init__(**{"dtype": students[0].dtype_policy, **kwargs})
+        self.distillers = dict(distillers)
+        self.task_weights = {task: float(weights.get(task, 1.0)) for task in distillers}
+        self.built = True
+
+    @property
+    def loss_trackers(self) -> dict[str, list[keras.metrics.Metric]]:
+        """What logs each task's losses."""
+        return {task: list(distiller.loss_trackers) for task, distiller in self.distillers.items()}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Everything that is logged."""
+        return [
+            tracker
+            for task, distiller in self.distillers.items()
+            for tracker in (distiller.total_tracker, *self.loss_trackers[task])
+        ]
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """`loss`, and each task's losses."""
+        totals = {task: distiller.total_tracker.result() for task, distiller in self.distillers.items()}
+        results = {"loss": sum(self.task_weights[task] * total for task, total in totals.items())}
+        for task, trackers in self.loss_trackers.items():
+            results |= {f"{task}_{tracker.name}": tracker.result() for tracker in trackers}
+        return results
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Each student's output dict, by task."""
+        return {task: each(_of_task(inputs, task), training=training) for task, each in self.distillers.items()}
+
+    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+        """`keras.Model.compile`, without `loss` and `metrics`.
+
+        Raises:
+            InputError: a loss or metrics; batches in parts, which differ from task to task.
+        """
+        for name in ("loss", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise InputError(
+                    f"a MultiTaskDistiller takes no {name}: losses are its Distillers', metrics the students'."
+                )
+        if kwargs.get("accumulation_steps", 1) > 1:
+            raise InputError("a MultiTaskDistiller takes no accumulation_steps: tasks differ in the rows of a batch.")
+        super().compile(optimizer=optimizer, **kwargs)
+        for distiller in self.distillers.values():
+            distiller.optimizer = self.optimizer  # whose steps weights may depend on
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The weighted sum of the tasks' losses."""
+        return sum(
+            self.task_weights[task]
+            * distiller.compute_loss(
+                _of_task(x, task), (y or {}).get(task), y_pred[task], sample_weight, training=training
+            )
+            for task, distiller in self.distillers.items()
+        )
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """What is logged."""
+        return self.get_metrics_result()
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """`keras.Model.fit` on `MultiTaskBatches`."""
+        self._weigh_batches("train", x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate` on `MultiTaskBatches`."""
+        self._weigh_batches("test", x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _weigh_batches(self, phase: str, batches: Any) -> None:
+        if not isinstance(batches, MultiTaskBatches) or batches.sources.keys() != self.distillers.keys():
+            raise InputError(
+                f"batches of {', '.join(self.distillers)} are wanted: MultiTaskBatches({{task: batches}})."
+            )
+        for task, distiller in self.distillers.items():
+            distiller._weigh_batches(phase, batches.sources[task])
+        setattr(self, f"{phase}_function", None)  # what was traced has the means of other batches in it
+
+
+def _of_task(inputs: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """A task's inputs, by their own names."""
+    prefix = f"{task}/"
+    return {name.removeprefix(prefix): values for name, values in inputs.items() if name.startswith(prefix)}
+
+
+def _check_names(tasks: Iterable[str]) -> None:
+    """Refuse no tasks, and names that cannot stand before a slash."""
+    names = list(tasks)
+    wrong = [name for name in names if not name or "/" in name]
+    if wrong or not names:
+        raise InputError(f"tasks {names!r}; at least one, with names without a slash, is wanted.")
