@@ -13,7 +13,7 @@ import tinybert_tf as tb
 
 
 def main(out, tasks, epochs=3, learning_rate=1e-4):
-    """Distil the teachers of `tasks`, `{name: (teacher, train)}`, into one encoder; returns the losses of all epochs."""
+    """Distil the teachers of `tasks`, `{name: (teacher, train)}`, into one encoder; returns all epochs' losses."""
     teachers = {name: tb.SequenceClassifier.from_pretrained(teacher) for name, (teacher, _) in tasks.items()}
     batches = {
         name: tb.TextDataset.from_file(train, text="text", label="label").batches(

@@ -49,9 +49,8 @@ def test_several_tasks(encoder_dir: Path, opinions: Path, tmp_path: Path) -> Non
         teacher.save_pretrained(tmp_path / f"teacher-{task}", tokenizer=load_tokenizer(str(encoder_dir)))
     files = {"mood": opinions / "train.tsv", "length": tmp_path / "lengths.tsv"}
     main = runpy.run_path(str(EXAMPLES / "several_tasks.py"))["main"]
-    history = main(
-        str(tmp_path), {task: (str(tmp_path / f"teacher-{task}"), file) for task, file in files.items()}, epochs=4
-    )
+    tasks = {task: (str(tmp_path / f"teacher-{task}"), file) for task, file in files.items()}
+    history = main(str(tmp_path), tasks, epochs=10, learning_rate=1e-2)
     assert history["loss"][-1] < history["loss"][0]
     students = {task: SequenceClassifier.from_pretrained(tmp_path / task) for task in files}
     assert {task: student.label_names for task, student in students.items()} == names

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinybert_tf.data.corpus import Corpus
     from tinybert_tf.data.dataset import TextDataset
     from tinybert_tf.data.masking import Masking
+    from tinybert_tf.data.multi_task_batches import MultiTaskBatches
     from tinybert_tf.data.pretraining_batches import PretrainingBatches
     from tinybert_tf.data.questions import QuestionDataset
     from tinybert_tf.data.tagging import TaggedDataset
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         ValueRelationLoss,
         WeightSchedule,
     )
-    from tinybert_tf.distillation.multi_task import MultiTaskBatches, MultiTaskDistiller
+    from tinybert_tf.distillation.multi_task import MultiTaskDistiller
     from tinybert_tf.distillation.teacher_cache import TeacherCache
     from tinybert_tf.errors import InputError
     from tinybert_tf.export.predictor import Predictor
@@ -91,7 +92,7 @@ _MODULE_OF = {
     "MagnitudePruning": "compression.pruning",
     "MaskedLM": "models.masked_lm",
     "Masking": "data.masking",
-    "MultiTaskBatches": "distillation.multi_task",
+    "MultiTaskBatches": "data.multi_task_batches",
     "MultiTaskDistiller": "distillation.multi_task",
     "NSTLoss": "distillation.losses",
     "PKDLoss": "distillation.losses",

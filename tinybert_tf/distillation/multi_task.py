@@ -7,54 +7,9 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.data.batch_source import BatchSource, BatchStream
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable_model import TrainableModel
-
-
-class MultiTaskBatches(BatchSource):
-    """A batch of every task in each step, for `MultiTaskDistiller.fit` and `evaluate`.
-
-    Inputs are named `<task>/<input>`; labels, where a task's batches have any, are `{task: labels}`. An epoch has as
-    many steps as the task with the most batches; the others begin again when they are through. What a batch holds is a
-    function of (epoch, step), as in its sources.
-
-    Args:
-        sources: each task's batches.
-
-    Raises:
-        InputError: there are none, or a name has a slash.
-    """
-
-    def __init__(self, sources: Mapping[str, BatchSource]) -> None:
-        _check_names(sources)
-        super().__init__(sum(source.batch_size for source in sources.values()), None)
-        self.sources = dict(sources)
-        steps = max(map(len, sources.values()))
-        self._streams = {task: BatchStream(source, steps) for task, source in sources.items()}
-
-    def __len__(self) -> int:
-        return max(map(len, self.sources.values()))
-
-    @property
-    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
-        """The sources', by the names here."""
-        return {
-            f"{task}/{name}": shape
-            for task, source in self.sources.items()
-            for name, shape in source.input_shapes.items()
-        }
-
-    def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
-        inputs: dict[str, Any] = {}
-        labels: dict[str, Any] = {}
-        for task, stream in self._streams.items():
-            given, *labelled = stream._batch(epoch, step)
-            inputs |= {f"{task}/{name}": values for name, values in given.items()}
-            if labelled:
-                labels[task] = labelled[0]
-        return (inputs, labels) if labels else (inputs,)
 
 
 class MultiTaskDistiller(TrainableModel):
@@ -174,12 +129,13 @@ class MultiTaskDistiller(TrainableModel):
         return super().evaluate(x, *args, **kwargs)
 
     def _weigh_batches(self, phase: str, batches: Any) -> None:
-        if not isinstance(batches, MultiTaskBatches) or batches.sources.keys() != self.distillers.keys():
+        sources = getattr(batches, "sources", None)
+        if not isinstance(sources, Mapping) or sources.keys() != self.distillers.keys():
             raise InputError(
                 f"batches of {', '.join(self.distillers)} are wanted: MultiTaskBatches({{task: batches}})."
             )
         for task, distiller in self.distillers.items():
-            distiller._weigh_batches(phase, batches.sources[task])
+            distiller._weigh_batches(phase, sources[task])
         setattr(self, f"{phase}_function", None)  # what was traced has the means of other batches in it
 
 
