@@ -162,7 +162,8 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
     assert (command.status, command.err) == (0, "")
     assert command.out.splitlines()[-4:] == [
         "structure: num_attention_heads=1 a layer, in 2 rounds, each through all stages",
-        "pruning: 75% of each kernel zero (unstructured), polynomial from 0% of the steps to step 40, through all stages",
+        "pruning: 75% of each kernel zero (unstructured), polynomial from 0% of the steps to step 40, "
+        "through all stages",
         "clustering: 8 values a matrix, after training",
         "export: litert, dynamic_int8",
     ]
