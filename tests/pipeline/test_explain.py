@@ -149,3 +149,30 @@ def test_what_cannot_be_is_refused(explain: Explain, tmp_path: Path) -> None:
     assert "metric: 'pearson' is not measured in sequence_classification" in explain("--metric", "pearson").err
     assert f"{empty}: no config.json here" in explain("--teacher", empty).err
     assert explain("--student", "tiny").err.startswith("tinybert: --student 'tiny' is neither a directory nor a preset")
+
+
+def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp_path: Path) -> None:
+    steps = tmp_path / "compress.yaml"
+    steps.write_text(
+        "structure: {num_attention_heads: 1, rounds: 2}\npruning: {sparsity: 0.75, end: 40}\n"
+        "clustering: {num_clusters: 8}\nexport: {quantize: dynamic_int8}\n",
+        encoding="utf-8",
+    )
+    command = explain(steps, "--student", distilled_run)
+    assert (command.status, command.err) == (0, "")
+    assert command.out.splitlines()[-4:] == [
+        "structure: num_attention_heads=1 a layer, in 2 rounds, each through all stages",
+        "pruning: 75% of each kernel zero (unstructured), polynomial from 0% of the steps to step 40, "
+        "through all stages",
+        "clustering: 8 values a matrix, after training",
+        "export: litert, dynamic_int8",
+    ]
+    assert "stage compress: 9 steps" in command.out
+    quantized = explain("--student", distilled_run, "--set", "quantization={calibration_texts: 32}")
+    assert quantized.out.splitlines()[-2:] == [
+        "quantization: int8, ranges from 32 texts, through all stages",
+        "export: litert, int8",
+    ]
+    refused = explain("--student", distilled_run, "--set", "pruning.sparsity=1.5")
+    assert refused.status == 2
+    assert "pruning.sparsity" in refused.err

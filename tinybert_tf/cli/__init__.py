@@ -77,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     compress = verb("compress", _compress, "make a distilled student smaller: prune it while it is distilled")
     with_config(compress, DISTILL_FLAGS)
     with_switches(compress, "allow_weak_teacher")
-    cache = verb("cache-teacher", _cache_teacher, "compute what `distill` wants of the teacher, and keep it on disk")
+    cache = verb("cache-teacher", _cache_teacher, "compute what is wanted of the teacher, and keep it on disk")
     with_config(cache, DISTILL_FLAGS)
     with_switches(cache, "baseline", "allow_weak_teacher")
-    explain = verb("explain", _explain, "what `distill` would do: config, sizes, layer maps, steps")
+    explain = verb("explain", _explain, "what `distill` or `compress` would do: config, sizes, layer maps, steps")
     with_config(explain, DISTILL_FLAGS)
     with_switches(explain, "baseline", "allow_weak_teacher")
 
@@ -174,10 +174,18 @@ def _compress(arguments: argparse.Namespace) -> None:
     print(results_table(run_compress(config), config.metric or choose_metric(config.task), reference="teacher"))
 
 
-def _cache_teacher(arguments: argparse.Namespace) -> None:
+def _distillation(arguments: argparse.Namespace) -> Any:
+    """The config of a distillation, or of a compression where a section of one is given."""
+    from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
+    from tinybert_tf.config.load import given_keys
     from tinybert_tf.config.schema import DistillConfig
 
-    config = load(DistillConfig, arguments, DISTILL_FLAGS)
+    is_compression = not given_keys(arguments.config, arguments.settings).isdisjoint(STEP_SECTIONS)
+    return load(CompressConfig if is_compression else DistillConfig, arguments, DISTILL_FLAGS)
+
+
+def _cache_teacher(arguments: argparse.Namespace) -> None:
+    config = _distillation(arguments)
     _import_tensorflow()
     from tinybert_tf.pipeline.distill import prepare
     from tinybert_tf.pipeline.teacher_cache import run_cache_teacher
@@ -188,9 +196,7 @@ def _cache_teacher(arguments: argparse.Namespace) -> None:
 
 
 def _explain(arguments: argparse.Namespace) -> None:
-    from tinybert_tf.config.schema import DistillConfig
-
-    config = load(DistillConfig, arguments, DISTILL_FLAGS)
+    config = _distillation(arguments)
     _import_tensorflow()
     from tinybert_tf.pipeline.explain import explain_distill
 

@@ -69,6 +69,16 @@ def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequen
     return config
 
 
+def given_keys(path: str | Path | None, settings: Sequence[str] = ()) -> set[str]:
+    """The top-level keys of a file and of `settings`: what kind of config they make.
+
+    Raises:
+        InputError: as `load_config`, of the file and the form of a setting.
+    """
+    keys = set() if path is None else set(map(str, _read_mapping(Path(path))))
+    return keys | {_split_setting(setting)[0].partition(".")[0] for setting in settings}
+
+
 def dump_config(config: Any) -> str:
     """Return a configuration as YAML that `load_config` reads back equal; keys without a value are left out."""
     return format_yaml(_to_plain(config))

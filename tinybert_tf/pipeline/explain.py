@@ -1,4 +1,4 @@
-"""`tinybert explain`: what a distillation would do, without doing it."""
+"""`tinybert explain`: what a distillation or a compression would do, without doing it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
+from tinybert_tf.config.compression import CompressConfig
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.tasks import find_task
@@ -25,6 +26,8 @@ from tinybert_tf.pipeline.table import format_table
 
 def explain_distill(config: DistillConfig) -> str:
     """The resolved config, both models' sizes, and for each stage its steps, data, losses, layer map and early end.
+
+    Of a compression also what becomes of the student, in the order in which it does.
 
     Reads the files and the teacher's `config.json`, not its weights.
 
@@ -58,7 +61,36 @@ def explain_distill(config: DistillConfig) -> str:
         layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
         values = section.resolved(config.train)
         parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), str(layer_map)]
+    if isinstance(config, CompressConfig):
+        parts += ["", *_compression_lines(config)]
     return "\n".join(parts)
+
+
+def _compression_lines(config: CompressConfig) -> list[str]:
+    """A line for each section, in the order in which they are taken."""
+    lines = []
+    if config.structure is not None:
+        kept = {name: getattr(config.structure, name) for name in ("num_attention_heads", "intermediate_size")}
+        sizes = ", ".join(f"{name}={size}" for name, size in kept.items() if size is not None)
+        rounds = config.structure.rounds
+        lines.append(f"structure: {sizes} a layer, in {rounds} round{'s' * (rounds > 1)}, each through all stages")
+    if config.pruning is not None:
+        pruning = config.pruning
+        begin, end = (f"{at:.0%} of the steps" if at <= 1 else f"step {at:.0f}" for at in (pruning.begin, pruning.end))
+        lines.append(
+            f"pruning: {pruning.sparsity:.0%} of each kernel zero ({pruning.pattern}), {pruning.schedule} from {begin} "
+            f"to {end}, through all stages"
+        )
+    if config.quantization is not None:
+        texts = config.quantization.calibration_texts
+        lines.append(f"quantization: int{config.quantization.bits}, ranges from {texts} texts, through all stages")
+    if config.clustering is not None:
+        lines.append(f"clustering: {config.clustering.num_clusters} values a matrix, after training")
+    if config.export is not None:
+        lines.append(f"export: {config.export.format}, {config.export.quantize or 'as it is'}")
+    elif config.quantization is not None:
+        lines.append("export: litert, int8")
+    return lines
 
 
 def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
