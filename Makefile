@@ -23,7 +23,7 @@ test: lint
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: teacher
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
