@@ -118,6 +118,9 @@ def test_tags_with_names_of_their_own() -> None:
     [
         ({"tokens": ["a"], "tags": ["O"]}, r": the data set has no column 'ner_tags'; it has 'tokens', 'tags'"),
         ({"tokens": [], "ner_tags": []}, r"\[0\].tokens is \[\]; a list of words"),
+        ({"tokens": "word", "ner_tags": ["O"]}, r"\[0\].tokens is 'word'; a list of words"),
+        ({"tokens": 7, "ner_tags": ["O"]}, r"\[0\].tokens is 7; a list of words"),
+        ({"tokens": ["a"], "ner_tags": [1.5]}, r"\[0\].ner_tags: tag 1.5; 0 to 2 are accepted"),
         ({"tokens": ["a", "b"], "ner_tags": ["O"]}, r"\[0\].ner_tags is \['O'\]; a tag for each of 2 words"),
         ({"tokens": ["a", "b"], "ner_tags": [0, 3]}, r"\[0\].ner_tags: tag 3; 0 to 2 are accepted"),
         ({"tokens": ["a", "b"], "ner_tags": ["O", "I-x"]}, r"\[0\].ner_tags\[1\]: tag 'I-x' after 'O'"),

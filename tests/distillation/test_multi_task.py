@@ -21,7 +21,7 @@ from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import Teacher
 
 MakeModel = Callable[..., Any]
-LENGTHS = {"mood": [5, 2, 7, 1, 4, 6, 3], "topic": [3, 4, 6]}
+LENGTHS = {"mood": [5, 2, 7, 1, 4, 6, 3, 2, 5], "topic": [3, 4, 6, 2, 7]}
 
 
 def batches(task: str, seed: int | None = 1, batch_size: int = 2) -> Batches:
@@ -52,12 +52,12 @@ def distillers(make_model: MakeModel, students: dict[str, Any]) -> dict[str, Dis
 
 def test_batches_hold_every_task_and_begin_again() -> None:
     found = both()
-    assert len(found) == 4
+    assert len(found) == 5
     for epoch in range(3):
         found.epoch = epoch
-        for step in range(4):
+        for step in range(5):
             inputs, labels = found[step]
-            for task, place in (("mood", (epoch, step)), ("topic", divmod(epoch * 4 + step, 2))):
+            for task, place in (("mood", (epoch, step)), ("topic", divmod(epoch * 5 + step, 3))):
                 alone, of_alone = batches(task)._batch(*place)
                 np.testing.assert_array_equal(labels[task], of_alone)
                 for name, values in alone.items():
@@ -70,7 +70,7 @@ def test_a_step_is_the_sum_of_the_tasks(distillers: dict[str, Distiller]) -> Non
     together.compile(optimizer=keras.optimizers.SGD(0.1))
     inputs, labels = both()[0]
     for task, distiller in distillers.items():
-        distiller._weigh_batches("train", batches(task))
+        distiller.weigh_batches("train", batches(task))
     with tf.GradientTape(persistent=True) as tape:
         loss = together.compute_loss(inputs, labels, together(inputs, training=True))
         alone = []
@@ -109,9 +109,47 @@ def test_all_students_learn_from_their_own_teachers(distillers: dict[str, Distil
     }
     for task, distance in distances().items():
         assert distance < 0.5 * before[task], task
-    logged = together.evaluate(both(None), verbose=0, return_dict=True)
+    logged = together.evaluate(both(None), return_dict=True)
+    assert logged == {
+        name.removeprefix("val_"): pytest.approx(values[-1]) for name, values in history.items() if "val_" in name
+    }
     total = logged["mood_hidden_state_loss"] + logged["mood_kl_loss"] + logged["topic_prediction_loss"]
     assert logged["loss"] == pytest.approx(total, rel=1e-4)
+    assert together.evaluate(both(None)) == pytest.approx(list(logged.values()))
+    for task, distiller in distillers.items():
+        alone = distiller.evaluate(batches(task, None), verbose=0, return_dict=True)
+        assert {f"{task}_{name}": value for name, value in alone.items() if name != "loss"}.items() <= logged.items()
+
+
+def test_steps_are_traced_once(distillers: dict[str, Distiller]) -> None:
+    traced: list[str] = []
+    for task, distiller in distillers.items():
+        call = distiller.student.call
+
+        def counted(*args: Any, task: str = task, call: Any = call, **kwargs: Any) -> Any:
+            traced.append(task)
+            return call(*args, **kwargs)
+
+        distiller.student.call = counted
+    together = MultiTaskDistiller(distillers)
+    together.compile(optimizer=keras.optimizers.SGD(0.01))
+    together.fit(both(), epochs=1, validation_data=both(None), verbose=0)
+    once = len(traced)
+    together.fit(both(), epochs=3, validation_data=both(None), verbose=0)
+    assert len(traced) == once
+    together.train_on_batch(*both()[0])
+    assert len(traced) > once  # a batch by itself weighs otherwise
+
+
+def test_float16(make_model: MakeModel) -> None:
+    mood = make_model(seed=2, num_hidden_layers=1, dtype="mixed_float16")
+    students = {"mood": mood, "topic": SequenceClassifier(mood.encoder, num_labels=3, dtype="mixed_float16")}
+    together = MultiTaskDistiller(
+        {task: Distiller(Teacher(make_model(seed=5)), student, losses=[KLLoss()]) for task, student in students.items()}
+    )
+    together.compile(optimizer=keras.optimizers.Adam(0.01))
+    losses = together.fit(both(), epochs=6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
 def test_weights_that_change(make_model: MakeModel, students: dict[str, Any]) -> None:

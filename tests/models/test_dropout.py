@@ -55,3 +55,11 @@ def test_sizes_that_are_not_known_when_traced() -> None:
     drop = tf.function(lambda values: layer(values, training=True), input_signature=[tf.TensorSpec([None, None, 3])])
     assert drop(tf.ones((2, 5, 3))).shape == (2, 5, 3)
     assert drop(tf.ones((0, 5, 3))).shape == (0, 5, 3)
+
+
+def test_xla_draws_anew_in_each_call() -> None:
+    layer = Dropout(0.5, seed=1)
+    drop = tf.function(lambda values: layer(values, training=True), jit_compile=True)
+    first, second = (drop(tf.ones((31, 33))).numpy() for _ in range(2))
+    assert not np.array_equal(first, second)
+    assert (first != 0).mean() == pytest.approx(0.5, abs=0.06)

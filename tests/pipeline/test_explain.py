@@ -154,7 +154,7 @@ def test_what_cannot_be_is_refused(explain: Explain, tmp_path: Path) -> None:
 def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp_path: Path) -> None:
     steps = tmp_path / "compress.yaml"
     steps.write_text(
-        "structure: {num_attention_heads: 1, rounds: 2}\npruning: {sparsity: 0.75, end: 40}\n"
+        "structure: {num_attention_heads: 1, rounds: 2}\npruning: {sparsity: 0.875, begin: 0.004, end: 4}\n"
         "clustering: {num_clusters: 8}\nexport: {quantize: dynamic_int8}\n",
         encoding="utf-8",
     )
@@ -162,7 +162,7 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
     assert (command.status, command.err) == (0, "")
     assert command.out.splitlines()[-4:] == [
         "structure: num_attention_heads=1 a layer, in 2 rounds, each through all stages",
-        "pruning: 75% of each kernel zero (unstructured), polynomial from 0% of the steps to step 40, "
+        "pruning: 87.5% of each kernel zero (unstructured), polynomial from 0.4% of the steps to step 4, "
         "through all stages",
         "clustering: 8 values a matrix, after training",
         "export: litert, dynamic_int8",
@@ -173,6 +173,11 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
         "quantization: int8, ranges from 32 texts, through all stages",
         "export: litert, int8",
     ]
-    refused = explain("--student", distilled_run, "--set", "pruning.sparsity=1.5")
-    assert refused.status == 2
-    assert "pruning.sparsity" in refused.err
+    for setting, message in (
+        ("pruning.sparsity=1.5", "pruning.sparsity"),
+        ("pruning.end=40", "end=40: the stages have 9 steps"),
+        ("structure.intermediate_size=1000", "intermediate_size=1000: from 1 to the model's"),
+    ):
+        refused = explain("--student", distilled_run, "--set", setting)
+        assert refused.status == 2
+        assert message in refused.err

@@ -177,11 +177,11 @@ def _compress(arguments: argparse.Namespace) -> None:
 def _distillation(arguments: argparse.Namespace) -> Any:
     """The config of a distillation, or of a compression where a section of one is given."""
     from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
-    from tinybert_tf.config.load import given_keys
     from tinybert_tf.config.schema import DistillConfig
 
-    is_compression = not given_keys(arguments.config, arguments.settings).isdisjoint(STEP_SECTIONS)
-    return load(CompressConfig if is_compression else DistillConfig, arguments, DISTILL_FLAGS)
+    return load(
+        lambda keys: DistillConfig if keys.isdisjoint(STEP_SECTIONS) else CompressConfig, arguments, DISTILL_FLAGS
+    )
 
 
 def _cache_teacher(arguments: argparse.Namespace) -> None:

@@ -115,7 +115,7 @@ def with_augmentation(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=help)
 
 
-def load(cls: type, arguments: argparse.Namespace, flags: Flags) -> Any:
+def load(cls: Any, arguments: argparse.Namespace, flags: Flags) -> Any:
     """The config of the file, the flags and the `--set`s."""
     from tinybert_tf.config.load import MissingKeysError, load_config
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from tinybert_tf.config.rules import CheckedSection, Rule, SettingError, one_of
 from tinybert_tf.config.schema import DistillConfig, LossSection, Stage
+from tinybert_tf.errors import InputError
 
 _PLACE = Rule("a fraction of the steps from 0 to 1, or a whole number of steps", lambda v: _is_place(v))
 
@@ -47,8 +48,14 @@ class PruningSection(CheckedSection):
             raise SettingError("end", f"{self.end:g} is not after begin={self.begin:g}")
 
     def steps(self, total_steps: int) -> tuple[int, int]:
-        """`begin` and `end` as optimizer steps, of so many."""
+        """`begin` and `end` as optimizer steps, of so many.
+
+        Raises:
+            InputError: there are not as many.
+        """
         begin, end = (int(place * total_steps) if place <= 1 else int(place) for place in (self.begin, self.end))
+        if end > total_steps:
+            raise InputError(f"end={self.end:g}: the stages have {total_steps} steps.")
         return begin, end
 
 
@@ -140,10 +147,13 @@ class CompressConfig(DistillConfig):
             raise SettingError(STEP_SECTIONS[0], f"one section or more of {', '.join(STEP_SECTIONS)} is wanted")
         if self.quantization is not None and self.clustering is not None:
             raise SettingError("clustering", "is for floats, and `quantization` leaves none; one of the two is wanted")
-        if self.quantization is not None and self.export is not None and self.export.quantize is not None:
-            raise SettingError(
-                "export.quantize", f"{self.export.quantize!r}: `quantization` says it, with its training"
-            )
+        if self.quantization is not None and self.export is not None:
+            if self.export.format != "litert":
+                raise SettingError("export.format", f"{self.export.format!r}: `quantization` ends as a file of litert")
+            if self.export.quantize is not None:
+                raise SettingError(
+                    "export.quantize", f"{self.export.quantize!r}: `quantization` says it, with its training"
+                )
         if self.baseline:
             raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
         if self.pruning is not None:

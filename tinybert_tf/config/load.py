@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,10 +28,14 @@ class MissingKeysError(InputError):
 
 
 def load_config(
-    cls: type[T], path: str | Path | None, flags: Mapping[str, Any] = _NO_FLAGS, settings: Sequence[str] = ()
+    cls: type[T] | Callable[[Set[str]], type[T]],
+    path: str | Path | None,
+    flags: Mapping[str, Any] = _NO_FLAGS,
+    settings: Sequence[str] = (),
 ) -> T:
     """Return a `cls` (`DistillConfig`, `FinetuneConfig`) from a file, then `flags`, then `settings`; the later wins.
 
+    `cls` may be a function that chooses the class by the top-level keys that are given a value.
     `flags` maps dotted keys to values (None is YAML's null) or to text that is read by the key's type. A
     flag for `train.X` also wins over X in every stage of the file. `settings` are `a.b=value` with the value in YAML.
     Items of lists go by number from 0 (`stages.0.epochs`). Where `cls` has a key `base`, it names a file that the keys
@@ -39,12 +43,16 @@ def load_config(
     MissingKeysError names all missing keys at once.
     """
     plain, file = ({}, "") if path is None else (_read_mapping(Path(path)), f"{path}: ")
-    if plain.get("base") is not None and "base" in {each.name for each in dataclasses.fields(cls)}:  # type: ignore[arg-type]
+    pairs = [_split_setting(setting) for setting in settings]
+    if not isinstance(cls, type):
+        every = [*plain.items(), *((key.partition(".")[0], value) for key, value in [*flags.items(), *pairs])]
+        cls = cls({key for key, value in every if value is not None})
+    if plain.get("base") is not None and "base" in {each.name for each in dataclasses.fields(cls)}:
         base = str(plain.pop("base"))
         plain, file = _laid_over(_read_mapping(Path(base)), plain), f"{path} over {base}: "
     _clear_stages(plain, flags)
     given = [(key, value, "") for key, value in flags.items()]
-    given += [(*_split_setting(setting), "--set ") for setting in settings]
+    given += [(*pair, "--set ") for pair in pairs]
     return build_config(cls, plain, file, given)
 
 
@@ -67,16 +75,6 @@ def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequen
     if builder.missing:
         raise MissingKeysError(source, builder.missing)
     return config
-
-
-def given_keys(path: str | Path | None, settings: Sequence[str] = ()) -> set[str]:
-    """The top-level keys of a file and of `settings`: what kind of config they make.
-
-    Raises:
-        InputError: as `load_config`, of the file and the form of a setting.
-    """
-    keys = set() if path is None else set(map(str, _read_mapping(Path(path))))
-    return keys | {_split_setting(setting)[0].partition(".")[0] for setting in settings}
 
 
 def dump_config(config: Any) -> str:

@@ -90,7 +90,8 @@ class TaggedDataset:
         tags = []
         for row, (words, *given) in enumerate(zip(*columns, strict=True)):
             place = sentences.place(row)
-            if not words or not all(isinstance(word, str) and word.strip() for word in words):
+            is_list = isinstance(words, list) and len(words) > 0
+            if not is_list or not all(isinstance(word, str) and word.strip() for word in words):
                 raise InputError(f"{place}.{text} is {words!r}; a list of words is accepted")
             if label is not None:
                 tags.append(_tag_names(given[0], names, len(words), f"{place}.{label}"))
@@ -242,7 +243,7 @@ def _tag_names(tags: Any, names: Sequence[str] | None, count: int, place: str) -
     if not isinstance(tags, list) or len(tags) != count:
         raise InputError(f"{place} is {tags!r}; a tag for each of {count} words is accepted")
     if names is not None and not all(isinstance(tag, str) for tag in tags):
-        wrong = [tag for tag in tags if tag not in range(len(names))]
+        wrong = [tag for tag in tags if not isinstance(tag, int) or tag not in range(len(names))]
         if wrong:
             raise InputError(f"{place}: tag {wrong[0]!r}; 0 to {len(names) - 1} are accepted")
         tags = [names[tag] for tag in tags]

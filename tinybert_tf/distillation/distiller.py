@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -185,9 +186,7 @@ class Distiller(TrainableModel):
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         """One update of the student and the projections."""
-        with warnings.catch_warnings():
-            # Layers above the compared ones, the head in an intermediate stage, get no gradient, and should not.
-            warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
+        with without_gradient_warnings():
             if self.accumulation_steps > 1:
                 inputs, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
                 self._counts_of_batch = _counts(inputs["attention_mask"])
@@ -215,20 +214,25 @@ class Distiller(TrainableModel):
         """`keras.Model.fit`; prints the layer map before the first step, unless `verbose=0`."""
         if verbose:
             print(self.layer_map, file=sys.stderr, flush=True)
-        self._weigh_batches("train", x)
+        self.weigh_batches("train", x)
         return super().fit(x, *args, verbose=verbose, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`: the batch weighs 1, whatever `fit` was given before."""
-        self._weigh_batches("train", None)
+        self.weigh_batches("train", None)
         return super().train_on_batch(*args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`."""
-        self._weigh_batches("test", x)
+        self.weigh_batches("test", x)
         return super().evaluate(x, *args, **kwargs)
 
-    def _weigh_batches(self, phase: str, batches: Any) -> None:
+    @property
+    def mean_counts(self) -> dict[str, float]:
+        """What the batches of `fit` hold in the mean; empty where they do not say it."""
+        return self._mean_counts["train"]
+
+    def weigh_batches(self, phase: str, batches: Any) -> None:
         """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has."""
         lengths = getattr(batches, "row_lengths", None)
         means: dict[str, float] = {}
@@ -248,6 +252,14 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
+
+
+@contextlib.contextmanager
+def without_gradient_warnings() -> Iterator[None]:
+    """Nothing is said of weights without a gradient: layers above the compared ones, a head, should have none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
+        yield
 
 
 def _counts(mask: Any) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.distillation.distiller import Distiller, without_gradient_warnings
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable_model import TrainableModel
 
@@ -43,7 +43,9 @@ class MultiTaskDistiller(TrainableModel):
     def __init__(
         self, distillers: Mapping[str, Distiller], weights: Mapping[str, float] | None = None, **kwargs: Any
     ) -> None:
-        _check_names(distillers)
+        wrong = [name for name in distillers if not name or "/" in name]
+        if wrong or not distillers:
+            raise InputError(f"tasks {list(distillers)!r}; at least one, with names without a slash, is wanted.")
         weights = weights or {}
         unknown = sorted(set(weights) - set(distillers))
         if unknown:
@@ -100,6 +102,7 @@ class MultiTaskDistiller(TrainableModel):
             raise InputError("a MultiTaskDistiller takes no accumulation_steps: tasks differ in the rows of a batch.")
         super().compile(optimizer=optimizer, **kwargs)
         for distiller in self.distillers.values():
+            distiller.compile(optimizer="sgd", run_eagerly=self.run_eagerly)  # to evaluate: it is not trained by itself
             distiller.optimizer = self.optimizer  # whose steps weights may depend on
 
     def compute_loss(
@@ -118,36 +121,53 @@ class MultiTaskDistiller(TrainableModel):
         """What is logged."""
         return self.get_metrics_result()
 
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One update of all students and projections."""
+        with without_gradient_warnings():
+            return super().train_step(*args, **kwargs)
+
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """`keras.Model.fit` on `MultiTaskBatches`."""
-        self._weigh_batches("train", x)
+        """`keras.Model.fit` on `MultiTaskBatches`, `validation_data` too."""
+        self._weigh_batches(self._sources(x))
         return super().fit(x, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate` on `MultiTaskBatches`."""
-        self._weigh_batches("test", x)
-        return super().evaluate(x, *args, **kwargs)
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`: the batch weighs 1, whatever `fit` was given before."""
+        self._weigh_batches(dict.fromkeys(self.distillers))
+        return super().train_on_batch(*args, **kwargs)
 
-    def _weigh_batches(self, phase: str, batches: Any) -> None:
+    def evaluate(self, x: Any = None, return_dict: bool = False, **kwargs: Any) -> Any:
+        """Each task's losses on all of its own batches, once, as its `Distiller` says them; and their weighted sum.
+
+        Raises:
+            InputError: something else than `MultiTaskBatches`, or so many steps of them.
+        """
+        if kwargs.get("steps") is not None:
+            raise InputError("a MultiTaskDistiller is evaluated on all batches of each task, not on so many steps.")
+        results = {"loss": 0.0}
+        for task, batches in self._sources(x).items():
+            of_task = self.distillers[task].evaluate(batches, verbose=0, return_dict=True)
+            results["loss"] += self.task_weights[task] * of_task.pop("loss")
+            results |= {f"{task}_{name}": value for name, value in of_task.items()}
+        return results if return_dict else list(results.values())
+
+    def _sources(self, batches: Any) -> dict[str, Any]:
         sources = getattr(batches, "sources", None)
         if not isinstance(sources, Mapping) or sources.keys() != self.distillers.keys():
             raise InputError(
                 f"batches of {', '.join(self.distillers)} are wanted: MultiTaskBatches({{task: batches}})."
             )
+        return {task: sources[task] for task in self.distillers}
+
+    def _weigh_batches(self, sources: Mapping[str, Any]) -> None:
+        before = {task: distiller.mean_counts for task, distiller in self.distillers.items()}
         for task, distiller in self.distillers.items():
-            distiller._weigh_batches(phase, sources[task])
-        setattr(self, f"{phase}_function", None)  # what was traced has the means of other batches in it
+            distiller.weigh_batches("train", sources[task])
+        if before != {task: distiller.mean_counts for task, distiller in self.distillers.items()}:
+            self.train_function = None  # what was traced has the other means in it
 
 
 def _of_task(inputs: Mapping[str, Any], task: str) -> dict[str, Any]:
     """A task's inputs, by their own names."""
     prefix = f"{task}/"
     return {name.removeprefix(prefix): values for name, values in inputs.items() if name.startswith(prefix)}
-
-
-def _check_names(tasks: Iterable[str]) -> None:
-    """Refuse no tasks, and names that cannot stand before a slash."""
-    names = list(tasks)
-    wrong = [name for name in names if not name or "/" in name]
-    if wrong or not names:
-        raise InputError(f"tasks {names!r}; at least one, with names without a slash, is wanted.")

@@ -21,7 +21,7 @@ class Dropout(keras.layers.Dropout):
         import tensorflow as tf
 
         size = tf.size(inputs)
-        seed = self.seed_generator.next()
+        seed = tf.cast(self.seed_generator.next() % (2**31 - 1), tf.int32)  # XLA takes no other type
         bits = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
         halves = tf.reshape(tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:size], tf.shape(inputs))
         kept = halves >= tf.constant(round(self.rate * 2**16), tf.uint16)

@@ -62,6 +62,8 @@ def fast_layer(
     def dense(rows: Any, *projections: keras.layers.Dense) -> Any:
         kernels = [tf.cast(each.kernel, dtype) for each in projections]
         biases = [tf.cast(each.bias, dtype) for each in projections]
+        if len(projections) == 1:
+            return _affine(rows, kernels[0], biases[0], training)
         return _affine(rows, tf.concat(kernels, axis=1), tf.concat(biases, axis=0), training)
 
     def layer_norm(rows: Any, norm: keras.layers.LayerNormalization) -> Any:
@@ -71,9 +73,9 @@ def fast_layer(
     def seq_len(like: Any) -> Any:
         return tf.shape(like)[1] if like.shape[1] is None else like.shape[1]
 
-    def in_heads(like: Any, rows: Any, *projections: keras.layers.Dense) -> Any:
-        shape = [-1, seq_len(like), len(projections), heads, head_size]
-        return tf.unstack(tf.transpose(tf.reshape(dense(rows, *projections), shape), [2, 0, 3, 1, 4]))
+    def in_heads(like: Any, rows: Any, projection: keras.layers.Dense) -> Any:
+        split = tf.reshape(dense(rows, projection), [-1, seq_len(like), heads, head_size])
+        return tf.transpose(split, [0, 2, 1, 3])
 
     hidden = asked = tf.cast(hidden, dtype)
     rows = asked_rows = tf.reshape(hidden, [-1, size])
@@ -81,16 +83,12 @@ def fast_layer(
         asked = tf.cast(query_hidden, dtype)
         asked_rows = tf.reshape(asked, [-1, size])
     if training and query_hidden is hidden:
-        queries, keys, values = in_heads(hidden, rows, attention.query, attention.key, attention.value)
+        product = dense(rows, attention.query, attention.key, attention.value)
+        split = tf.reshape(product, [-1, seq_len(hidden), 3, heads, head_size])
+        queries, keys, values = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))
     else:
-        queries, keys, values = (
-            in_heads(like, of, projection)[0]
-            for like, of, projection in (
-                (asked, asked_rows, attention.query),
-                (hidden, rows, attention.key),
-                (hidden, rows, attention.value),
-            )
-        )
+        queries = in_heads(asked, asked_rows, attention.query)
+        keys, values = (in_heads(hidden, rows, each) for each in (attention.key, attention.value))
     scores = tf.matmul(queries * tf.cast(1.0 / math.sqrt(head_size), dtype), keys, transpose_b=True)
     probabilities = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias), dtype)
     probabilities = attention.dropout(probabilities, training=training)
@@ -117,13 +115,14 @@ def _gelu_to_train(values: Any) -> Any:
 
     @tf.custom_gradient
     def gelu(values: Any) -> Any:
-        cdf = 0.5 * (1.0 + tf.math.erf(values * math.sqrt(0.5)))
+        exact = tf.cast(values, tf.float32)  # as `encoder_layer.gelu`
+        cdf = 0.5 * (1.0 + tf.math.erf(exact * math.sqrt(0.5)))
 
         def gradients(upstream: Any) -> Any:
-            density = tf.exp(-0.5 * tf.square(values)) * (1.0 / math.sqrt(2.0 * math.pi))
-            return upstream * (cdf + values * density)
+            density = tf.exp(-0.5 * tf.square(exact)) * (1.0 / math.sqrt(2.0 * math.pi))
+            return tf.cast(tf.cast(upstream, tf.float32) * (cdf + exact * density), values.dtype)
 
-        return values * cdf, gradients
+        return tf.cast(exact * cdf, values.dtype), gradients
 
     return gelu(values)
 

@@ -97,10 +97,7 @@ class PruningStep(Step):
     name = "pruning"
 
     def __init__(self, section: PruningSection, work: Distillation) -> None:
-        total_steps = _total_steps(work)
-        begin, end = section.steps(total_steps)
-        if end > total_steps:
-            raise InputError(f"end={section.end:g}: the stages have {total_steps} steps.")
+        begin, end = section.steps(_total_steps(work))
         self.pruning = MagnitudePruning(
             section.sparsity,
             begin_step=begin,

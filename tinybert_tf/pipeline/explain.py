@@ -7,6 +7,8 @@ from typing import Any
 
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
+from tinybert_tf.compression.structured_pruning import SIZES as PRUNED_SIZES
+from tinybert_tf.compression.structured_pruning import pruned_config
 from tinybert_tf.config.compression import CompressConfig
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig, Train
@@ -53,6 +55,7 @@ def explain_distill(config: DistillConfig) -> str:
         f"student starts from: {init}",
         f"best epoch: by dev {metric}",
     ]
+    total_steps: int | None = 0
     for section, stage in zip(config.stages, stages, strict=True):
         dataset = datasets[train_split(section, config.data)]
         rows = find_task(config.task).num_rows(
@@ -60,26 +63,37 @@ def explain_distill(config: DistillConfig) -> str:
         )
         layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
         values = section.resolved(config.train)
+        steps = _num_steps(stage, rows, values)
+        total_steps = None if total_steps is None or steps is None else total_steps + steps
         parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), str(layer_map)]
     if isinstance(config, CompressConfig):
-        parts += ["", *_compression_lines(config)]
+        parts += ["", *_compression_lines(config, student, total_steps)]
     return "\n".join(parts)
 
 
-def _compression_lines(config: CompressConfig) -> list[str]:
-    """A line for each section, in the order in which they are taken."""
+def _compression_lines(config: CompressConfig, student: EncoderConfig, total_steps: int | None) -> list[str]:
+    """A line for each section, in the order in which they are taken.
+
+    Raises:
+        InputError: sizes above the student's, steps that there are not.
+    """
     lines = []
     if config.structure is not None:
-        kept = {name: getattr(config.structure, name) for name in ("num_attention_heads", "intermediate_size")}
+        kept = {name: getattr(config.structure, name) for name in PRUNED_SIZES}
+        pruned_config(student, **kept)
         sizes = ", ".join(f"{name}={size}" for name, size in kept.items() if size is not None)
         rounds = config.structure.rounds
         lines.append(f"structure: {sizes} a layer, in {rounds} round{'s' * (rounds > 1)}, each through all stages")
     if config.pruning is not None:
         pruning = config.pruning
-        begin, end = (f"{at:.0%} of the steps" if at <= 1 else f"step {at:.0f}" for at in (pruning.begin, pruning.end))
+        if total_steps is not None:
+            pruning.steps(total_steps)
+        begin, end = (
+            f"{100 * at:g}% of the steps" if at <= 1 else f"step {at:.0f}" for at in (pruning.begin, pruning.end)
+        )
         lines.append(
-            f"pruning: {pruning.sparsity:.0%} of each kernel zero ({pruning.pattern}), {pruning.schedule} from {begin} "
-            f"to {end}, through all stages"
+            f"pruning: {100 * pruning.sparsity:g}% of each kernel zero ({pruning.pattern}), {pruning.schedule} from "
+            f"{begin} to {end}, through all stages"
         )
     if config.quantization is not None:
         texts = config.quantization.calibration_texts
@@ -102,13 +116,18 @@ def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping
     return names
 
 
+def _num_steps(stage: Stage, rows: int, train: Train) -> int | None:
+    """The stage's steps; of batches of so many tokens, only the tokens say it."""
+    return None if train.batch_tokens is not None else stage.capped(-(-rows // train.batch_size) * stage.epochs)
+
+
 def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str) -> list[str]:
     """The stage's steps and data, what ends it early, and its loss."""
-    steps = stage.capped(-(-rows // train.batch_size) * stage.epochs)
-    amount = f"{steps} steps of {train.batch_size}"
-    warmup = f"{int(stage.warmup_fraction * steps)} steps"
-    if train.batch_tokens is not None:  # how many steps they are, only the tokens say
+    steps = _num_steps(stage, rows, train)
+    if steps is None:
         amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"
+    else:
+        amount, warmup = f"{steps} steps of {train.batch_size}", f"{int(stage.warmup_fraction * steps)} steps"
     cap = "" if stage.max_steps is None else f", at most {stage.max_steps} steps"
     early_end = stage.early_end(metric)
     return [

@@ -143,9 +143,12 @@ class BertAdamW(keras.optimizers.AdamW):
         return not tf.distribute.has_strategy()
 
     def _takes_slices(self) -> bool:
-        """Whether all that becomes of a gradient before `update_step` is what `_clip_gradients` here does to it."""
+        """Whether all that becomes of a gradient before `update_step` is what `_clip_gradients` here does to it.
+
+        On a CPU, that is: a GPU would wait for how many rows there are, and passes over a table cost it little.
+        """
         others = self.gradient_accumulation_steps, self.loss_scale_factor, self.clipnorm, self.clipvalue
-        return self._is_fused() and not any(others)
+        return self._is_fused() and not any(others) and not _has_gpu()
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's update (arXiv 1412.6980, algorithm 1, with epsilon as in its section 2)."""
@@ -177,6 +180,12 @@ class BertAdamW(keras.optimizers.AdamW):
             epsilon=tf.cast(self.epsilon, dtype),
             grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
         )
+
+
+def _has_gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _rows_once(grad: Any) -> Any:
