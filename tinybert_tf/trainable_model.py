@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,6 +84,14 @@ class TrainableModel(keras.Model):
             data_batch = keras.tree.map_structure(lambda values: local(values)[0], next(batches))
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+
+@contextlib.contextmanager
+def without_gradient_warnings() -> Iterator[None]:
+    """Nothing is said of weights without a gradient: layers above the compared ones, a head, should have none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
+        yield
 
 
 def _rows(batch: Any) -> Any:

@@ -13,8 +13,10 @@ import pytest
 
 from tinybert_tf.compression.pruning import MagnitudePruning
 from tinybert_tf.compression.quantization import quantize_aware, set_quantization
+from tinybert_tf.compression.structured_pruning import prune_structure
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
+from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.rounding import with_rounded_weights
@@ -137,3 +139,61 @@ def test_what_cannot_be(make_model: Make, inputs: Inputs) -> None:
     with pytest.raises(InputError, match="no texts"):
         quantize_aware(model, [])
     assert model.fake_quantizer is None
+    with pytest.raises(InputError, match="hidden_act='tanh'"):
+        quantize_aware(make_model(hidden_act="tanh"), [inputs])
+    quantize_aware(model, [inputs])
+    with pytest.raises(InputError, match="structured pruning is for floats; the model has been quantized"):
+        prune_structure(model, [inputs], intermediate_size=8)
+
+
+def test_weights_are_rounded_as_they_are_stored_in_every_precision(make_model: Make, inputs: Inputs) -> None:
+    """The integers are those of the float32 weights, which are what the file is made of."""
+    model = quantize_aware(make_model(), [inputs])
+    mixed = model.copy(dtype="mixed_bfloat16")
+    assert mixed.fake_quantizer is model.fake_quantizer
+    seen: dict[str, list[np.ndarray]] = {"float32": [], "mixed_bfloat16": []}
+    for each, name in ((model, "float32"), (mixed, "mixed_bfloat16")):
+        quantization = each.fake_quantizer
+
+        class Noting(type(quantization)):  # type: ignore[misc]
+            def dense_weights(self, place: str, kernel: Any, bias: Any, name: str = name) -> tuple[Any, Any]:
+                found = super().dense_weights(place, kernel, bias)
+                seen[name] += [np.asarray(part, np.float32) for part in found]
+                return found
+
+            def table(self, rows: Any, name: str = name) -> Any:
+                found = super().table(rows)
+                seen[name].append(np.asarray(found, np.float32))
+                return found
+
+        each.fake_quantizer = Noting(quantization.ranges, quantization.limits)
+        each(inputs)
+    assert len(seen["float32"]) > 10
+    for ours, theirs in zip(*seen.values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_distiller_that_was_fitted_sees_it(make_model: Make, inputs: Inputs) -> None:
+    student = make_model(seed=1)
+    distiller = Distiller(Teacher(make_model()), student, losses=[PredictionLoss()])
+    distiller.compile(optimizer=keras.optimizers.SGD(0.0))
+    losses = []
+    for quantize in (lambda: None, lambda: quantize_aware(student, [inputs]), lambda: set_quantization(student, None)):
+        quantize()
+        losses.append(distiller.fit(inputs, epochs=1, batch_size=64, shuffle=False, verbose=0).history["loss"][0])
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_another_teacher_to_the_cache(make_model: Make, inputs: Inputs) -> None:
+    model = make_model()
+    exact = teacher_fingerprint(Teacher(model))
+    quantize_aware(model, [inputs])
+    assert teacher_fingerprint(Teacher(model)) != exact
+
+
+def test_what_is_0_on_all_texts(make_model: Make, inputs: Inputs) -> None:
+    model = quantize_aware(make_model(), [inputs])
+    quantization = model.fake_quantizer
+    ranges = dict.fromkeys(quantization.ranges, (0.0, 0.0))
+    set_quantization(model, type(quantization)(ranges, quantization.limits))
+    assert np.isfinite(logits(model, inputs)).all()

@@ -126,7 +126,9 @@ def test_parameters_that_are_not_zero() -> None:
 
 def test_flops_of_a_layer_by_hand() -> None:
     """h = 2, i = 3, n = 5: projections 4 * 2 * 2 * 2, feed-forward 2 * 2 * 2 * 3, scores and values 2 * 2 * 2 * 5."""
-    assert flops_per_token(hidden_size=2, num_hidden_layers=1, intermediate_size=3, seq_len=5) == 32 + 24 + 40
+    sizes = {"hidden_size": 2, "num_hidden_layers": 1, "intermediate_size": 3, "seq_len": 5}
+    assert flops_per_token(**sizes) == 32 + 24 + 40
+    assert flops_per_token(**sizes, attention_size=1) == 16 + 24 + 20
 
 
 def test_sizes(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tinybert_tf.compression.quantization import quantize_aware
+from tinybert_tf.errors import InputError
 from tinybert_tf.export.formats import FORMATS, Wish
 from tinybert_tf.export.litert import custom_operations
 from tinybert_tf.export.litert_runner import LiteRTRunner, interpreter_class
@@ -30,6 +31,7 @@ def write(model: TaskModel, path: Path) -> Path:
         ("bert", "sequence_classification", {}),
         ("bert", "token_classification", {"hidden_act": "gelu_new"}),
         ("bert", "question_answering", {"hidden_act": "relu"}),
+        ("bert", "sequence_classification", {"hidden_act": "silu"}),
         ("roberta", "sequence_classification", {}),
         ("distilbert", "sequence_classification", {}),
         ("electra", "sequence_classification", {}),
@@ -81,3 +83,12 @@ def test_products_and_tables_are_int8(
         names, np.int32
     )
     assert signature.get_output_details()["logits"]["dtype"] == np.float32
+
+
+@pytest.mark.parametrize("format", ["onnx", "saved_model"])
+def test_formats_of_floats_refuse_it(
+    format: str, make_model: Callable[..., TaskModel], make_inputs: Inputs, tmp_path: Path
+) -> None:
+    model = quantize_aware(make_model(), [make_inputs([LENGTH, 3, 5], LENGTH)])
+    with pytest.raises(InputError, match=f"{format} is for floats; the model has been quantized"):
+        FORMATS[format].write(model, tmp_path / "model", Wish())

@@ -234,3 +234,8 @@ def test_cold_start(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", program], check=True)
         seconds.append(time.perf_counter() - begin)
     assert min(seconds) <= 0.5
+
+
+def test_no_texts_together(litert_export: Path) -> None:
+    with pytest.raises(InputError, match="batch_size=0: a positive number"):
+        Predictor(litert_export, batch_size=0)

@@ -62,6 +62,7 @@ def test_a_text_and_texts(client: TestClient, predictor: Predictor) -> None:
         (b'{"texts": ["good", null]}', 422, "text 2 is None"),
         (b'{"text": "\\ud800"}', 422, "text 1 is not UTF-8"),
         (json.dumps({"texts": ["good"] * 257}).encode(), 422, "257 texts; 1 to 256"),
+        (json.dumps({"texts": [["good", "x" * 150_000], "y" * 50_000]}).encode(), 422, "200,004 characters; 200,000"),
     ],
 )
 def test_refusals(body: bytes, status: int, message: str, client: TestClient) -> None:
@@ -141,3 +142,10 @@ def test_limits_are_the_servers(predictor: Predictor) -> None:
         assert client.post("/predict", json={"text": "good"}).status_code == 200
         assert client.post("/predict", json={"text": "good" * 10}).status_code == 413
         assert client.post("/predict", json={"texts": ["a", "b"]}).status_code == 422
+
+
+def test_what_goes_wrong_here_is_said_as_json(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor, "answer", lambda texts: [{"scores": float("nan")} for _ in texts])
+    with TestClient(make_app(predictor), raise_server_exceptions=False) as client:
+        answer = client.post("/predict", json={"text": "good"})
+        assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})

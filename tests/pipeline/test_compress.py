@@ -115,6 +115,10 @@ def rows_at(epoch: int) -> float:
         ("pruning: {}\nexport: {format: tflite}", "format 'tflite'"),
         ("pruning: {}\nexport: {quantize: int3}", "--quantize int3: litert has "),
         ("pruning: {}\nexport: {lengths: [500]}", "--lengths 500: the student takes texts of 8 to 24 tokens"),
+        (
+            "structure: {intermediate_size: 20}\npruning: {pattern: 16x1}",
+            "pruning: pattern='16x1' does not fit layer_1",
+        ),
         ("structure: {intermediate_size: 33}", "structure: intermediate_size=33: from 1 to the model's 32"),
         (
             "structure: {num_attention_heads: 1}\nstages: [{name: inside, losses: [attention]}]",
@@ -171,13 +175,24 @@ def test_int8_of_a_pruned_student(
     exported = json.loads((out / "export" / "metrics.json").read_text(encoding="utf-8"))
     assert exported["quantize"] == "full_int8"
     assert exported["verification"]["agreement"] >= 0.995
+    assert set(exported["cost"]) == {"export", "float32", "teacher"}
+    assert exported["cost"]["export"]["size_bytes"] < exported["cost"]["float32"]["size_bytes"]
+    for more in ("structure: {intermediate_size: 20}", "clustering: {}", "pruning: {}\nexport: {format: onnx}"):
+        command = compress(more, tmp_path / "again", "--student", out)
+        assert (command.status, (tmp_path / "again").exists()) == (2, False)
+        assert "has been quantized" in command.err or "was trained for int8" in command.err
     command = tinybert("export", out, "--format", "litert", "--quantize", "dynamic_int8", "--out", tmp_path / "other")
     assert (command.status, (tmp_path / "other").exists()) == (2, False)
     assert "was trained for int8" in command.err
 
 
 def test_what_quantization_refuses(compress: Callable[..., Any], tmp_path: Path) -> None:
-    for section, expected in (("{bits: 3}", "quantization.bits"), ("{calibration_texts: 0}", "calibration_texts")):
+    for section, expected in (
+        ("{bits: 3}", "quantization.bits"),
+        ("{calibration_texts: 0}", "calibration_texts"),
+        ("{}\nexport: {format: onnx}", "export.format: 'onnx': `quantization` ends as a file of litert"),
+        ("{}\nexport: {format: hf}", "export.format: 'hf'"),
+    ):
         command = compress(f"quantization: {section}", tmp_path / "run")
         assert command.status == 2
         assert expected in command.err

@@ -14,6 +14,7 @@ import pytest
 
 from tinybert_tf.cli import deployment
 from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.errors import InputError
 from tinybert_tf.export import formats
 from tinybert_tf.export.predictor import Predictor
 from tinybert_tf.models.heads import SequenceClassifier
@@ -187,6 +188,7 @@ def test_what_is_not_the_model_is_not_kept(
         (["--format", "litert", "--lengths", "16;24"], "--lengths '16;24': numbers of tokens with commas"),
         (["--format", "onnx", "--lengths", "16"], "--lengths: onnx takes texts of any length"),
         (["--format", "litert", "--min-agreement", "95"], "--min-agreement 95.0: a fraction from 0 to 1"),
+        (["--format", "litert", "--teacher", "nowhere/at/all"], "nowhere/at/all"),
         (["--format", "litert", "--verify", "nowhere.tsv", "--text", "text", "--label", "label"], "nowhere.tsv"),
         (["--format", "litert", "--verify", "{dev}"], "{dev}: which columns? --text and --label"),
         (["--format", "litert", "--verify", "{dev}", "--text", "text", "--label", "text"], "{dev}:2: label"),
@@ -224,3 +226,50 @@ def test_the_flags_help_names_what_there_is() -> None:
     schemes = dict.fromkeys(scheme for each in formats.FORMATS.values() for scheme in each.quantizations)
     assert ", ".join(formats.FORMATS) == deployment.FORMAT_NAMES
     assert ", ".join(schemes) == deployment.SCHEME_NAMES
+
+
+def test_every_length_is_verified(
+    tinybert: Tinybert, teacher_run: Path, opinions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Texts that the shortest of the lengths is enough for are computed at the others too."""
+    as_it_is = formats.FORMATS["litert"]
+
+    def open_broken(path: Path, threads: int | None) -> Any:
+        runner = as_it_is.open(path, threads)
+
+        class Wrong:
+            lengths = runner.lengths
+
+            def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+                logits = runner(inputs)
+                return logits + (inputs["input_ids"].shape[1] == 24)
+
+        return Wrong()
+
+    monkeypatch.setitem(formats.FORMATS, "litert", dataclasses.replace(as_it_is, open=open_broken))
+    command = tinybert(
+        "export", teacher_run, "--format", "litert", "--lengths", "16,24", *columns(opinions), "--out", tmp_path / "out"
+    )
+    assert command.status == 1
+    assert "logits differ by up to 1" in command.err
+
+
+def test_a_teacher_that_cannot_be_written_is_left_out(
+    tinybert: Tinybert, teacher_run: Path, opinions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    as_it_is = formats.FORMATS["litert"]
+    written: list[Any] = []
+
+    def write(model: Any, path: Path, wish: Any) -> None:
+        written.append(model)
+        if len(written) > 1:
+            raise InputError("no such thing")
+        as_it_is.write(model, path, wish)
+
+    monkeypatch.setitem(formats.FORMATS, "litert", dataclasses.replace(as_it_is, write=write))
+    flags = ["--format", "litert", "--teacher", teacher_run, *columns(opinions), "--out", tmp_path / "out"]
+    command = tinybert("export", teacher_run, *flags)
+    assert command.status == 0, command.err
+    assert "costs are shown without the teacher: no such thing" in command.err
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["cost"]) == {"export"}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from tinybert_tf.compression.calibration import calibrate
+from tinybert_tf.errors import InputError
 from tinybert_tf.models.pretrained import PretrainedModel
 from tinybert_tf.models.rounding import FakeQuantization, check_weight_bits
 
@@ -30,7 +31,7 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
         The same model; `set_quantization(model, None)` makes it what it was.
 
     Raises:
-        InputError: no texts; a number of bits that is not supported.
+        InputError: no texts; a number of bits that is not supported; feed-forward layers with tanh.
 
     Example:
         >>> import numpy as np
@@ -43,6 +44,8 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
         (True, 8)
     """
     check_weight_bits(bits)
+    if model.config.hidden_act == "tanh":
+        raise InputError("hidden_act='tanh': LiteRT's converter makes no integers of such a layer.")
     set_quantization(model, None)
     ranges, limits = calibrate(model, calibration, bits, num_texts)
     return set_quantization(model, FakeQuantization(ranges, limits, bits))

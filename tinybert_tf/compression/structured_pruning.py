@@ -10,6 +10,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.rounding import refuse_quantized
 from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.teacher import in_precision
 
@@ -63,7 +64,7 @@ def prune_structure(
         A new model of the same class and precision.
 
     Raises:
-        InputError: more heads or units than there are, or none; no texts.
+        InputError: more heads or units than there are, or none; no texts; a model that has been quantized.
 
     Example:
         >>> import numpy as np
@@ -75,6 +76,7 @@ def prune_structure(
         >>> smaller.config.num_attention_heads, smaller.config.head_size, smaller.config.intermediate_size
         (1, 64, 384)
     """
+    refuse_quantized(model, "structured pruning")
     config = pruned_config(model.config, num_attention_heads, intermediate_size)
     exact = in_precision(model, "float32")
     key = "encoder" if isinstance(model, TaskModel) else "config"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +19,7 @@ from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
-from tinybert_tf.trainable_model import TrainableModel
+from tinybert_tf.trainable_model import TrainableModel, without_gradient_warnings
 
 
 class Distiller(TrainableModel):
@@ -107,7 +105,9 @@ class Distiller(TrainableModel):
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
+        # What the traced functions were made with.
         self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
+        self._quantizer: dict[str, Any] = {"train": None, "test": None}
         # Of the whole batch, where it is passed through in parts.
         self._counts_of_batch: dict[str, Any] = {}
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
@@ -239,9 +239,10 @@ class Distiller(TrainableModel):
         if lengths is not None:
             exact = np.asarray(lengths, np.float64)
             means = {name: float(count(exact)) / len(batches) for name, count in COUNTS.items()}
-        if means != self._mean_counts[phase]:
-            self._mean_counts[phase] = means
-            setattr(self, f"{phase}_function", None)  # what was traced has the other means in it
+        quantizer = getattr(self.student, "fake_quantizer", None)
+        if means != self._mean_counts[phase] or quantizer is not self._quantizer[phase]:
+            self._mean_counts[phase], self._quantizer[phase] = means, quantizer
+            setattr(self, f"{phase}_function", None)  # what was traced has the others in it
 
     def _feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""
@@ -252,14 +253,6 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
-
-
-@contextlib.contextmanager
-def without_gradient_warnings() -> Iterator[None]:
-    """Nothing is said of weights without a gradient: layers above the compared ones, a head, should have none."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-        yield
 
 
 def _counts(mask: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.distillation.distiller import Distiller, without_gradient_warnings
+from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
-from tinybert_tf.trainable_model import TrainableModel
+from tinybert_tf.trainable_model import TrainableModel, without_gradient_warnings
 
 
 class MultiTaskDistiller(TrainableModel):

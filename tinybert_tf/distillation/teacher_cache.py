@@ -173,6 +173,9 @@ def teacher_fingerprint(teacher: keras.Model) -> str:
     digest = hashlib.sha256()
     inside = getattr(teacher, "model", teacher)
     config = {name: value for name, value in inside.get_config().items() if name != "name"}
+    quantizer = getattr(inside, "fake_quantizer", None)
+    if quantizer is not None:
+        config["fake_quantization"] = quantizer.get_config()
     digest.update(json.dumps([type(inside).__name__, config], sort_keys=True, default=str).encode())
     for variable in inside.weights:
         values = np.ascontiguousarray(ops.convert_to_numpy(variable))

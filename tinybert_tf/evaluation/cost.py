@@ -29,19 +29,28 @@ def gzipped_size(model: Any) -> int:
     return sum(len(zlib.compress(variable.numpy().astype("float32").tobytes(), 6)) for variable in model.weights)
 
 
-def flops_per_token(*, hidden_size: int, num_hidden_layers: int, intermediate_size: int, seq_len: int) -> int:
+def flops_per_token(
+    *,
+    hidden_size: int,
+    num_hidden_layers: int,
+    intermediate_size: int,
+    seq_len: int,
+    attention_size: int | None = None,
+) -> int:
     """Floating-point operations that an encoder's layers take for a token of a text of `seq_len` tokens.
 
-    A multiplication and its addition are two. For a layer `8 h^2 + 4 h i + 4 h n`: the four projections of attention,
+    A multiplication and its addition are two. For a layer `8 h a + 4 h i + 4 a n`: the four projections of attention,
     the two of the feed-forward network, scores and their sum over values (Kaplan et al., arXiv 2001.08361, table 1).
-    Embeddings, LayerNorm, softmax, GELU and the head are left out.
+    Embeddings, LayerNorm, softmax, GELU and the head are left out. `attention_size`, a: the width of all heads
+    together, `hidden_size` by default.
 
     Example:
         >>> flops_per_token(hidden_size=312, num_hidden_layers=4, intermediate_size=1200, seq_len=128)
         9744384
     """
-    dense = 8 * hidden_size**2 + 4 * hidden_size * intermediate_size
-    return num_hidden_layers * (dense + 4 * hidden_size * seq_len)
+    width = hidden_size if attention_size is None else attention_size
+    dense = 8 * hidden_size * width + 4 * hidden_size * intermediate_size
+    return num_hidden_layers * (dense + 4 * width * seq_len)
 
 
 def size_on_disk(path: Path) -> tuple[int, int]:

@@ -29,17 +29,26 @@ class Format:
     """One format.
 
     `file`: what a model in it is called, a file or a directory; `.` is the directory of the export itself.
-    `quantizations`: the schemes that there are, and of these the `calibrated`. `has_lengths`: whether it is written for
-    fixed lengths; `has_threads`: whether a runner can be told how many.
+    `require`: refuses where something that it takes is not installed. `quantizations`: the schemes that there are, and
+    of these the `calibrated`. `has_lengths`: whether it is written for fixed lengths; `has_threads`: whether a runner
+    can be told how many. `writes_quantized`: whether a model of `quantize_aware` can be written.
     """
 
     file: str
     write: Callable[[Any, Path, Wish], None]
     open: Callable[[Path, int | None], Runner]
+    require: Callable[[], None] = lambda: None
     quantizations: tuple[str, ...] = ()
     calibrated: tuple[str, ...] = ()
     has_lengths: bool = False
     has_threads: bool = False
+    writes_quantized: bool = False
+
+
+def _require_litert() -> None:
+    from tinybert_tf.export.litert_quantization import require_litert
+
+    require_litert()
 
 
 def _write_litert(model: Any, path: Path, wish: Wish) -> None:
@@ -75,6 +84,12 @@ def _open_saved_model(path: Path, num_threads: int | None) -> Runner:
     return SavedModelRunner(path)
 
 
+def _require_onnx() -> None:
+    from tinybert_tf.export.onnx import require_onnx
+
+    require_onnx()
+
+
 def _write_onnx(model: Any, path: Path, wish: Wish) -> None:
     from tinybert_tf.export.onnx import quantize_onnx, write_onnx
 
@@ -105,14 +120,18 @@ FORMATS = {
         "model.tflite",
         _write_litert,
         _open_litert,
+        _require_litert,
         quantizations=("dynamic_int8", "dynamic_int4", "weight_int8", "weight_int4", "full_int8", "float16"),
         calibrated=("full_int8",),
         has_lengths=True,
         has_threads=True,
+        writes_quantized=True,
     ),
     "saved_model": Format("saved_model", _write_saved_model, _open_saved_model),
-    "onnx": Format("model.onnx", _write_onnx, _open_onnx, quantizations=("dynamic_int8",), has_threads=True),
-    "hf": Format(".", _write_hf, _open_hf),
+    "onnx": Format(
+        "model.onnx", _write_onnx, _open_onnx, _require_onnx, quantizations=("dynamic_int8",), has_threads=True
+    ),
+    "hf": Format(".", _write_hf, _open_hf, writes_quantized=True),
 }
 
 

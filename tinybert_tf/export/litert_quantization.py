@@ -94,8 +94,13 @@ def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Map
     with quiet():
         ranges = None
         if rule.is_calibrated:
+            # The outermost values; `Quantizer.calibrate` itself takes a moving average, that of the last texts.
+            calibrator = library.calibrator.Calibrator(
+                content, available_cores(), qsv_update_func=library.utils.qsv_utils.min_max_update
+            )
             rows = {SIGNATURE.format(length): inputs for length, inputs in calibration.items()}
-            ranges = quantizer.calibrate(rows, num_threads=available_cores())
+            calibrator.calibrate(rows, quantizer._recipe_manager)
+            ranges = calibrator.get_model_qsvs()
         return bytes(quantizer.quantize(ranges).quantized_model)
 
 
@@ -119,7 +124,9 @@ def _float16(qtyping: Any) -> Any:
 def _library() -> Any:
     try:
         import litert_quantizer
+        import litert_quantizer.calibrator
         import litert_quantizer.quantizer
+        import litert_quantizer.utils.qsv_utils
     except ImportError as error:
         raise InputError(f"litert-quantizer is not installed ({error}); pip install 'tinybert_tf[litert]'") from None
     return litert_quantizer

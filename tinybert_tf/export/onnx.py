@@ -14,14 +14,23 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.export.quiet import quiet
 
 
+def require_onnx() -> None:
+    """Refuse where nothing can write or run ONNX files.
+
+    Raises:
+        InputError: `onnx`, or `onnxruntime`, is not installed.
+    """
+    for name in ("onnx", "onnxruntime"):
+        _library(name)
+
+
 def write_onnx(model: Any, path: Path) -> None:
     """Write a task model as an ONNX file, float32, for any batch and any length.
 
     Raises:
         InputError: `onnx`, or `onnxruntime` to verify it, is not installed; and as `OnnxGraph`.
     """
-    for name in ("onnx", "onnxruntime"):
-        _library(name)
+    require_onnx()
     from tinybert_tf.export.onnx_graph import OnnxGraph
 
     path.write_bytes(OnnxGraph(model).model_proto().SerializeToString())

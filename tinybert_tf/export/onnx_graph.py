@@ -16,6 +16,7 @@ from tinybert_tf.models.embeddings import Embeddings
 from tinybert_tf.models.encoder_layer import EncoderLayer
 from tinybert_tf.models.fast_layer import is_plain
 from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.rounding import refuse_quantized
 from tinybert_tf.models.task_model import TaskModel
 
 # The first that has GELU as an operation; LayerNorm is one since 17.
@@ -30,7 +31,7 @@ class OnnxGraph:
     token alone.
 
     Raises:
-        InputError: a model whose layers are not Keras's plain ones, as after quantization-aware training.
+        InputError: a model whose layers are not Keras's plain ones, or one that has been quantized.
     """
 
     def __init__(self, model: TaskModel) -> None:
@@ -41,8 +42,9 @@ class OnnxGraph:
         self._weights: dict[str, Any] = {}
         self._model = model
         config = model.config
+        refuse_quantized(model, "onnx")
         if not all(is_plain(layer) for layer in model.encoder.encoder_layers):
-            raise InputError("onnx: this model was trained with fake quantization; litert is the format for it")
+            raise InputError("onnx: this model has layers of its own in its encoder; saved_model is the format for it")
         self.input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.type_vocab_size > 1)
         self.size, self.heads, self.head_size = config.hidden_size, config.num_attention_heads, config.head_size
         self.batch_and_length = self.node("Shape", "input_ids")

@@ -45,9 +45,9 @@ class Predictor:
         num_threads: of the CPU, where the format can be told; by default the runtime's choice.
 
     Raises:
-        InputError: no such directory, no tokenizer, no head, no `labels.json` beside an exported file, a `max_length`
-            above the model's limit; when called, something that is neither a text nor a pair, or more than a million
-            characters.
+        InputError: no such directory, no tokenizer, no head, no `labels.json` beside an exported file, a `batch_size`
+            below 1, a `max_length` above the model's limit; when called, something that is neither a text nor a pair,
+            or more than a million characters.
 
     Example:
         >>> predictor = Predictor("student/")  # doctest: +SKIP
@@ -64,6 +64,8 @@ class Predictor:
         max_length: int | None = None,
         num_threads: int | None = None,
     ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: a positive number of texts is accepted.")
         exported = exported_directory(model)
         loaded = _load_directory(model, max_length) if exported is None else _load_export(exported, num_threads)
         if max_length is not None and max_length > loaded.max_length:

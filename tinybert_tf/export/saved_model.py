@@ -12,13 +12,19 @@ from tinybert_tf import features
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.inference_graph import InferenceGraph, save_functions
 from tinybert_tf.export.quiet import quiet
+from tinybert_tf.models.rounding import refuse_quantized
 from tinybert_tf.models.task_model import TaskModel
 
 SIGNATURE = "serving_default"
 
 
 def write_saved_model(model: TaskModel, directory: Path) -> None:
-    """Write a task model as a SavedModel with one signature, `serving_default`, for any batch and any length."""
+    """Write a task model as a SavedModel with one signature, `serving_default`, for any batch and any length.
+
+    Raises:
+        InputError: a model that has been quantized.
+    """
+    refuse_quantized(model, "saved_model")
     graph = InferenceGraph(model)
     with quiet():
         save_functions({SIGNATURE: graph.function(None)}, directory)

@@ -18,10 +18,14 @@ BODY_KEYS = '{"text": "..."}, or {"texts": ["...", ...]}, where a text may be a 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes: bytes of a body, texts in it, requests that wait at a time."""
+    """What a server takes: bytes of a body, texts in it and their characters, requests that wait at a time.
+
+    All characters of a question's text are read, in parts of the model's length: they are what a request costs.
+    """
 
     body_bytes: int = 1 << 20
     texts: int = 256
+    characters: int = 200_000
     waiting: int = 1024
 
 
@@ -93,7 +97,8 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
 
     A body is `{"text": ...}`, answered as `Predictor` answers a text, or `{"texts": [...]}`, answered by
     `{"answers": [...]}`. What cannot be answered gets `{"error": "..."}` and a status: 400 for a body that is no UTF-8
-    or no JSON, 413 for one that is too large, 422 for texts that have no answer, 503 while too many requests wait.
+    or no JSON, 413 for one that is too large, 422 for texts that have no answer, 500 for what went wrong here, 503
+    while too many requests wait.
 
     Raises:
         InputError: Starlette is not installed.
@@ -101,7 +106,7 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
     try:
         from starlette.applications import Starlette
         from starlette.exceptions import HTTPException
-        from starlette.requests import Request
+        from starlette.requests import ClientDisconnect, Request
         from starlette.responses import JSONResponse
         from starlette.routing import Route
     except ImportError as error:
@@ -118,12 +123,14 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
 
     async def predict(request: Request) -> JSONResponse:
         try:
-            texts, is_one = parse_body(await _read_body(request, limits.body_bytes), limits.texts)
+            texts, is_one = parse_body(await _read_body(request, limits.body_bytes), limits)
             answers = await batcher.answer(texts)
         except RefusedError as error:
             return JSONResponse({"error": str(error)}, error.status)
         except InputError as error:
             return JSONResponse({"error": str(error)}, 422)
+        except ClientDisconnect:
+            return JSONResponse({"error": "the body did not come to its end"}, 400)
         return JSONResponse(answers[0] if is_one else {"answers": answers})
 
     async def health(request: Request) -> JSONResponse:
@@ -133,8 +140,12 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
         assert isinstance(error, HTTPException)
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "internal error"}, 500)  # the log says which
+
+    handlers: Any = {HTTPException: refused, Exception: failed}
     routes = [Route("/predict", predict, methods=["POST"]), Route("/health", health, methods=["GET"])]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refused})
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
 
 
 async def _read_body(request: Any, most: int) -> bytes:
@@ -151,7 +162,7 @@ async def _read_body(request: Any, most: int) -> bytes:
     raise RefusedError(413, f"the body has more than {most:,} bytes")
 
 
-def parse_body(body: bytes, most_texts: int) -> tuple[list[Any], bool]:
+def parse_body(body: bytes, limits: Limits) -> tuple[list[Any], bool]:
     """The texts of a body, and whether it is one that was not in a list.
 
     Raises:
@@ -165,11 +176,14 @@ def parse_body(body: bytes, most_texts: int) -> tuple[list[Any], bool]:
         raise RefusedError(400, f"the body is not JSON ({error})") from None
     if not isinstance(parsed, dict) or len(parsed) != 1 or not parsed.keys() <= {"text", "texts"}:
         raise RefusedError(400, f"{BODY_KEYS} is wanted")
-    if "text" in parsed:
-        return [parsed["text"]], True
-    texts = parsed["texts"]
+    is_one = "text" in parsed
+    texts = [parsed["text"]] if is_one else parsed["texts"]
     if not isinstance(texts, list):
         raise RefusedError(400, f"{BODY_KEYS} is wanted")
-    if not 1 <= len(texts) <= most_texts:
-        raise RefusedError(422, f"{len(texts)} texts; 1 to {most_texts} are accepted")
-    return texts, False
+    if not 1 <= len(texts) <= limits.texts:
+        raise RefusedError(422, f"{len(texts)} texts; 1 to {limits.texts} are accepted")
+    parts = [part for text in texts for part in (text if isinstance(text, list) else [text])]
+    characters = sum(len(part) for part in parts if isinstance(part, str))
+    if characters > limits.characters:
+        raise RefusedError(422, f"{characters:,} characters; {limits.characters:,} in all are accepted")
+    return texts, is_one

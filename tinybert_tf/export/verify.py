@@ -70,6 +70,16 @@ def compare(
     )
 
 
+def worst(seen: Sequence[Verification]) -> Verification:
+    """Of the same rows, computed in several ways: the largest differences, and the way that agrees least."""
+    least = min(seen, key=lambda each: each.agreement)
+    return dataclasses.replace(
+        least,
+        max_difference=max(each.max_difference for each in seen),
+        mean_difference=max(each.mean_difference for each in seen),
+    )
+
+
 def check(verification: Verification, is_exact: bool, min_agreement: float) -> None:
     """Refuse an exported model that is not the one that it was made from.
 

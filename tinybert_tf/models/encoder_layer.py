@@ -12,7 +12,7 @@ from keras import ops
 
 from tinybert_tf.models.attention import SelfAttention
 from tinybert_tf.models.dropout import Dropout
-from tinybert_tf.models.fake_quantization import Dense, tanh
+from tinybert_tf.models.fake_quantization import Dense, silu, tanh
 from tinybert_tf.models.fast_layer import fast_layer, is_fast
 from tinybert_tf.models.initializer import encoder_initializer
 
@@ -32,8 +32,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu_new": functools.partial(keras.activations.gelu, approximate=True),
     "gelu_pytorch_tanh": functools.partial(keras.activations.gelu, approximate=True),
     "relu": keras.activations.relu,
-    "silu": keras.activations.silu,
-    "swish": keras.activations.silu,
+    "silu": silu,
+    "swish": silu,
     "tanh": tanh,
 }
 

@@ -14,9 +14,14 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
+# Keras has no public name for it.
+from keras.src.backend import AutocastScope
+
 # What LiteRT's integer tanh gives, in whatever range its results would fit better: steps of 1/128. Rounded otherwise
 # here, they would be rounded twice there.
 TANH_RANGE = (-1.0, 127 / 128)
+# And its integer sigmoid: steps of 1/256.
+SIGMOID_RANGE = (0.0, 255 / 256)
 
 
 class FakeQuantizer(Protocol):
@@ -97,6 +102,11 @@ def tanh(values: Any) -> Any:
     return rounded_within(TANH_RANGE, keras.activations.tanh(values))
 
 
+def silu(values: Any) -> Any:
+    """Keras's, `x sigmoid(x)`, the sigmoid rounded in its own range."""
+    return values * rounded_within(SIGMOID_RANGE, keras.activations.sigmoid(values))
+
+
 class Dense(keras.layers.Dense):
     """Keras's, that can be rounded: its input, its kernel with a scale for each output, and what it gives.
 
@@ -115,8 +125,10 @@ class Dense(keras.layers.Dense):
             return super().call(inputs, training=training)
         # Rows of a matrix, and nothing between product, bias and rounding: one operation on integers in LiteRT.
         rows = ops.reshape(rounded_activation(self, "input", inputs), (-1, inputs.shape[-1]))
-        kernel, bias = quantizer.dense_weights(place_of(self), self.kernel, self.bias)
-        product = ops.matmul(rows, kernel) + bias
+        with AutocastScope(None):  # rounded as they are stored, as the file's integers are
+            weights = self.kernel.value, self.bias.value
+        kernel, bias = quantizer.dense_weights(place_of(self), *weights)
+        product = ops.matmul(rows, ops.cast(kernel, rows.dtype)) + ops.cast(bias, rows.dtype)
         activated = self.activation(self.round_output(self, "output", product))
         return ops.reshape(activated, (-1, *ops.shape(inputs)[1:-1], self.units))
 
@@ -126,4 +138,7 @@ class Embedding(keras.layers.Embedding):
 
     def call(self, inputs: Any) -> Any:
         """`(...)` ids to `(..., output_dim)`."""
-        return rounded_rows(super().call(inputs))
+        if not is_fake_quantized():
+            return super().call(inputs)
+        rows = ops.take(self.embeddings, ops.cast(inputs, "int32"), axis=0)
+        return ops.cast(rounded_rows(rows), self.compute_dtype)

@@ -206,7 +206,7 @@ class TiedDecoder(keras.layers.Layer):
 
     def call(self, hidden: Any, embeddings: Any) -> Any:
         """`(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
-        table = rounded_rows(ops.cast(embeddings, self.compute_dtype))
+        table = ops.cast(rounded_rows(embeddings), self.compute_dtype)
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
 
 

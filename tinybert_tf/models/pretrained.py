@@ -60,6 +60,15 @@ class PretrainedModel(TrainableModel):
         with fake_quantized(self.fake_quantizer):
             return super().__call__(*args, **kwargs)
 
+    def copy(self, **changes: Any) -> Self:
+        """A model of its own with the same weights, rounded as this one is; `changes`: `dtype` and `name`."""
+        copy = type(self).from_config({**self.get_config(), **changes})
+        weights = self.variables_by_name()
+        for name, variable in copy.variables_by_name().items():
+            variable.assign(weights[name])
+        copy.fake_quantizer = self.fake_quantizer
+        return copy
+
     @property
     def num_hidden_layers(self) -> int:
         """Number of encoder layers, N."""

@@ -15,7 +15,7 @@ from tinybert_tf.models.fake_quantization import Dense, Embedding, place_of
 WEIGHT_BITS = (8,)
 # 256 steps of 1/127, of which 1 is one, and -1, and 0.
 _SYMMETRIC = (-128 / 127, 1.0)
-# A channel that is 0 on all texts has a range all the same.
+# Of a range: a channel, or an activation, may be 0 on all texts.
 _SMALLEST_LIMIT = 1e-6
 
 
@@ -56,6 +56,7 @@ class FakeQuantization:
     def dense_weights(self, place: str, kernel: Any, bias: Any) -> tuple[Any, Any]:
         """The weights of a dense layer: `(inputs, outputs)` and `(outputs,)`."""
         low, high = self._of(self.ranges, f"{place}/input")
+        high = max(high, low + _SMALLEST_LIMIT)
         step = symmetric_step(kernel, 0, self.weight_bits)
         return rounded(kernel, step), rounded(bias, step[0] * ((high - low) / 255))
 
@@ -74,6 +75,7 @@ class FakeQuantization:
         import tensorflow as tf
 
         low, high = limits
+        high = max(high, low + _SMALLEST_LIMIT)  # what was 0 on all texts has a range all the same
         # The operation that LiteRT's converter makes integers of.
         found = tf.quantization.fake_quant_with_min_max_args(tf.cast(value, tf.float32), low, high)
         return tf.cast(found, value.dtype)
@@ -115,10 +117,7 @@ def with_rounded_weights(model: Any) -> Any:
     It computes the same, and rounds activations alone. LiteRT's converter finds the scales again in the weights.
     """
     quantization = model.fake_quantizer
-    copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
-    weights = model.variables_by_name()
-    for name, variable in copy.variables_by_name().items():
-        variable.assign(weights[name])
+    copy = model.copy(dtype="float32")
     for layer in copy._flatten_layers():
         if isinstance(layer, Dense):
             kernel, bias = quantization.dense_weights(place_of(layer), layer.kernel.value, layer.bias.value)
@@ -140,6 +139,16 @@ class RoundedActivations(FakeQuantization):
     def dense_weights(self, place: str, kernel: Any, bias: Any) -> tuple[Any, Any]:
         """The weights themselves."""
         return kernel, bias
+
+
+def refuse_quantized(model: Any, what: str) -> None:
+    """Refuse what is for floats.
+
+    Raises:
+        InputError: `model` rounds its numbers.
+    """
+    if model.fake_quantizer is not None:
+        raise InputError(f"{what} is for floats; the model has been quantized (`set_quantization(model, None)`).")
 
 
 def check_weight_bits(bits: int) -> None:

@@ -114,11 +114,4 @@ class Teacher(keras.Model):
 
 def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
     """The model itself where it already computes and stores weights in `precision`, else a copy with weights cast."""
-    if model.dtype_policy.name == precision:
-        return model
-    copy = type(model).from_config({**model.get_config(), "dtype": precision})
-    weights = model.variables_by_name()
-    for name, variable in copy.variables_by_name().items():
-        variable.assign(weights[name])
-    copy.fake_quantizer = model.fake_quantizer
-    return copy
+    return model if model.dtype_policy.name == precision else model.copy(dtype=precision)

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import keras
-import numpy as np
 
 from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig, ExportSection
@@ -15,7 +14,13 @@ from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.export.formats import find_format
 from tinybert_tf.pipeline.compression_steps import steps_of
 from tinybert_tf.pipeline.distill import Distillation, check_teacher, prepare, start_from_cut, train_stages
-from tinybert_tf.pipeline.export import ExportOptions, check_options, chosen_lengths, run_export
+from tinybert_tf.pipeline.export import (
+    ExportOptions,
+    check_options,
+    chosen_lengths,
+    chosen_quantization,
+    run_export,
+)
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.student import resolved_init
@@ -39,7 +44,11 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     """
     with held_back():
         work = prepare(config)
-        steps = [step for name in STEP_SECTIONS for step in steps_of(name, getattr(config, name), work)]
+        steps, found = [], work
+        for name in STEP_SECTIONS:
+            of_section = steps_of(name, getattr(config, name), found)
+            found = of_section[-1].leaves(found) if of_section else found
+            steps += of_section
         export = _export_options(config, work)
     check_teacher(work)
     models = {"teacher": work.teachers}
@@ -49,7 +58,7 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     }
     init = resolved_init(config.student, work.student.config, work.teacher.config)
     if init == "dir":
-        models["original"] = _copy(work.student)
+        models["original"] = work.student.copy()
         directories["original"] = [resolve_model(str(config.student.dir))]
     elif init == "cut":
         start_from_cut(work)
@@ -110,14 +119,7 @@ def _export_options(config: CompressConfig, work: Distillation) -> ExportOptions
         min_agreement=section.min_agreement,
     )
     check_options(options, out)
+    chosen_quantization(options, work.student)
     if section.lengths is not None:
         chosen_lengths(section.lengths, {}, work.student.config.max_tokens, "the student")
     return options
-
-
-def _copy(model: Any) -> Any:
-    copy = type(model).from_config(model.get_config())
-    for ours, theirs in zip(copy.weights, model.weights, strict=True):
-        ours.assign(np.asarray(theirs))
-    copy.fake_quantizer = model.fake_quantizer
-    return copy

@@ -16,6 +16,7 @@ from tinybert_tf.config.compression import ClusteringSection, PruningSection, Qu
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.litert_quantization import require_litert
+from tinybert_tf.models.rounding import refuse_quantized
 from tinybert_tf.pipeline.distill import Distillation
 from tinybert_tf.pipeline.stages import build_distiller, train_split
 
@@ -30,6 +31,10 @@ class Step:
 
     name: str
     is_trained = True
+
+    def leaves(self, work: Distillation) -> Distillation:
+        """What the steps after it are checked on, before anything is done: by default the same student."""
+        return work
 
     def start(self, work: Distillation) -> Distillation:
         """What to go on with: by default with the same student."""
@@ -59,6 +64,7 @@ class StructureStep(Step):
 
     def __init__(self, section: StructureSection, work: Distillation, number: int) -> None:
         self.name = "structure" if section.rounds == 1 else f"structure-{number}"
+        refuse_quantized(work.student, "structured pruning")
         config = work.student.config
         last = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
         pruned_config(config, **last)
@@ -67,8 +73,12 @@ class StructureStep(Step):
             name: size + (getattr(config, name) - size) * left // section.rounds for name, size in last.items()
         }
         # A loss that compares heads may not fit fewer of them: said now, and not when it is their turn.
-        with_fewer = work.student.with_encoder(pruned_config(config, **self.sizes), dtype="float32")
-        self._distillers(work, with_fewer)
+        self.with_fewer = work.student.with_encoder(pruned_config(config, **self.sizes), dtype="float32")
+        self._distillers(work, self.with_fewer)
+
+    def leaves(self, work: Distillation) -> Distillation:
+        """A student of the smaller sizes."""
+        return dataclasses.replace(work, student=self.with_fewer)
 
     def start(self, work: Distillation) -> Distillation:
         """With the smaller student."""
@@ -146,7 +156,8 @@ class QuantizationStep(Step):
     def start(self, work: Distillation) -> Distillation:
         """With the same student, that rounds its numbers."""
         texts = self.section.calibration_texts
-        batches = work.splits["train"].sample(texts, work.config.student.cut.max_tokens, work.config.train.seed)
+        max_tokens = texts * work.config.data.max_length  # all of them: they are looked at one length at a time
+        batches = work.splits["train"].sample(texts, max_tokens, work.config.train.seed)
         quantize_aware(work.student, batches, bits=self.section.bits, num_texts=texts)
         return work
 
@@ -167,6 +178,7 @@ class ClusteringStep(Step):
     is_trained = False
 
     def __init__(self, section: ClusteringSection, work: Distillation) -> None:
+        refuse_quantized(work.student, "clustering")
         self.num_clusters = section.num_clusters
         self.kernels = KERNELS_AND_WORDS if section.kernels is None else section.kernels
         prunable_weights(work.student, self.kernels)

@@ -121,7 +121,7 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     if config.baseline:
         begin = time.monotonic()
         with work.devices.scope():
-            baseline = type(work.student).from_config({**work.student.get_config(), "name": "baseline"})
+            baseline = work.student.copy(name="baseline")
         for variable, value in zip(baseline.weights, initial, strict=True):
             variable.assign(value)
         train_stages(work, [baseline] * len(work.stages), "baseline", keep_from=0, last_steps=steps, label="baseline-")

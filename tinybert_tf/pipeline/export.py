@@ -6,10 +6,12 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.encoded import EncodedDataset
@@ -18,8 +20,8 @@ from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.card import Card
 from tinybert_tf.export.formats import Format, Wish, find_format
 from tinybert_tf.export.keras_runner import KerasRunner
-from tinybert_tf.export.rows import logits_of_rows
-from tinybert_tf.export.verify import Verification, check, compare
+from tinybert_tf.export.rows import Runner, logits_of_rows
+from tinybert_tf.export.verify import Verification, check, compare, worst
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.models.tasks import load_teaching, task_of
@@ -83,7 +85,7 @@ def run_export(options: ExportOptions) -> str:
         data, source, has_labels = verification_rows(options, settings, reader)
         columns = Labelled(options.calibrate or "", options.text, options.label)
         wish = Wish(options.quantize, lengths, reader.calibration(columns, lengths) if options.calibrate else {})
-        teacher = load_teacher(options.teacher or (settings.get("teacher") or {}).get("dir"), task)
+        teacher = load_teacher(options.teacher, (settings.get("teacher") or {}).get("dir"), task)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -129,6 +131,7 @@ def check_options(options: ExportOptions, out: Path) -> Format:
         raise InputError(f"--calibrate {options.calibrate}: only --quantize full_int8 measures ranges")
     if options.lengths is not None and not format.has_lengths:
         raise InputError(f"--lengths: {options.format} takes texts of any length; only litert has fixed ones")
+    format.require()
     if not 0 <= options.min_agreement <= 1:
         raise InputError(f"--min-agreement {options.min_agreement}: a fraction from 0 to 1 is accepted")
     check_can_be_made(out)
@@ -145,7 +148,7 @@ def chosen_quantization(options: ExportOptions, model: TaskModel) -> str | None:
     """
     if model.fake_quantizer is None or options.format == "hf":
         return options.quantize
-    if options.format != "litert":
+    if not find_format(options.format).writes_quantized:
         raise InputError(f"--format {options.format}: {options.model} was trained for int8; litert and hf are accepted")
     if options.quantize is not None:
         raise InputError(
@@ -189,9 +192,19 @@ def verification_rows(
     return reader.generated(), "random words", False
 
 
-def load_teacher(directory: str | None, task: str) -> TaskModel | None:
-    """The teacher to measure beside, where it is there."""
-    return load_teaching(directory, task) if directory is not None and Path(directory).is_dir() else None
+def load_teacher(given: str | None, of_run: str | None, task: str) -> TaskModel | None:
+    """The teacher to measure beside: the one given, else the run's own, where it is still there.
+
+    Raises:
+        InputError: the one given cannot be loaded.
+    """
+    if given is not None or of_run is None:
+        return None if given is None else load_teaching(given, task)
+    try:
+        return load_teaching(of_run, task)
+    except InputError as error:
+        logger.info(f"export: costs are shown without the run's teacher: {error}")
+        return None
 
 
 def write(model: TaskModel, tokenizer: Tokenizer, format: Format, card: Card, wish: Wish, directory: Path) -> None:
@@ -218,10 +231,27 @@ def verify(
     except InputError as error:
         reason = str(error).replace(f"{directory}/", "")
         raise VerificationError(f"not exported: what was written cannot be run; {reason}") from None
-    found, wanted = (
-        logits_of_rows(each, data.tokens, data.pad_token_id, BATCH_SIZE) for each in (runner, KerasRunner(model))
-    )
-    return compare(found, wanted, data, task, source, has_labels)
+    wanted = logits_of_rows(KerasRunner(model), data.tokens, data.pad_token_id, BATCH_SIZE)
+    # Each of the lengths is a graph of its own. What is longer than one of them takes the next.
+    seen = []
+    accepted = list(runner.lengths or ())
+    for shortest in range(len(accepted) or 1):
+        given = Longer(runner, accepted[shortest:] or None)
+        found = logits_of_rows(given, data.tokens, data.pad_token_id, BATCH_SIZE)
+        seen.append(compare(found, wanted, data, task, source, has_labels))
+    return worst(seen)
+
+
+@dataclass(frozen=True)
+class Longer:
+    """A runner that is given rows at some of its lengths alone."""
+
+    runner: Runner
+    lengths: Sequence[int] | None
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """As the runner's."""
+        return self.runner(inputs)
 
 
 def report(card: Card, verification: Verification, costs: dict[str, Measured]) -> dict[str, Any]:

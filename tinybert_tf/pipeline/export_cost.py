@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import (
     count_nonzero,
     count_parameters,
@@ -22,6 +24,8 @@ from tinybert_tf.export.formats import Format, Wish
 from tinybert_tf.export.litert_runner import available_cores
 from tinybert_tf.models.task_model import TaskModel
 from tinybert_tf.pipeline.table import format_table
+
+logger = logging.getLogger(__name__)
 
 # Lengths that are measured where a file has none of its own.
 LENGTHS = (16, 64, 128)
@@ -53,22 +57,28 @@ class Measured:
 def measure_costs(
     model: TaskModel, teacher: TaskModel | None, format: Format, wish: Wish, path: Path
 ) -> dict[str, Measured]:
-    """The costs of the export, of the same model unquantized where it is quantized, and of its teacher.
+    """The costs of the export, of the same model as floats where it is quantized, and of its teacher.
 
-    All in the same format, in one run, taking turns.
+    All in the same format, in one run, taking turns. A teacher that cannot be written in it is left out, and named.
     """
     with tempfile.TemporaryDirectory() as directory:
         models, paths = {"export": model}, {"export": path}
         float32 = dataclasses.replace(wish, quantize=None, calibration={})
-        if wish.quantize is not None:
-            models["float32"] = model
+        if wish.quantize is not None or model.fake_quantizer is not None:
+            models["float32"] = as_floats(model)
         longest = max(wish.lengths) if format.has_lengths else 1
         if teacher is not None and teacher.config.max_tokens >= longest:
-            models["teacher"] = teacher
+            models["teacher"] = as_floats(teacher)
         for name in list(models)[1:]:
-            paths[name] = Path(directory) / name / (format.file if format.file != "." else "model")
-            paths[name].parent.mkdir()
-            format.write(models[name], paths[name], float32)
+            path = Path(directory) / name / (format.file if format.file != "." else "model")
+            path.parent.mkdir()
+            try:
+                format.write(models[name], path, float32)
+            except InputError as error:
+                logger.info(f"export: costs are shown without the {name}: {error}")
+                del models[name]
+            else:
+                paths[name] = path
         limit = min(each.config.max_tokens for each in models.values())
         lengths = wish.lengths if format.has_lengths else [length for length in LENGTHS if length <= limit]
         latency = _latency(paths, format, list(lengths))
@@ -83,6 +93,15 @@ def measure_costs(
             )
             for name in models
         }
+
+
+def as_floats(model: TaskModel) -> TaskModel:
+    """The model, or a copy of it that rounds nothing."""
+    if model.fake_quantizer is None:
+        return model
+    copy = model.copy()
+    copy.fake_quantizer = None
+    return copy
 
 
 def cost_table(costs: Mapping[str, Measured]) -> str:
@@ -136,6 +155,7 @@ def _flops(model: TaskModel, length: int) -> int:
         num_hidden_layers=config.num_hidden_layers,
         intermediate_size=config.intermediate_size,
         seq_len=length,
+        attention_size=config.num_attention_heads * config.head_size,
     )
 
 

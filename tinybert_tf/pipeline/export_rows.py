@@ -12,6 +12,7 @@ import numpy as np
 
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.data.encoded import EncodedDataset
+from tinybert_tf.data.hub_datasets import is_hub_split
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
@@ -94,6 +95,9 @@ def dev_file(settings: dict[str, Any]) -> Labelled | None:
     """The file that chose the run's best epoch, where it is still there."""
     data = settings.get("data") or {}
     path = data.get("dev")
-    if path is None or not Path(path).is_file():
+    if path is None:
+        return None
+    if not (is_hub_split(path) or Path(path).is_file()):
+        logger.info(f"export: the run's dev file is not there: {path}")
         return None
     return Labelled(path, data.get("text"), data.get("label"), data.get("labels"))

@@ -31,8 +31,6 @@ def run_serve(
         import uvicorn
     except ImportError as error:
         raise InputError(f"uvicorn is not installed ({error}); pip install 'tinybert_tf[serve]'") from None
-    if batch_size < 1:
-        raise InputError(f"--batch-size {batch_size}: a positive number of texts is accepted")
     with held_back():
         app = make_app(Predictor(model, batch_size=batch_size, max_length=max_length))
     # uvicorn's own log_config would close every handler that the process has.
