@@ -10,7 +10,8 @@ import os
 import shutil
 import weakref
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -259,7 +260,7 @@ def _fill(
     answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]],
 ) -> None:
     """Ask the teacher for every row, and write what it says."""
-    wanted = {"features": [_description(feature, lengths) for feature in missing]}
+    wanted = {"features": [_description(feature, lengths) for feature in missing], "of": len(batches)}
     done = _batches_done(folder, wanted)
     total = sum(_file_bytes(feature, lengths) for feature in missing)
     where = f"goes on after batch {done} of {len(batches)}" if done else f"{len(lengths):,} rows"
@@ -273,11 +274,9 @@ def _fill(
         files = [_FeatureFile(folder, feature, lengths, "r+b") for feature in missing]
         for file in files:
             stack.callback(file.close)
-        for step in range(done, len(batches)):
-            rows, inputs = batches[step]
-            answers = answer(inputs)
+        for step, rows, answers in _asked(batches, done, answer, [feature.key for feature in missing]):
             for file in files:
-                values = np.asarray(ops.convert_to_numpy(answers[file.feature.key]))
+                values = answers[file.feature.key]
                 for place, row in enumerate(rows):
                     shape = file.feature.row_shape(int(lengths[row]))
                     file.write(int(row), values[place][_corner(shape)])
@@ -290,10 +289,30 @@ def _fill(
     (folder / PROGRESS).unlink(missing_ok=True)
 
 
+def _asked(
+    batches: TeacherBatches, done: int, answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]], keys: list[str]
+) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
+    """The other batches: number, rows, answers; each is asked while the one before is written."""
+
+    def ask(step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        rows, inputs = batches[step]
+        answers = answer(inputs)
+        return rows, {key: np.asarray(ops.convert_to_numpy(answers[key])) for key in keys}
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = None
+        for step in range(done, len(batches)):
+            # The first one in the caller's own thread: it is traced there.
+            rows, answers = ask(step) if coming is None else coming.result()
+            coming = thread.submit(ask, step + 1) if step + 1 < len(batches) else None
+            yield step, rows, answers
+
+
 def _batches_done(folder: Path, wanted: Mapping[str, Any]) -> int:
     """Where an interrupted filling of the same features was."""
     try:
         there = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-        return int(there.pop("batches")) if there.pop("features") == wanted["features"] else 0
+        done = int(there.pop("batches"))
+        return done if there == wanted else 0
     except (OSError, ValueError, KeyError):
         return 0

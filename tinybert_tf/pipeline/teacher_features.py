@@ -17,8 +17,8 @@ from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, 
 from tinybert_tf.errors import InputError
 
 Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
-# Rows that the teacher is asked for at once.
-BATCH_SIZE = 64
+# Tokens that the teacher is asked for at once, or one row where it has more.
+BATCH_TOKENS = 4096
 
 
 def with_teacher_features(batches: Batches, distiller: Distiller, cache: TeacherCache) -> Batches:
@@ -96,7 +96,8 @@ class _AllRows:
     """Every row of a data set once, rows of like length together."""
 
     def __init__(self, tokens: TokenizedTexts, pad_token_id: int) -> None:
-        self._batches = Batches(tokens, None, BATCH_SIZE, None, pad_token_id, group_by_length=True)
+        most = max(BATCH_TOKENS, int(tokens.lengths.max()))
+        self._batches = Batches(tokens, None, pad_token_id=pad_token_id, batch_tokens=most)
 
     def __len__(self) -> int:
         return len(self._batches)
