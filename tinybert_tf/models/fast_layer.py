@@ -116,11 +116,13 @@ def _gelu_to_train(values: Any) -> Any:
     @tf.custom_gradient
     def gelu(values: Any) -> Any:
         exact = tf.cast(values, tf.float32)  # as `encoder_layer.gelu`
-        cdf = 0.5 * (1.0 + tf.math.erf(exact * math.sqrt(0.5)))
+        scaled = exact * math.sqrt(0.5)
+        cdf = 0.5 * (1.0 + tf.math.erf(scaled))
 
         def gradients(upstream: Any) -> Any:
-            density = tf.exp(-0.5 * tf.square(exact)) * (1.0 / math.sqrt(2.0 * math.pi))
-            return tf.cast(tf.cast(upstream, tf.float32) * (cdf + exact * density), values.dtype)
+            # x times the density, e^(-x^2 / 2) / sqrt(2 pi), in terms of x / sqrt(2)
+            weighted = scaled * (1.0 / math.sqrt(math.pi)) * tf.exp(-tf.square(scaled))
+            return tf.cast(tf.cast(upstream, tf.float32) * (cdf + weighted), values.dtype)
 
         return tf.cast(exact * cdf, values.dtype), gradients
 
