@@ -7,6 +7,7 @@ import importlib.util
 import io
 import os
 import runpy
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,11 +219,10 @@ def distilled_run(distilled: tuple[Path, Command]) -> Path:
     return distilled[0]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def same_policy_after() -> Iterator[None]:
     """Puts Keras's global dtype policy back, which `auto` precision sets to what the machine is fast with."""
-    import keras
-
-    policy = keras.config.dtype_policy()
+    before = sys.modules["keras"].config.dtype_policy() if "keras" in sys.modules else "float32"
     yield
-    keras.config.set_dtype_policy(policy)
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy(before)

@@ -17,8 +17,6 @@ from safetensors.numpy import load_file, save_file
 from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.models.heads import SequenceClassifier
 
-pytestmark = pytest.mark.usefixtures("same_policy_after")
-
 HEADER = "text\tlabel\n"
 GOOD_ROWS = "a good film\tpositive\na bad film\tnegative\n"
 

@@ -25,8 +25,6 @@ from tinybert_tf.evaluation import spread_plot
 from tinybert_tf.pipeline import ablate
 from tinybert_tf.pipeline.run_directory import RunDirectory
 
-pytestmark = pytest.mark.usefixtures("same_policy_after")
-
 Tinybert = Callable[..., Any]
 
 

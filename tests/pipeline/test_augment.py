@@ -21,8 +21,6 @@ from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.masked_lm import MaskedLM
 from tinybert_tf.pipeline import augment
 
-pytestmark = pytest.mark.usefixtures("same_policy_after")
-
 Tinybert = Callable[..., Any]
 
 # `wonderful` is several pieces of the vocabulary; the fifth row has no word that may be replaced.

@@ -136,9 +136,7 @@ def test_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_projections_go_on_where_heads_are_gone(
-    teacher_run: Path, opinions: Path, tmp_path: Path, same_policy_after: None
-) -> None:
+def test_projections_go_on_where_heads_are_gone(teacher_run: Path, opinions: Path, tmp_path: Path) -> None:
     files = {split: str(opinions / f"{split}.tsv") for split in ("train", "dev")}
     config = CompressConfig(
         teacher=TeacherSection(str(teacher_run)),

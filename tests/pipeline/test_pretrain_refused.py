@@ -17,8 +17,6 @@ from tinybert_tf.models.masked_lm import MaskedLM
 ACCEPTED = "one sentence a line, an empty line between documents, is accepted"
 TEXT = "the film is good\nthe plot is lovely\n\nthis story is bad\nher acting is dull\n"
 
-pytestmark = pytest.mark.usefixtures("same_policy_after")
-
 
 class Scene:
     """A `pretrain` command that would run, from a teacher or from scratch, until a test breaks one thing of it."""

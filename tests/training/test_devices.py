@@ -28,13 +28,6 @@ def machine(*gpus: Gpu, flags: str = "") -> DeviceDescription:
     return DeviceDescription(gpus, "Some CPU", frozenset(flags.split()))
 
 
-@pytest.fixture(autouse=True)
-def _same_policy_after() -> Iterator[None]:
-    policy = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(policy)
-
-
 @pytest.mark.parametrize(
     ("description", "precision", "dtype_policy"),
     [
