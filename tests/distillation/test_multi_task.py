@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinybert_tf.compression.quantization import quantize_aware
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.multi_task_batches import MultiTaskBatches
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
@@ -139,6 +140,14 @@ def test_steps_are_traced_once(distillers: dict[str, Distiller]) -> None:
     assert len(traced) == once
     together.train_on_batch(*both()[0])
     assert len(traced) > once  # a batch by itself weighs otherwise
+
+
+def test_a_student_that_is_quantized_later(distillers: dict[str, Distiller]) -> None:
+    together = MultiTaskDistiller(distillers)
+    together.compile(optimizer=keras.optimizers.SGD(0.0))
+    before = together.fit(MultiTaskBatches(both().sources), verbose=0).history["mood_kl_loss"]
+    quantize_aware(distillers["mood"].student, [batches("mood")[0]])
+    assert together.fit(MultiTaskBatches(both().sources), verbose=0).history["mood_kl_loss"] != before
 
 
 def test_float16(make_model: MakeModel) -> None:

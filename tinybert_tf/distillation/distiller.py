@@ -227,22 +227,23 @@ class Distiller(TrainableModel):
         self.weigh_batches("test", x)
         return super().evaluate(x, *args, **kwargs)
 
-    @property
-    def mean_counts(self) -> dict[str, float]:
-        """What the batches of `fit` hold in the mean; empty where they do not say it."""
-        return self._mean_counts["train"]
+    def weigh_batches(self, phase: str, batches: Any) -> bool:
+        """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has.
 
-    def weigh_batches(self, phase: str, batches: Any) -> None:
-        """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has."""
+        Returns:
+            Whether what was traced no longer holds, of these means or of how the student rounds.
+        """
         lengths = getattr(batches, "row_lengths", None)
         means: dict[str, float] = {}
         if lengths is not None:
             exact = np.asarray(lengths, np.float64)
             means = {name: float(count(exact)) / len(batches) for name, count in COUNTS.items()}
         quantizer = getattr(self.student, "fake_quantizer", None)
-        if means != self._mean_counts[phase] or quantizer is not self._quantizer[phase]:
+        is_other = means != self._mean_counts[phase] or quantizer is not self._quantizer[phase]
+        if is_other:
             self._mean_counts[phase], self._quantizer[phase] = means, quantizer
-            setattr(self, f"{phase}_function", None)  # what was traced has the others in it
+            setattr(self, f"{phase}_function", None)
+        return is_other
 
     def _feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""

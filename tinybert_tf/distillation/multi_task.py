@@ -160,11 +160,9 @@ class MultiTaskDistiller(TrainableModel):
         return {task: sources[task] for task in self.distillers}
 
     def _weigh_batches(self, sources: Mapping[str, Any]) -> None:
-        before = {task: distiller.mean_counts for task, distiller in self.distillers.items()}
-        for task, distiller in self.distillers.items():
-            distiller.weigh_batches("train", sources[task])
-        if before != {task: distiller.mean_counts for task, distiller in self.distillers.items()}:
-            self.train_function = None  # what was traced has the other means in it
+        are_others = [each.weigh_batches("train", sources[task]) for task, each in self.distillers.items()]
+        if any(are_others):
+            self.train_function = None
 
 
 def _of_task(inputs: Mapping[str, Any], task: str) -> dict[str, Any]:
