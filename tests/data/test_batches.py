@@ -1,4 +1,5 @@
 import itertools
+import time
 import warnings
 
 import keras
@@ -200,6 +201,17 @@ def test_predict_and_evaluate(run_eagerly):
     put_back[np.concatenate(order(grouped))] = model.predict(grouped, verbose=0)
     np.testing.assert_allclose(put_back, in_order, atol=1e-6)
     assert np.isfinite(model.evaluate(make_batches(17, seed=None), verbose=0))
+
+
+def test_an_epoch_begins_at_once_after_a_slow_one():
+    dataset = make_batches().get_tf_dataset()
+    iterator = iter(dataset)
+    for _ in iterator:
+        time.sleep(0.15)
+    begin = time.perf_counter()
+    iterator = iter(dataset)  # as Keras does, with the last epoch's still in its hands
+    next(iterator)
+    assert time.perf_counter() - begin < 0.3
 
 
 def test_a_single_row_trains_and_predicts():

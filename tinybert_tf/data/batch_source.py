@@ -14,6 +14,8 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 from tinybert_tf.errors import InputError
 
+PREFETCHED = 2  # batches that are ready before they are asked for
+
 
 class BatchSource(keras.utils.PyDataset, DataAdapter):
     """Batches for `fit`, `evaluate` and `predict`, as many in every epoch; a subclass makes batch `step` of `epoch`.
@@ -95,7 +97,11 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
         for name, shape in self.input_shapes.items():
             signature[0][name] = tf.TensorSpec(shape, signature[0][name].dtype)
         one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
-        return one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(tf.data.AUTOTUNE)
+        one_pass = one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(PREFETCHED)
+        # tf.data's tuner sleeps ever longer, and the next epoch waits until the last one's has woken up: up to a minute.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return one_pass.with_options(options)
 
     def get_numpy_iterator(self) -> Iterator[Any]:
         """One pass."""
