@@ -18,6 +18,7 @@ from typing import Any
 
 import keras
 
+from tinybert_tf.config.schema import CutSection
 from tinybert_tf.data.corpus_reader import CorpusFiles
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import load_tokenizer
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes",
         nargs="*",
-        default=["4x312x12x1200", "2x132x12x528"],
+        default=["4x312x12x1200", "4x312x6x1200", "2x132x12x528", "2x132x6x528"],
         metavar="LAYERSxWIDTHxHEADSxUNITS",
         help="students to cut",
     )
@@ -76,7 +77,7 @@ def main() -> None:
         pairs = LayerMap.uniform(sizes["num_hidden_layers"], teacher.num_hidden_layers).layer_pairs()
         for way in arguments.ways:
             given = {"num_texts": 512, "source": "train", **WAYS[way]}
-            texts = splits[given.pop("source")].sample(given.pop("num_texts"), seed=1)
+            texts = splits[given.pop("source")].sample(given.pop("num_texts"), CutSection().max_tokens, seed=1)
             student = SequenceClassifier(
                 dataclasses.replace(teacher.config, **sizes), id2label=teacher.id2label, dtype="float32"
             )

@@ -93,6 +93,11 @@ def test_several_labels_by_hand() -> None:
     )
 
 
+def test_a_single_label_is_not_two_classes() -> None:
+    answers, labels = np.array([[-1.0], [-1.0], [1.0]]), np.array([[1], [0], [0]])
+    assert multi_label_metrics(answers, labels) == pytest.approx({"f1_micro": 0.0, "f1_macro": 0.0, "accuracy": 1 / 3})
+
+
 def test_the_best_labels_that_never_change() -> None:
     labels = np.array([[1, 0, 1], [1, 0, 0], [0, 1, 1], [1, 0, 0]])
     # Label 0 for all: 3 right, 1 wrong, 3 missed; 0 and 2: 5 right, 3 wrong, 1 missed; all: 6 right, 6 wrong.
@@ -141,6 +146,7 @@ def test_the_best_tag_that_never_changes() -> None:
         ("house", [""], 0, 0),
         ("", ["house"], 0, 0),
         ("the", ["a"], 1, 1),
+        ("the \u2013cat", ["\u2013cat"], 1, 1),
     ],
 )
 def test_answers_by_hand(answer: str, expected: list[str], f1: float, exact: float) -> None:

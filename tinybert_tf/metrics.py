@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -68,9 +69,11 @@ def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     from sklearn.metrics import accuracy_score, f1_score
 
     answered, right = (logits > 0).astype(np.int32), labels.astype(np.int32)
+    # A single column is two classes to scikit-learn, of which the second one is the label.
+    each = list(range(right.shape[1])) if right.shape[1] > 1 else [1]
     return {
-        "f1_micro": float(f1_score(right, answered, average="micro", zero_division=0.0)),
-        "f1_macro": float(f1_score(right, answered, average="macro", zero_division=0.0)),
+        "f1_micro": float(f1_score(right, answered, labels=each, average="micro", zero_division=0.0)),
+        "f1_macro": float(f1_score(right, answered, labels=each, average="macro", zero_division=0.0)),
         "accuracy": float(accuracy_score(right, answered)),
     }
 
@@ -117,7 +120,7 @@ def answer_metrics(answers: Sequence[str], expected: Sequence[Sequence[str]]) ->
 
 def _words(answer: str) -> list[str]:
     without = "".join(letter for letter in answer.lower() if letter not in string.punctuation)
-    return [word for word in without.split() if word not in ("a", "an", "the")]
+    return re.sub(r"\b(a|an|the)\b", " ", without).split()
 
 
 def _word_f1(answer: list[str], right: list[str]) -> float:

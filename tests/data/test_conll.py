@@ -71,3 +71,10 @@ def test_real_files_are_read_whole(data_dir: Path, name: str, sentences: int, en
     assert len(found) == sentences
     if entities is not None:
         assert sum(tag.startswith("B-") for sentence in found for tag in sentence.tags) == entities
+
+
+def test_a_line_that_lost_a_column(tmp_path: Path) -> None:
+    path = write(tmp_path, "EU NNP B-NP B-ORG\n\nGerman JJ  B-NP   B-MISC\nrejects VBZ B-VP\n")
+    with pytest.raises(InputError, match=r":4: 'rejects VBZ B-VP' has 3 columns; 4, as line 1 has, are accepted"):
+        read_conll(path)
+    assert read_conll(path, has_tags=False)[1].words == ["German", "rejects"]

@@ -70,6 +70,16 @@ def test_no_answer_where_the_first_tokens_of_all_parts_say_so(tokenizer: Tokeniz
     assert rows.answers(logits_of(rows, *spans[:2])) == [" ".join(WORDS[:2])]  # the second part does not
 
 
+def test_a_file_with_an_answer_to_every_question_has_no_other_ones(tokenizer: Tokenizer) -> None:
+    context = " ".join(WORDS[:10])
+    answered = with_answer(WORDS[0], 0, context)
+    spans = ((0, 3, 4, 5.0), (0, 0, 0, 9.0))
+    one = encoded(tokenizer, answered, max_length=32)
+    assert one.answers(logits_of(one, *spans)) == [" ".join(WORDS[:2])]
+    two = encoded(tokenizer, answered, Question("who", context, [], "questions[1]"), max_length=32)
+    assert two.answers(logits_of(two, *spans))[0] == ""
+
+
 def test_an_answer_ends_behind_its_start_and_is_not_too_long(tokenizer: Tokenizer) -> None:
     rows = encoded(tokenizer, Question("who", " ".join(WORDS * 2), [], "questions[0]"), max_length=64)
     backwards = logits_of(rows, (0, 5, 6, 3.0), (0, 9, 9, 0.0))

@@ -10,6 +10,7 @@ import tokenizers
 
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.tokenizer import Tokenizer, as_tokenizer, load_tokenizer, train_wordpiece
+from tinybert_tf.data.wordpiece import is_cased
 from tinybert_tf.errors import InputError
 
 CORPUS = ["The film earns its tears.", "A dull, dull film!", "An unhurried and generous café story", "naïve generosity"]
@@ -40,7 +41,7 @@ def row_lists(tokens: TokenizedTexts) -> list[list[int]]:
 
 
 def test_a_row_is_cls_pieces_sep(tmp_path):
-    tokens = load_tokenizer(write_vocabulary(tmp_path)).encode(["The films, café.", "xyz"])
+    tokens = load_tokenizer(write_vocabulary(tmp_path, do_lower_case=True)).encode(["The films, café.", "xyz"])
     assert row_lists(tokens) == [[2, 5, 6, 7, 11, 8, 12, 3], [2, 1, 3]]
     assert tokens.offsets.tolist() == [0, 8, 11]
     assert tokens.lengths.tolist() == [8, 3]
@@ -181,7 +182,7 @@ def test_training_streams_what_can_be_read_again(tokenizer):
 
 
 def test_pieces_are_the_tokens_without_special_ones(tmp_path):
-    tokenizer = load_tokenizer(write_vocabulary(tmp_path))
+    tokenizer = load_tokenizer(write_vocabulary(tmp_path, do_lower_case=True))
     ids, lengths = tokenizer.pieces(["The films, café.", "", "the film [SEP]" + " film" * 200])
     unknown = [1, 1, 1]  # "[", "sep", "]" are not in the vocabulary
     assert ids.tolist() == [5, 6, 7, 11, 8, 12, 5, 6, *unknown, *[6] * 200]
@@ -293,3 +294,14 @@ def test_the_real_vocabulary_gives_the_ids_of_transformers(data_dir: Path):
     assert row_lists(ours) == transformers_ids(directory, texts, pairs, truncation=True, max_length=40)
     full = [len(ids) for ids in transformers_ids(directory, texts, pairs)]
     assert ours.num_truncated == sum(length > 40 for length in full)
+
+
+def test_a_vocabulary_alone_says_whether_it_is_cased(tmp_path):
+    for words, text in ((["London", "is", "big"], "London is big"), (["london", "is", "big"], "London is big")):
+        directory = tmp_path / words[0]
+        directory.mkdir()
+        (directory / "vocab.txt").write_text("\n".join([*VOCABULARY[:5], *words]) + "\n", encoding="utf-8")
+        tokenizer = load_tokenizer(directory)
+        unknown = tokenizer.vocabulary()["[UNK]"]
+        assert unknown not in tokenizer.encode([text]).input_ids
+    assert not is_cased(["[UNK]", "<S>", *(f"w{number}" for number in range(200))])

@@ -124,7 +124,7 @@ def test_a_map_needs_a_pair() -> None:
 
 @pytest.mark.parametrize("name", NAMED_MAPS)
 def test_named_maps_refuse_a_deeper_student(name: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}': the student has 7 layers, more than the teacher's 6; give pairs"):
+    with pytest.raises(InputError, match=f"'{name}': num_hidden_layers=7 of the student, the teacher has 6;"):
         LayerMap.resolve(name, 7, 6)
 
 

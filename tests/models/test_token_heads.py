@@ -82,6 +82,17 @@ def test_save_and_load(
     assert load_for_labels(tmp_path, task, labels).has_loaded_head
 
 
+@pytest.mark.parametrize(("num_labels", "task"), [(1, "regression"), (2, "sequence_classification")])
+def test_the_task_of_a_config_without_labels(
+    num_labels: int, task: str, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    SequenceClassifier(make_config(), num_labels=num_labels).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    bare = {name: value for name, value in config.items() if name not in ("id2label", "label2id", "problem_type")}
+    (tmp_path / "config.json").write_text(json.dumps(bare))
+    assert task_of(tmp_path) == task
+
+
 def test_a_classifiers_encoder_gets_a_head_for_tokens(make_config: MakeConfig, tmp_path: Path) -> None:
     classifier = SequenceClassifier(make_config(), num_labels=2)
     classifier.save_pretrained(tmp_path)

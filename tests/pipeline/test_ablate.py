@@ -156,7 +156,7 @@ def test_a_run_is_what_distill_alone_makes_of_its_config(
 
 def test_the_plot_and_the_config(ablation: Ablation) -> None:
     assert {path.name for path in ablation.out.iterdir()} == {
-        "ablation.csv", "ablation.md", "ablation.png", "ablation.svg", "ablation.yaml", "runs",
+        "ablation.csv", "ablation-means.csv", "ablation.md", "ablation.png", "ablation.svg", "ablation.yaml", "runs",
     }  # fmt: skip
     assert (ablation.out / "ablation.png").read_bytes().startswith(b"\x89PNG")
     written = load_config(AblationConfig, ablation.out / "ablation.yaml")

@@ -11,7 +11,7 @@ import pytest
 
 from tinybert_tf.config.ablation import PAPER_TASKS
 from tinybert_tf.config.schema import Data, DistillConfig, TeacherSection
-from tinybert_tf.pipeline.ablation_results import AblationResults, Outcome, csv_table, markdown, spread
+from tinybert_tf.pipeline.ablation_results import AblationResults, Outcome, csv_table, markdown, means_table, spread
 from tinybert_tf.pipeline.ablation_variants import CHANGES, PlannedVariant
 from tinybert_tf.pipeline.paper_ablations import MEASURED, PUBLISHED
 
@@ -163,3 +163,14 @@ def test_csv() -> None:
     }  # fmt: skip
     assert (rows[1]["dev_accuracy"], rows[1]["test_accuracy"]) == ("0.7", "0.7")
     assert (rows[2]["dev_accuracy"], rows[2]["error"]) == ("", "the loss is nan")
+
+
+def test_means_as_csv() -> None:
+    found = results([outcome("base", 1, 0.8, 0.75), outcome("base", 2, 0.9, 0.85), outcome("top", 1, 0.7, 0.65)])
+    rows = list(csv.DictReader(io.StringIO(means_table(found))))
+    assert [(row["variant"], row["model"], row["seeds"]) for row in rows] == [
+        ("base", "student", "2"), ("top", "student", "1"),
+    ]  # fmt: skip
+    assert float(rows[0]["dev_accuracy_mean"]) == pytest.approx(0.85)
+    assert float(rows[0]["test_accuracy_std"]) == pytest.approx(0.1 / 2**0.5)
+    assert (float(rows[1]["dev_accuracy_mean"]), rows[1]["dev_accuracy_std"]) == (0.7, "")

@@ -41,7 +41,8 @@ def test_everything_is_said(explain: Explain, opinions: Path, tmp_path: Path) ->
     assert "best epoch: by dev accuracy\n" in command.out
     assert "ends early" not in command.out
     assert "loss = 1 x embedding_loss + 1 x attention_loss + 1 x hidden_state_loss" in command.out
-    assert command.out.count(str(LayerMap.uniform(1, 2))) == 2
+    assert command.out.count(str(LayerMap.uniform(1, 2))) == 1
+    assert command.out.rstrip().endswith(str(LayerMap.from_pairs([], 1, 2)))
     config, _, _ = command.out.partition("\n\n")
     (tmp_path / "run.yaml").write_text(config)
     assert load_config(DistillConfig, tmp_path / "run.yaml").train.max_steps == 4
@@ -61,6 +62,12 @@ def test_the_parts_of_long_texts_are_the_rows(tinybert: Callable[..., Any], teac
     classifier = SequenceClassifier.from_pretrained(teacher_run)
     answering = QuestionAnswering(classifier.config)
     assert cells(command.out, "parameters")[0] == f"{answering.count_params():,}"
+
+
+def test_a_deeper_student_that_learns_predictions_alone(explain: Explain) -> None:
+    deeper = explain("--set", "student.num_hidden_layers=9", "--set", "stages=[{name: p, losses: [prediction]}]")
+    assert deeper.status == 0, deeper.err
+    assert "student starts from: random" in deeper.out
 
 
 def test_flags_win_over_stages(explain: Explain, tmp_path: Path) -> None:

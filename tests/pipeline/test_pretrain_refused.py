@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.masked_lm import MaskedLM
 
@@ -142,10 +142,11 @@ def test_more_layers_than_the_teacher_has(scene: Scene) -> None:
     layers = ["--set", "model.num_hidden_layers=3"]
     for init in ("auto", "random", "layers"):
         assert scene.refused(*layers, "--set", f"model.init={init}", start="teacher") == (
-            "layer map 'uniform': the student has 3 layers, more than the teacher's 2; give pairs."
+            "layer map 'uniform': num_hidden_layers=3 of the student, the teacher has 2; at most that many, or a layer "
+            "map of pairs, are accepted."
         )
     assert scene.refused(*layers, "--set", "model.init=cut", start="teacher") == (
-        "num_hidden_layers=3: a student cut from its teacher has at most the teacher's 2."
+        "model.num_hidden_layers=3: a student cut from its teacher has at most the teacher's 2."
     )
     assert "names student layer 4; the student has layers 0 to 3" in scene.refused(
         "--set", "layer_map=[[1, 1], [4, 2]]", "--set", "model.num_hidden_layers=2", start="teacher"
@@ -155,7 +156,8 @@ def test_more_layers_than_the_teacher_has(scene: Scene) -> None:
 @pytest.mark.parametrize("start", ["scratch", "teacher"])
 def test_widths_that_the_heads_do_not_divide(scene: Scene, start: str) -> None:
     message = "num_attention_heads=2 must divide hidden_size=15."
-    assert scene.refused("--set", "model.hidden_size=15", start=start) == message
+    refused = scene.refused("--set", "model.hidden_size=15", start=start)
+    assert refused == (f"model.{message}" if start == "teacher" else message)
 
 
 def test_heads_that_cannot_be_compared(scene: Scene) -> None:
@@ -214,6 +216,14 @@ def test_what_does_not_go_together(scene: Scene) -> None:
         assert scene.refused("--set", f"{key}={value}", start="teacher") == (
             f"--set {key}: {value.capitalize()} is given beside a teacher, from whom is learnt without masked tokens"
         )
+    assert scene.refused("--set", "teacher.others=[elsewhere]", start="teacher") == (
+        "--set teacher.others: a general distillation has one teacher"
+    )
+    other = scene.directory / "other"
+    train_wordpiece(["a vocabulary of other words"] * 2, vocab_size=60).save_pretrained(other)
+    assert scene.refused(start="model", tokenizer=other) == (
+        f"tokenizer: another vocabulary than the one in {scene.encoder}, whose token ids the model knows."
+    )
     assert scene.refused(model=None) == "model: wants a preset or a dir, or a teacher to be made from"
 
 

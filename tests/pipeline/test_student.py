@@ -96,12 +96,12 @@ def test_sizes_that_cannot_be(tmp_path: Path) -> None:
         (StudentSection(hidden_size=8), "cut"),
         (StudentSection(intermediate_size=8), "cut"),
         (StudentSection(hidden_size=8, num_attention_heads=1), "cut"),
+        (StudentSection(num_attention_heads=1), "cut"),
         (StudentSection(init="cut", hidden_size=8), "cut"),
         (StudentSection(init="random"), "random"),
         (StudentSection(init="layers"), "layers"),
         # larger than the teacher in one way
         (StudentSection(num_attention_heads=4), "random"),
-        (StudentSection(num_attention_heads=1), "random"),
         (StudentSection(intermediate_size=33), "random"),
         (StudentSection(num_hidden_layers=6), "random"),
     ],
@@ -116,7 +116,7 @@ def test_inits_that_cannot_be() -> None:
         resolved_init(section, student_config(section, TEACHER), TEACHER)
     section = StudentSection(init="cut", num_hidden_layers=6)
     with pytest.raises(
-        InputError, match="num_hidden_layers=6: a student cut from its teacher has at most the teacher's 5"
+        InputError, match=r"student\.num_hidden_layers=6: a student cut from its teacher has at most the teacher's 5"
     ):
         resolved_init(section, student_config(section, TEACHER), TEACHER)
     with pytest.raises(InputError, match=r"student.init='random' is given beside student\.dir"):
@@ -184,8 +184,12 @@ def test_a_student_of_another_precision_is_cut_in_float32(teacher: SequenceClass
         np.testing.assert_array_equal(variable.numpy(), theirs[name].numpy(), err_msg=name)
 
 
-def test_a_preset_starts_at_random(teacher: SequenceClassifier, tokenizer: Tokenizer) -> None:
-    student = build_student(StudentSection(preset="bert-tiny"), teacher, tokenizer, "uniform")
+def test_a_preset_starts_at_random_and_it_is_said_why(
+    teacher: SequenceClassifier, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="tinybert_tf"):
+        student = build_student(StudentSection(preset="bert-tiny"), teacher, tokenizer, "uniform")
+    assert "student: starts from random weights: hidden_size=128: a student cut from its teacher has at" in caplog.text
     assert (student.config.hidden_size, student.num_hidden_layers, student.config.vocab_size) == (128, 2, 60)
     assert list(student.id2label.values()) == LABELS
     assert 0 < student.encoder.embeddings.word_embeddings.embeddings.numpy().std() < 0.05

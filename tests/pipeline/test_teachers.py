@@ -83,3 +83,6 @@ def test_what_does_not_fit(teacher_run: Path, second: Path, opinions: Path, tmp_
         load(tmp_path / "words")
     with pytest.raises(InputError, match=r"shares: \[1.0\] for 2 teachers, one for each is wanted"):
         TeacherSection("one", others=("two",), shares=(1.0,))
+    for share in (0.0, float("inf"), float("nan")):
+        with pytest.raises(InputError, match=r"shares: .*: finite numbers above 0 are wanted"):
+            TeacherSection("one", others=("two",), shares=(1.0, share))

@@ -60,7 +60,12 @@ def open_tensors(directory: Path) -> Tensors:
 
 def weights_size(directory: Path) -> int:
     """Bytes of the files that `open_tensors` would read."""
-    return sum(path.stat().st_size for path in directory.glob(_format_of(directory).weights))
+    return sum(path.stat().st_size for path in weight_files(directory))
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that hold the numbers that `open_tensors` would read."""
+    return sorted(directory.glob(_format_of(directory).weights))
 
 
 def _format_of(directory: Path) -> Format:

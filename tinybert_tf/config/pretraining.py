@@ -60,6 +60,8 @@ class PretrainConfig(CheckedSection):
             raise SettingError("head_only", "true wants a model.dir whose encoder is kept, and no teacher")
         if self.teacher is not None and self.tokenizer is not None:
             raise SettingError("tokenizer", f"{self.tokenizer!r} is given beside a teacher, whose tokenizer is used")
+        if self.teacher is not None and (self.teacher.others or self.teacher.shares):
+            raise SettingError("teacher.others", "a general distillation has one teacher")
         if self.teacher is None and self.model.dir is None and self.model.preset is None:
             raise SettingError("model", "wants a preset or a dir, or a teacher to be made from")
         if self.teacher is None and self.model.init not in ("auto", "random"):

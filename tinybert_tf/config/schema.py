@@ -7,6 +7,7 @@ section's path and the file before it.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class TeacherSection(CheckedSection):
         super().__post_init__()
         if self.shares is not None and len(self.shares) != len(self.dirs):
             raise SettingError("shares", f"{list(self.shares)} for {len(self.dirs)} teachers, one for each is wanted")
+        if not all(0 < share < math.inf for share in self.shares or ()):
+            raise SettingError("shares", f"{list(self.shares or ())}: finite numbers above 0 are wanted")
 
     @property
     def dirs(self) -> tuple[str, ...]:

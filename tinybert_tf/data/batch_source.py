@@ -98,7 +98,7 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
             signature[0][name] = tf.TensorSpec(shape, signature[0][name].dtype)
         one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
         one_pass = one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(PREFETCHED)
-        # tf.data's tuner sleeps ever longer, and the next epoch waits until the last one's has woken up: up to a minute.
+        # tf.data's tuner sleeps ever longer, and an epoch waits until the last one's has woken up: up to a minute.
         options = tf.data.Options()
         options.autotune.enabled = False
         return one_pass.with_options(options)

@@ -35,17 +35,24 @@ def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
         has_tags: whether the tags are read; without, a line may be a token alone.
 
     Raises:
-        InputError: no such file, no sentence in it; a line with too few columns; a tag that is not BIO, or an `I-type`
-            that does not go on with an entity of its type.
+        InputError: no such file, no sentence in it; a line with too few columns, or not as many as the first; a tag
+            that is not BIO, or an `I-type` that does not go on with an entity of its type.
     """
     path = Path(path)
     sentences: list[Sentence] = []
+    num_columns, example = 0, 0
     for first, lines in _blocks(read_text(path, "CoNLL")):
         rows = [_columns(line) for line in lines]
         for number, row in enumerate(rows, start=first):
             if len(row) < 1 + has_tags or not (row[0].strip() and row[-1].strip()):
                 wanted = "a token and its tag, with a tab or a space between," if has_tags else "a token"
                 raise InputError(f"{path}:{number}: {lines[number - first]!r}; {wanted} is accepted")
+            num_columns, example = num_columns or len(row), example or number
+            if has_tags and len(row) != num_columns:
+                raise InputError(
+                    f"{path}:{number}: {lines[number - first]!r} has {len(row)} columns; {num_columns}, as line "
+                    f"{example} has, are accepted"
+                )
         tags = [row[-1] for row in rows] if has_tags else []
         check_bio(tags, partial(_line, path, first))
         sentences.append(Sentence([row[0] for row in rows], tags, first))
@@ -73,7 +80,7 @@ def _line(path: Path, first: int, word: int) -> str:
 
 
 def _columns(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else line.split(" ")
+    return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
 def check_bio(tags: Sequence[str], place: Callable[[int], str]) -> None:

@@ -221,7 +221,7 @@ class TextDataset:
                 scores.append(float(label))
             except ValueError:
                 scores.append(math.nan)
-            if not math.isfinite(scores[-1]):
+            if not abs(scores[-1]) <= float(np.finfo(np.float32).max):
                 raise InputError(f"{self.place(row)}: label {label!r}; a number is accepted")
         return np.array(scores, np.float32)
 

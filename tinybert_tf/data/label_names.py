@@ -12,6 +12,8 @@ INTEGER = re.compile(r"0|[1-9][0-9]*")
 LARGEST_LABEL = 100_000
 # Between the labels of a cell that holds several.
 SEPARATOR = ","
+# What a list is written with, `['a', 'b']`, which a cell is not.
+BRACKETS = ("[", "{", "(")
 
 Place = Callable[[int], str]
 
@@ -59,10 +61,10 @@ def split_cell(cell: str, place: str) -> list[str]:
     """The labels of a cell, `a,b`; none of an empty one.
 
     Raises:
-        InputError: it cannot be split: a label is empty, or there twice.
+        InputError: it cannot be split: a label is empty, or there twice, or it is a list in brackets.
     """
     labels = [label.strip() for label in cell.split(SEPARATOR)] if cell.strip() else []
-    if not all(labels) or len(set(labels)) < len(labels):
+    if not all(labels) or len(set(labels)) < len(labels) or cell.lstrip().startswith(BRACKETS):
         raise InputError(
             f"{place}: labels {cell!r}; different ones with one comma between two, or nothing at all, are accepted"
         )

@@ -126,7 +126,8 @@ class EncodedQuestions(EncodedDataset):
     """Questions as windows: an answer is the best span of all windows of its question, or none.
 
     A span is worth the logit of its first token as a start plus that of its last token as an end. That there is no
-    answer is worth the [CLS] token's two, the least of all windows (arXiv 1810.04805, section 4.3).
+    answer is worth the [CLS] token's two, the least of all windows (arXiv 1810.04805, section 4.3); where a file has an
+    answer to every question, as SQuAD 1.1, it is no candidate.
     """
 
     dataset: QuestionDataset
@@ -172,8 +173,11 @@ class EncodedQuestions(EncodedDataset):
                 span = int(spans[part + first, 0]), int(spans[part + last, 1])
                 worth[pair][span] = max(value, worth[pair].get(span, -np.inf))
         found: list[list[tuple[Span | None, float]]] = []
+        all_answered = self.dataset.has_labels and all(question.answers for question in self.dataset.questions)
         for pair, values in enumerate(worth):
-            candidates: list[tuple[Span | None, float]] = [*values.items(), (None, float(none[pair]))]
+            candidates: list[tuple[Span | None, float]] = [*values.items()]
+            if not (all_answered and values):
+                candidates.append((None, float(none[pair])))
             found.append(sorted(candidates, key=lambda candidate: -candidate[1])[:N_BEST])
         return found
 

@@ -27,9 +27,12 @@ CONTINUATION_PREFIX = "##"
 
 
 def wordpiece_backend(vocabulary: dict[str, int], settings: dict[str, Any]) -> tokenizers.Tokenizer:
-    """The tokenizer of `google-research/bert` over `vocabulary`; `settings` as in `tokenizer_config.json`."""
+    """The tokenizer of `google-research/bert` over `vocabulary`; `settings` as in `tokenizer_config.json`.
+
+    Where these do not say whether texts are made lower case, the vocabulary does: see `is_cased`.
+    """
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
-    backend.normalizer = bert_normalizer(settings)
+    backend.normalizer = bert_normalizer({"do_lower_case": not is_cased(vocabulary), **settings})
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=CONTINUATION_PREFIX)
     if vocabulary:
@@ -53,6 +56,15 @@ def normalizer_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
     if not isinstance(backend.normalizer, normalizers.BertNormalizer):
         return {}
     return {ours: getattr(backend.normalizer, theirs) for ours, theirs in NORMALIZER_SETTINGS.items()}
+
+
+def is_cased(vocabulary: Iterable[str]) -> bool:
+    """Whether texts keep their case: more than one word in a hundred is not in lower case.
+
+    A few are not in every vocabulary: Google's Chinese one, which is lower case, has `<S>` and `<T>`.
+    """
+    words = [token for token in vocabulary if not (token.startswith("[") and token.endswith("]"))]
+    return 100 * sum(word != word.lower() for word in words) > len(words)
 
 
 def learn_vocabulary(

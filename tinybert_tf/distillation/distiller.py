@@ -14,7 +14,7 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
-from tinybert_tf.distillation.layer_map import NAMED_MAPS, LayerMap
+from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
@@ -81,10 +81,7 @@ class Distiller(TrainableModel):
         teacher.trainable = False
         agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, getattr(teacher, "num_hidden_layers", 0)
-        # Where predictions alone are compared, the teacher may be shallower than its student, or have no layers at all.
-        is_named = isinstance(layer_map, str) and layer_map in NAMED_MAPS
-        is_for_predictions = is_named and not any(loss.is_per_layer for loss in losses)
-        self.layer_map = LayerMap.resolve(() if is_for_predictions else layer_map, *depths)
+        self.layer_map = LayerMap.for_losses(layer_map, losses, *depths)
         names = _distinct_names(losses)
         predicts = agree_on_predictions(teacher, student)
         self.comparisons = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.errors import InputError
 
 
@@ -103,7 +104,8 @@ class LayerMap:
     def _named(cls, name: str, n: int, m: int, teacher_layer: Callable[[int], int]) -> LayerMap:
         if n > m:
             raise InputError(
-                f"layer map {name!r}: the student has {n} layers, more than the teacher's {m}; give pairs."
+                f"layer map {name!r}: num_hidden_layers={n} of the student, the teacher has {m}; at most that many, or "
+                f"a layer map of pairs, are accepted."
             )
         layers = [(layer, teacher_layer(layer)) for layer in range(1, n + 1)]
         return cls(((0, 0), *layers, (n + 1, m + 1)), n, m)
@@ -135,6 +137,19 @@ class LayerMap:
                 f"{num_student_layers} and {num_teacher_layers}."
             )
         return layer_map
+
+    @classmethod
+    def for_losses(
+        cls,
+        layer_map: LayerMap | str | Iterable[Iterable[int]],
+        losses: Iterable[DistillationLoss],
+        num_student_layers: int,
+        num_teacher_layers: int,
+    ) -> LayerMap:
+        """As `resolve`; where predictions alone are compared, the teacher may be shallower or have no layers."""
+        is_named = isinstance(layer_map, str) and layer_map in NAMED_MAPS
+        is_for_predictions = is_named and not any(loss.is_per_layer for loss in losses)
+        return cls.resolve(() if is_for_predictions else layer_map, num_student_layers, num_teacher_layers)
 
     def layer_pairs(self) -> tuple[tuple[int, int], ...]:
         """The pairs of student layers 1..N."""

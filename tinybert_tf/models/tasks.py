@@ -9,7 +9,7 @@ from typing import Any
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.families import BERT
-from tinybert_tf.checkpoints.formats import resolve_model
+from tinybert_tf.checkpoints.formats import open_tensors, resolve_model
 from tinybert_tf.checkpoints.hf_directory import read_config
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads import SequenceClassifier
@@ -61,17 +61,25 @@ def task_of(dir_or_hub_id: str | Path) -> str:
     Raises:
         InputError: no such directory, or one without a readable `config.json`.
     """
-    values = read_config(resolve_model(dir_or_hub_id))
+    directory = resolve_model(dir_or_hub_id)
+    values = read_config(directory)
     architectures = values.get("architectures") or ()
     problem = values.get("problem_type")
-    num_labels = len(values.get("id2label") or ()) or 2
     for task, head in TASK_MODELS.items():
         suffix = head.model_class.architecture.removeprefix(BERT.class_prefix)
         if issubclass(head.model_class, TokenModel) and any(name.endswith(suffix) for name in architectures):
             return task
     if problem == "multi_label_classification":
         return "multi_label"
+    num_labels = len(values.get("id2label") or ()) or _num_rows_of_classifier(directory)
     return "regression" if num_labels == 1 else "sequence_classification"
+
+
+def _num_rows_of_classifier(directory: Path) -> int:
+    """The labels of a head whose `config.json` does not name them; 0 where there is no such head."""
+    tensors = open_tensors(directory)
+    kernels = [name for name in ("classifier.weight", "classifier.out_proj.weight") if name in tensors]
+    return tensors.shape(kernels[0])[0] if kernels else 0
 
 
 def load_teaching(dir_or_hub_id: str | Path, task: str) -> TaskModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,8 +49,8 @@ class TeacherEnsemble(keras.Model):
         if len(predicts) > 1:
             raise InputError(f"teachers that predict {predicts[0]} and {predicts[1]}: all of them must be alike.")
         given = [1.0] * len(teachers) if shares is None else [float(share) for share in shares]
-        if len(given) != len(teachers) or not all(share > 0 for share in given):
-            raise InputError(f"shares={given} of {len(teachers)} teachers: one number above 0 for each is wanted.")
+        if len(given) != len(teachers) or not all(0 < share < math.inf for share in given):
+            raise InputError(f"shares={given} of {len(teachers)} teachers: a finite number above 0 for each is wanted.")
         self.teachers = list(teachers)
         self.shares = tuple(share / sum(given) for share in given)
         self.trainable = False

@@ -26,6 +26,7 @@ from tinybert_tf.pipeline.ablation_results import (
     Outcome,
     csv_table,
     markdown,
+    means_table,
 )
 from tinybert_tf.pipeline.ablation_variants import PlannedVariant, plan_variants
 from tinybert_tf.pipeline.distill import run_distill
@@ -60,9 +61,9 @@ class Run:
 def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
     """Run the base and its variants, seed after seed; what a run directory under `out` already has is not run again.
 
-    After each run `out` has `ablation.md`, `ablation.csv`, `ablation.yaml` (this config) and, with `plot`,
-    `ablation.png` and `ablation.svg` of the runs so far. A run that fails with an InputError is noted, and the next one
-    begins.
+    After each run `out` has `ablation.md`, `ablation.csv` (a line a run), `ablation-means.csv`, `ablation.yaml` (this
+    config) and, with `plot`, `ablation.png` and `ablation.svg` of the runs so far. A run that fails with an InputError
+    is noted, and the next one begins.
 
     Raises:
         InputError: anything the user gave is wrong, as far as configs and files show it, before the first run; or the
@@ -154,6 +155,7 @@ def _write(results: AblationResults, config: AblationConfig, out: Path, plot: bo
     replace_text(out / "ablation.yaml", dump_config(config))
     replace_text(out / "ablation.md", markdown(results) + "\n")
     replace_text(out / "ablation.csv", csv_table(results))
+    replace_text(out / "ablation-means.csv", means_table(results))
     if plot and results.rows():
         titles = {split: f"{split} {results.metric}" for split in results.splits}
         panels: dict[str, Any] = {

@@ -66,10 +66,10 @@ class AblationResults:
         names = TASK_METRICS[self.task].names(2)
         return [name for name in names if any(each.value(STUDENT, "dev", name) is not None for each in self.outcomes)]
 
-    def values(self, variant: str, model: str, split: str) -> dict[int, float]:
-        """The metric by seed, of the runs of a variant that came to their end."""
+    def values(self, variant: str, model: str, split: str, metric: str | None = None) -> dict[int, float]:
+        """The metric, or another one, by seed, of the runs of a variant that came to their end."""
         found = {
-            outcome.seed: outcome.value(model, split, self.metric)
+            outcome.seed: outcome.value(model, split, metric or self.metric)
             for outcome in self.outcomes
             if outcome.variant == variant
         }
@@ -144,6 +144,25 @@ def csv_table(results: AblationResults) -> str:
             }
             cost = {name: of_model[name] for name in COST}
             writer.writerow({**run, "model": model, **values, **cost})
+    return table.getvalue()
+
+
+def means_table(results: AblationResults) -> str:
+    """A line for each row of the Markdown table, as CSV: every metric's mean and sample standard deviation."""
+    names = [f"{split}_{metric}" for split in results.splits for metric in results.measured]
+    columns = [f"{name}_{of}" for name in names for of in ("mean", "std")]
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["variant", "model", "seeds", *columns], restval="")
+    writer.writeheader()
+    for _, variant, model in results.rows():
+        line: dict[str, Any] = {"variant": variant, "model": model}
+        for split in results.splits:
+            for metric in results.measured:
+                values = list(results.values(variant, model, split, metric).values())
+                line["seeds"] = len(values)
+                line[f"{split}_{metric}_mean"] = mean(values) if values else ""
+                line[f"{split}_{metric}_std"] = stdev(values) if len(values) > 1 else ""
+        writer.writerow(line)
     return table.getvalue()
 
 

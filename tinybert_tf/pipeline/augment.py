@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tinybert_tf.checkpoints.formats import resolve_model
+from tinybert_tf.checkpoints.formats import resolve_model, weight_files
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.augmentation import Augmentation, Augmenter, candidate_tokens
 from tinybert_tf.data.glove import WordVectors
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 # Rows between two places to go on from after an interruption.
 ROWS_PER_CHUNK = 256
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "masked_positions")
+# A vocabulary is padded to a multiple of that many at most, for the hardware's sake.
+LARGEST_PADDING = 128
 # More rows than a file has: the draws of a pair's second text begin there.
 AFTER_ALL_ROWS = 1 << 40
 
@@ -88,7 +90,7 @@ def run_augment(
         fingerprint = {
             "input": _digest(source),
             "text": text,
-            "masked_lm": "; ".join(_digest(file) for file in sorted(directory.glob("*.safetensors"))),
+            "masked_lm": "; ".join(_digest(file) for file in weight_files(directory)),
             "glove": None if glove is None else _digest(Path(glove)),
             "tokenizer": tokenizer.fingerprint,
             "precision": setup_devices(precision).choice.precision,  # `auto` is not the same on every machine
@@ -164,6 +166,11 @@ def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, settings: Augmen
             f"tinybert pretrain --model {directory} --corpus FILE --head-only --out RUN"
         )
     check_limits(model.config, tokenizer.vocab_size, settings.max_length, directory)
+    if model.config.vocab_size - tokenizer.vocab_size >= LARGEST_PADDING:
+        raise InputError(
+            f"{directory}: the tokenizer has {tokenizer.vocab_size} tokens, the model vocab_size="
+            f"{model.config.vocab_size}; they do not belong together."
+        )
     if settings.variant == "authors" and model.config.type_vocab_size < 2:
         raise InputError(f"variant='authors' has two segments, {directory} has type_vocab_size=1; 'paper' is accepted")
     return in_precision(model, keras.config.dtype_policy().compute_dtype)

@@ -61,7 +61,8 @@ def explain_distill(config: DistillConfig) -> str:
         rows = find_task(config.task).num_rows(
             dataset, lambda: load_tokenizer(config.teacher.dir), config.data.max_length
         )
-        layer_map = LayerMap.resolve(stage.layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
+        depths = student.num_hidden_layers, teacher.num_hidden_layers
+        layer_map = LayerMap.for_losses(stage.layer_map, stage.losses, *depths)
         values = section.resolved(config.train)
         steps = _num_steps(stage, rows, values)
         total_steps = None if total_steps is None or steps is None else total_steps + steps

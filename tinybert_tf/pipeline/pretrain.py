@@ -30,8 +30,8 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.losses import make_loss
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.shapes import devices_for
-from tinybert_tf.pipeline.stages import start_projections
-from tinybert_tf.pipeline.student import SIZES, build_general_student, cut_from_teacher, resolved_init
+from tinybert_tf.pipeline.stages import executed_steps, start_projections
+from tinybert_tf.pipeline.student import SIZES, build_general_student, check_vocabulary, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
 from tinybert_tf.training.run_checkpoint import RunCheckpoint
@@ -60,9 +60,11 @@ class Pretraining:
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the run."""
-        steps = self.config.train.epochs * len(self.train)
-        return steps if self.config.train.max_steps is None else min(steps, self.config.train.max_steps)
+        """Optimizer steps of the run, with those that are executed together with the last one."""
+        values = self.config.train
+        steps = values.epochs * len(self.train)
+        wanted = steps if values.max_steps is None else min(steps, values.max_steps)
+        return executed_steps(wanted, self.config.checkpoint_every, values.steps_per_execution)
 
     def measure_dev(self) -> Metrics:
         """Of the dev file: masked-LM metrics, or with a teacher the losses."""
@@ -112,6 +114,8 @@ def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
     keras.utils.set_random_seed(config.train.seed)
     source = config.model.dir if config.teacher is None else config.teacher.dir
     tokenizer = load_tokenizer(_tokenizer_directory(config, source))
+    if config.tokenizer is not None and config.model.dir is not None:
+        check_vocabulary(config.model.dir, tokenizer)
     with devices.scope():
         if config.teacher is None:
             teacher, model = None, _masked_lm(config, tokenizer)

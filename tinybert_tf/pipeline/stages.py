@@ -31,6 +31,13 @@ from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
 
+def executed_steps(max_steps: int, steps_per_epoch: int, steps_per_execution: int) -> int:
+    """`max_steps`, or as many as those that are executed together with the last one; none goes over an epoch's end."""
+    epochs, rest = divmod(max_steps, steps_per_epoch)
+    executions = -(-rest // steps_per_execution)
+    return epochs * steps_per_epoch + min(executions * steps_per_execution, steps_per_epoch)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of a distillation: what is compared, on what, and how long and how fast the student learns.
@@ -65,9 +72,7 @@ class Stage:
         steps = self.epochs * len(batches)
         if self.max_steps is None:
             return steps
-        epochs, rest = divmod(self.max_steps, len(batches))
-        executions = -(-rest // self.steps_per_execution)
-        return min(steps, epochs * len(batches) + min(executions * self.steps_per_execution, len(batches)))
+        return min(steps, executed_steps(self.max_steps, len(batches), self.steps_per_execution))
 
     def capped(self, steps: int) -> int:
         """`steps`, or `max_steps` where that is less."""

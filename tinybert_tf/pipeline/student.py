@@ -17,7 +17,7 @@ from tinybert_tf.data.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenize
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import CUT_SIZES, EQUAL_FIELDS, Cut, check_cut, cut_student
+from tinybert_tf.models.cut.student import Cut, check_cut, cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import PretrainedModel
@@ -52,7 +52,10 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
     else:
         sizes = {"num_hidden_layers": max(1, teacher.num_hidden_layers // 2), **sizes}
     has_own_heads = not sizes.keys().isdisjoint({"hidden_size", "num_attention_heads"})
-    return dataclasses.replace(teacher, **sizes, head_dim=None if has_own_heads else teacher.head_dim)
+    try:
+        return dataclasses.replace(teacher, **sizes, head_dim=None if has_own_heads else teacher.head_dim)
+    except InputError as error:
+        raise InputError(f"{key}.{error}") from None
 
 
 def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig, key: str = "student") -> str:
@@ -69,11 +72,9 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
             raise InputError(f"{key}.init={section.init!r} is given beside {key}.dir, whose weights it starts from.")
         return "dir"
     if section.init == "auto":
-        larger = any(getattr(student, name) > getattr(teacher, name) for name in CUT_SIZES)
-        differs = any(getattr(student, name) != getattr(teacher, name) for name in EQUAL_FIELDS)
-        return "random" if larger or differs else "cut"
-    if section.init == "cut":
-        check_cut(student, teacher)
+        return "random" if _why_not_cut(student, teacher) else "cut"
+    if section.init == "cut" and (why := _why_not_cut(student, teacher)):
+        raise InputError(f"{key}.{why}")
     different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
     if section.init == "layers" and different:
         name = different[0]
@@ -82,6 +83,15 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
             f"teacher {getattr(teacher, name)}; use init 'cut' or 'random', or the teacher's {name}."
         )
     return section.init
+
+
+def _why_not_cut(student: EncoderConfig, teacher: EncoderConfig) -> str:
+    """What `check_cut` says; empty where the student can be cut from its teacher."""
+    try:
+        check_cut(student, teacher)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def student_tokenizer(
@@ -110,6 +120,17 @@ def student_tokenizer(
     return load_tokenizer(directory)
 
 
+def check_vocabulary(model_dir: str, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer for a model's directory that has another one.
+
+    Raises:
+        InputError: it has.
+    """
+    directory = resolve_directory(model_dir, TOKENIZER_FILES)
+    if _has_tokenizer(directory) and load_tokenizer(directory).vocabulary() != tokenizer.vocabulary():
+        raise InputError(f"tokenizer: another vocabulary than the one in {directory}, whose token ids the model knows.")
+
+
 def check_two_tokenizers(section: StudentSection, teacher: TaskModel) -> None:
     """Refuse a teacher whose predictions are of tokens, which a student with another tokenizer does not have.
 
@@ -135,8 +156,7 @@ def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokeni
     if init == "dir":
         return _load_student(str(section.dir), teacher, tokenizer)
     student = teacher.with_encoder(config, name="student")
-    if init == "layers":
-        _start_from_layers(student, teacher, layer_map)
+    _first_weights(student, teacher, init, section, layer_map)
     return student
 
 
@@ -153,12 +173,18 @@ def build_general_student(
     if init == "dir":
         return TransformerEncoder.from_pretrained(_student_directory(str(section.dir), tokenizer), name="student")
     student = TransformerEncoder(config, add_pooler=teacher.pooler is not None, name="student")
-    if init == "layers":
-        _start_from_layers(student, teacher, layer_map)
+    _first_weights(student, teacher, init, section, layer_map)
     return student
 
 
-def _start_from_layers(student: PretrainedModel, teacher: PretrainedModel, layer_map: Any) -> None:
+def _first_weights(
+    student: PretrainedModel, teacher: PretrainedModel, init: str, section: StudentSection, layer_map: Any
+) -> None:
+    """Copy layers where that is asked for, and say why a student that could have been cut is random."""
+    if init == "random" and section.init == "auto":
+        logger.info(f"student: starts from random weights: {_why_not_cut(student.config, teacher.config)}")
+    if init != "layers":
+        return
     pairs = LayerMap.resolve(layer_map, student.num_hidden_layers, teacher.num_hidden_layers).one_to_one()
     copy_layers(student, teacher, pairs)
     logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
@@ -219,9 +245,13 @@ def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
     return directory
 
 
+def _has_tokenizer(directory: Path) -> bool:
+    return any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json"))
+
+
 def _other_vocabulary(directory: Path, tokenizer: Tokenizer) -> str:
     """How a directory's vocabulary, if it has one, differs from the teacher's; empty where it does not."""
-    if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+    if not _has_tokenizer(directory):
         return ""
     ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()
     if ours == theirs:

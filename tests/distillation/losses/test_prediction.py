@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,6 +131,18 @@ def test_hard_positions() -> None:
     loss = PredictionLoss(hard_label_weight=1.0)
     assert float(loss(**given, labels=np.array([[1, 0]]))) == pytest.approx((math.log(2) + math.log(4)) / 2)
     assert float(loss(**given, labels=np.array([[-100, 1]]))) == pytest.approx(-math.log(3 / 4))
+
+
+def test_hard_positions_of_rows_of_any_length() -> None:
+    logits, mask = tf.TensorSpec([None, None, 2]), tf.TensorSpec([None, None])
+    loss = PredictionLoss(hard_label_weight=1.0)
+
+    @tf.function(input_signature=[logits, logits, mask, tf.TensorSpec([None, 2], tf.int32)])
+    def traced(student: Any, teacher: Any, mask: Any, labels: Any) -> Any:
+        return loss(student=student, teacher=teacher, mask=mask, labels=labels, predicts="positions")
+
+    given = [tf.constant(value, tf.float32) for value in (AT_STUDENT, AT_TEACHER, AT_MASK)]
+    assert float(traced(*given, tf.constant([[1, 0]]))) == pytest.approx((math.log(2) + math.log(4)) / 2)
 
 
 # Scores: one column. Differences between teacher and student are 1 and -3, between labels and student 2 and -1.

@@ -49,3 +49,16 @@ def test_the_heads_whose_outputs_vary_are_kept_in_order() -> None:
     context[:, 1] += 100.0  # large, but the same for every token
     kernels = np.stack([np.eye(WIDE)] * 4)
     assert most_important_heads(context, kernels, 2) == [0, 2]
+
+
+def test_a_wider_head_gives_the_same_scores_and_output_and_can_learn_more() -> None:
+    queries, keys, context, output_kernel = rows(), rows(), rows(), GENERATOR.normal(size=(WIDE, 5))
+    head = narrow_head(0, queries, keys, context, output_kernel, WIDE + 3)
+    scores = (queries @ head.queries) @ (keys @ head.keys).T / np.sqrt(WIDE + 3)
+    np.testing.assert_allclose(scores, queries @ keys.T / np.sqrt(WIDE), atol=1e-12)
+    np.testing.assert_allclose(context @ head.values @ head.output @ output_kernel, context @ output_kernel, atol=1e-12)
+    # Where one factor of a product is zero its gradient is the other one, which must not be.
+    assert not head.queries[:, WIDE:].any()
+    assert not head.output[WIDE:].any()
+    assert head.keys[:, WIDE:].std() > 0.1
+    assert head.values[:, WIDE:].std() > 0.1

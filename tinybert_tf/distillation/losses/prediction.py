@@ -127,7 +127,7 @@ def _squared_error(student: Any, teacher: Any) -> Any:
 
 def _hard_cross_entropy(student: Any, labels: Any) -> tuple[Any, Any]:
     """The losses of the predictions, and 1 where there is a label."""
-    one_hot = ops.one_hot(labels, student.shape[-1], dtype="float32")
+    one_hot = ops.one_hot(labels, ops.shape(student)[-1], dtype="float32")
     losses = -ops.sum(one_hot * ops.log_softmax(student, axis=-1), axis=-1)
     return losses, ops.cast(ops.greater_equal(labels, 0), "float32")
 

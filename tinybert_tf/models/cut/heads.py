@@ -1,4 +1,4 @@
-"""Narrower and fewer attention heads."""
+"""Narrower, wider and fewer attention heads."""
 
 from __future__ import annotations
 
@@ -54,13 +54,18 @@ def narrow_head(
         keys: as `queries`.
         context: as `queries`: the head's weighted values.
         output_kernel: `(teacher_head_size, hidden_size)`.
-        head_size: the student's, at most the teacher's.
+        head_size: the student's. Of one that is wider the directions beyond the teacher's change nothing yet: their
+            queries and outputs are zero, their keys and values are mixtures of the others, so that they can learn.
     """
     wide = queries.shape[1]
     if head_size == wide:
         identity = np.eye(wide)
         return NarrowHead(number, identity, identity, identity, identity)
     rescale = (head_size / wide) ** 0.25
+    if head_size > wide:
+        more = np.random.default_rng(number).normal(size=(wide, head_size - wide)) / np.sqrt(wide)
+        padded, mixed = np.eye(wide, head_size), np.concatenate([np.eye(wide), more], axis=1)
+        return NarrowHead(number, queries=rescale * padded, keys=rescale * mixed, values=mixed, output=padded.T)
     query_root, query_inverse = _root_and_inverse(queries)
     key_root, key_inverse = _root_and_inverse(keys)
     left, singular, right = np.linalg.svd(query_root @ key_root)

@@ -24,8 +24,8 @@ from tinybert_tf.models.token_heads import TokenModel
 HEAD_RIDGE = 1e-2
 
 
-# A cut student has at most its teacher's; `head_size` is the width of a head.
-CUT_SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "head_size", "intermediate_size")
+# A cut student has at most its teacher's.
+CUT_SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 # And these are its teacher's.
 EQUAL_FIELDS = (
     "model_type",
