@@ -366,7 +366,9 @@ def test_a_student_that_is_not_there(scene: Scene, value: str, message: str) -> 
 
 
 def test_sizes_that_do_not_go_together(scene: Scene) -> None:
-    assert scene.refused("--set", "student.hidden_size=15") == "num_attention_heads=2 must divide hidden_size=15."
+    assert (
+        scene.refused("--set", "student.hidden_size=15") == "student.num_attention_heads=2 must divide hidden_size=15."
+    )
 
 
 # === Configs and flags ===
