@@ -23,6 +23,7 @@ from tinybert_tf.data.corpus_reader import CorpusFiles
 from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.metrics import format_metric
 from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.pipeline.measure import measure
@@ -68,7 +69,7 @@ def main() -> None:
     test = splits["test"]
 
     def measured(model: SequenceClassifier) -> str:
-        return f"{measure(model, test, 'sequence_classification')[arguments.metric]:.1%}"
+        return format_metric(arguments.metric, measure(model, test, "sequence_classification")[arguments.metric])
 
     rows: list[list[object]] = [["teacher", "", measured(teacher), "", ""]]
     for size in arguments.sizes:
@@ -78,9 +79,7 @@ def main() -> None:
         for way in arguments.ways:
             given = {"num_texts": 512, "source": "train", **WAYS[way]}
             texts = splits[given.pop("source")].sample(given.pop("num_texts"), CutSection().max_tokens, seed=1)
-            student = SequenceClassifier(
-                dataclasses.replace(teacher.config, **sizes), id2label=teacher.id2label, dtype="float32"
-            )
+            student = teacher.with_encoder(dataclasses.replace(teacher.config, **sizes), name="student")
             begin = time.monotonic()
             cut = cut_student(student, teacher, pairs, texts, **given)
             seconds = time.monotonic() - begin
