@@ -125,7 +125,7 @@ def runs(
     )
     assert command.status == 0, command.err
     command = tinybert(
-        "distill", "--teacher", found.teacher, *flags, "--learning-rate", "5e-3", "--epochs", 20, "--out", found.student
+        "distill", "--teacher", found.teacher, *flags, "--learning-rate", "5e-3", "--epochs", 40, "--out", found.student
     )
     assert command.status == 0, command.err
     return found
