@@ -498,6 +498,8 @@ def test_a_masked_lm_with_another_vocabulary(refused: Callable[..., str], masked
     line = refused(masked_lm=smaller)
     assert line.startswith(f"{smaller}: the tokenizer has {tokenizer.vocab_size} tokens, the model vocab_size=")
     assert line.endswith("they do not belong together.")
+    larger = make_masked_lm(tmp_path / "larger", tokenizer, vocab_size=tokenizer.vocab_size + 128)
+    assert refused(masked_lm=larger).startswith(f"{larger}: the tokenizer has {tokenizer.vocab_size} tokens, the model")
     one_segment = make_masked_lm(tmp_path / "one_segment", tokenizer, type_vocab_size=1)
     assert refused(masked_lm=one_segment, variant="authors") == (
         f"variant='authors' has two segments, {one_segment} has type_vocab_size=1; 'paper' is accepted"

@@ -127,7 +127,7 @@ def check_vocabulary(model_dir: str, tokenizer: Tokenizer) -> None:
         InputError: it has.
     """
     directory = resolve_directory(model_dir, TOKENIZER_FILES)
-    if _has_tokenizer(directory) and load_tokenizer(directory).vocabulary() != tokenizer.vocabulary():
+    if _other_vocabulary(directory, tokenizer):
         raise InputError(f"tokenizer: another vocabulary than the one in {directory}, whose token ids the model knows.")
 
 
@@ -245,13 +245,9 @@ def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
     return directory
 
 
-def _has_tokenizer(directory: Path) -> bool:
-    return any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json"))
-
-
 def _other_vocabulary(directory: Path, tokenizer: Tokenizer) -> str:
     """How a directory's vocabulary, if it has one, differs from the teacher's; empty where it does not."""
-    if not _has_tokenizer(directory):
+    if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
         return ""
     ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()
     if ours == theirs:
