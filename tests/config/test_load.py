@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tinybert_tf.config.load import MissingKeysError, dump_config, load_config
+from tinybert_tf.config.pretraining import CorpusSection, PretrainConfig
 from tinybert_tf.config.schema import (
     Data,
     DistillConfig,
@@ -91,7 +93,7 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
         ("train: {batch_size: many}", "run.yaml: train.batch_size: 'many' is not an integer"),
         ("train: {batch_size: 2.0}", "run.yaml: train.batch_size: 2.0 is not an integer"),
         ("train: {batch_size: true}", "run.yaml: train.batch_size: True is not an integer"),
-        ("train: {epochs: }", "run.yaml: train.epochs: null is not an integer"),
+        ("train: {batch_size: }", "run.yaml: train.batch_size: null is not an integer"),
         ("train: {epochs: 0}", "run.yaml: train.epochs: 0 is not a whole number of at least 1"),
         ("train: {learning_rate: fast}", "run.yaml: train.learning_rate: 'fast' is not a number"),
         ("train: {learning_rate: .nan}", "run.yaml: train.learning_rate: nan is not a finite number above 0"),
@@ -255,6 +257,25 @@ def test_settings_are_yaml(tmp_path: Path) -> None:
     assert config.stages[0].losses == (
         LossSection("embedding", 2.0),
         LossSection("attention", 0.5, {"reduction": "tokens"}),
+    )
+
+
+def test_a_section_of_a_file_keeps_the_defaults_that_its_command_has(tmp_path: Path) -> None:
+    path = _write(tmp_path, "corpus: {files: raw.txt}\nmodel: {dir: bert}\ntrain: {batch_size: 8}\nout: run\n")
+    default = PretrainConfig(model=StudentSection(dir="bert"), corpus=CorpusSection(("raw.txt",)), out="run").train
+    assert (default.epochs, default.learning_rate) == (1, 1e-4)
+    assert load_config(PretrainConfig, path).train == dataclasses.replace(default, batch_size=8)
+
+
+def test_steps_alone(tmp_path: Path) -> None:
+    path = _write(tmp_path, NEEDED + "train: {epochs: null, max_steps: 7}\n")
+    config = load_config(DistillConfig, path)
+    assert (config.train.epochs, config.train.max_steps) == (None, 7)
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_config(config))
+    assert load_config(DistillConfig, again) == config
+    assert _error(tmp_path, NEEDED, {"train.epochs": None}) == (
+        "train.epochs: null wants max_steps to say where training ends"
     )
 
 

@@ -159,7 +159,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch, ends_after: dict[str, int]) -> li
         student = getattr(model, "student", model)
         weights = [variable.numpy().copy() for variable in student.weights]
         order = [train.rows(step).tolist() for step in range(len(train))]
-        steps = stage.total_steps(train)
+        steps = stage.total_steps(len(train))
         labels = None if train.labels is None else train.labels.tolist()
         measures = any(isinstance(callback, MeasureDev) for callback in callbacks)
         calls.append(
@@ -208,7 +208,7 @@ def test_stages_from_a_config(config: DistillConfig, trainings: list[Training]) 
     assert [(call.name, call.steps, call.first_epoch) for call in trainings] == [
         ("one", 9, 0),
         ("two", 2, 3),
-        ("three", 4, 4),
+        ("three", 5, 4),
     ]
     assert [call.learning_rate for call in trainings] == [1e-3, 5e-5, 5e-5]
 

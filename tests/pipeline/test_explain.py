@@ -81,7 +81,11 @@ def test_flags_win_over_stages(explain: Explain, tmp_path: Path) -> None:
     assert steps() == ["50", "7"]
     assert steps("--epochs", 1) == ["10", "7"]
     assert steps("--max-steps", 9) == ["9", "9"]
-    assert steps("--epochs", 1, "--set", "stages.1.max_steps=3") == ["10", "3"]
+    assert steps("--epochs", 1, "--set", "stages.1.max_steps=35") == ["10", "35"]
+    out = explain(tmp_path / "run.yaml").out
+    assert ", for 7 steps\n" in out
+    assert ", 5 times\n" in out
+    assert ", 5 times, at most 9 steps\n" in explain(tmp_path / "run.yaml", "--max-steps", 9).out
 
 
 def test_stages_with_files_schedules_and_early_ends_of_their_own(explain: Explain, tmp_path: Path) -> None:

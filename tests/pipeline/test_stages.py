@@ -100,7 +100,18 @@ def test_losses_that_cannot_be(loss: LossSection, message: str) -> None:
 @pytest.mark.parametrize(("max_steps", "steps"), [(None, 9), (20, 9), (9, 9), (4, 4)])
 def test_total_steps(make_batches: Callable[[int], Batches], max_steps: int | None, steps: int) -> None:
     stage = Stage("one", [tb.PredictionLoss()], epochs=3, max_steps=max_steps)
-    assert stage.total_steps(make_batches(3)) == steps  # 8 rows: the partial batch counts
+    assert stage.total_steps(len(make_batches(3))) == steps  # 8 rows: the partial batch counts
+
+
+def test_a_stage_of_steps_takes_as_many_epochs_as_they_are(make_batches: Callable[[int], Batches]) -> None:
+    batches = make_batches(3)
+    stage = Stage("one", [tb.PredictionLoss()], epochs=None, max_steps=8)
+    histories = tb.distill(make_model(2, seed=1, hidden_size=12), make_model(1, seed=2), batches, [stage], verbose=0)
+    assert histories["one"].epoch == [0, 1, 2]
+    assert stage.total_steps(len(batches)) == 8
+    assert batches.epoch == 3
+    with pytest.raises(InputError, match=r"^stage 'two': neither epochs nor max_steps say where it ends\.$"):
+        Stage("two", [], epochs=None)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequen
     """
     factories = {each.name: each.default_factory for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
     defaults = {name: _to_plain(make()) for name, make in factories.items() if callable(make)}
+    plain.update(_laid_over({name: defaults[name] for name in defaults if isinstance(plain.get(name), Mapping)}, plain))
     overrides = Overrides(plain, source, defaults)
     builder = SectionBuilder(cls)
     try:
@@ -78,7 +79,7 @@ def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequen
 
 
 def dump_config(config: Any) -> str:
-    """Return a configuration as YAML that `load_config` reads back equal; keys without a value are left out."""
+    """Return a configuration as YAML that `load_config` reads back equal; keys at a default of None are left out."""
     return format_yaml(_to_plain(config))
 
 
@@ -125,8 +126,8 @@ def _to_plain(value: Any) -> Any:
     if hasattr(value, "to_shorthand"):
         return _to_plain(value.to_shorthand())
     if dataclasses.is_dataclass(value):
-        pairs = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
-        return {name: _to_plain(item) for name, item in pairs if item is not None}
+        pairs = ((each, getattr(value, each.name)) for each in dataclasses.fields(value))
+        return {each.name: _to_plain(item) for each, item in pairs if item is not None or each.default is not None}
     if isinstance(value, list | tuple):
         return [_to_plain(item) for item in value]
     if isinstance(value, Mapping):

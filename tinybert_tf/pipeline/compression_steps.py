@@ -232,5 +232,5 @@ def _total_steps(work: Distillation) -> int:
     total = 0
     for stage, section in zip(work.stages, work.config.stages, strict=True):
         split = work.splits[train_split(section, work.config.data)]
-        total += stage.total_steps(split.training_batches(section.resolved(work.config.train)))
+        total += stage.total_steps(len(split.training_batches(section.resolved(work.config.train))))
     return total

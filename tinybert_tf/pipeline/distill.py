@@ -239,7 +239,7 @@ def train_stages(
             callbacks=[
                 *callbacks,
                 *(measured if number >= keep_from or stage.trains_predictions else []),
-                *stage_callbacks(name, stage.total_steps(train), work.run, train),
+                *stage_callbacks(name, stage.total_steps(len(train)), work.run, train),
             ],
             jit_compile=work.devices.choice.jit_compile,
             verbose=0,
@@ -248,7 +248,7 @@ def train_stages(
         )
         epoch = train.epoch
         taken.append(steps_taken(stage, train, history))
-        if taken[-1] < stage.total_steps(train) and last_steps is None:
+        if taken[-1] < stage.total_steps(len(train)) and last_steps is None:
             print(f"[{name}] ends early: {stage.early_end(work.metric)}", file=sys.stderr)
     best.restore()
     return taken

@@ -119,7 +119,7 @@ def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping
 
 def _num_steps(stage: Stage, rows: int, train: Train) -> int | None:
     """The stage's steps; of batches of so many tokens, only the tokens say it."""
-    return None if train.batch_tokens is not None else stage.capped(-(-rows // train.batch_size) * stage.epochs)
+    return None if train.batch_tokens is not None else stage.total_steps(-(-rows // train.batch_size))
 
 
 def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str) -> list[str]:
@@ -129,12 +129,14 @@ def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str
         amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"
     else:
         amount, warmup = f"{steps} steps of {train.batch_size}", f"{int(stage.warmup_fraction * steps)} steps"
-    cap = "" if stage.max_steps is None else f", at most {stage.max_steps} steps"
+    ends = [] if stage.epochs is None else [f"{stage.epochs} times"]
+    if stage.max_steps is not None:
+        ends.append(f"at most {stage.max_steps} steps" if ends else f"for {stage.max_steps} steps")
     early_end = stage.early_end(metric)
     return [
         f"stage {stage.name}: {amount}, learning rate {stage.learning_rate:g}, "
         f"{stage.schedule} after {warmup} of warm-up",
-        f"data = {rows} rows of {source}, {stage.epochs} times{cap}",
+        f"data = {rows} rows of {source}, {', '.join(ends)}",
         *([f"ends early after {early_end}"] if early_end else []),
         "loss = " + " + ".join(f"{loss.weight:g} x {loss.name}" for loss in stage.losses),
     ]

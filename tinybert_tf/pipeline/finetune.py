@@ -59,7 +59,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         model,
         stage,
         train,
-        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(train), run, train)],
+        callbacks=[best, *stage_callbacks(stage.name, stage.total_steps(len(train)), run, train)],
         jit_compile=devices.choice.jit_compile,
         verbose=0,
         watched=f"dev_{metric}",

@@ -31,11 +31,16 @@ from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
 
-def executed_steps(max_steps: int, steps_per_epoch: int, steps_per_execution: int) -> int:
-    """`max_steps`, or as many as those that are executed together with the last one; none goes over an epoch's end."""
-    epochs, rest = divmod(max_steps, steps_per_epoch)
-    executions = -(-rest // steps_per_execution)
-    return epochs * steps_per_epoch + min(executions * steps_per_execution, steps_per_epoch)
+def planned_steps(values: Stage | Train, steps_per_epoch: int, steps_per_pass: int) -> int:
+    """`epochs` of so many steps, cut at `max_steps`, and with all that are executed together with the last one.
+
+    No execution goes over the end of one of Keras's passes.
+    """
+    epochs_end = None if values.epochs is None else values.epochs * steps_per_epoch
+    steps = min(end for end in (epochs_end, values.max_steps) if end is not None)
+    passes, rest = divmod(steps, steps_per_pass)
+    executions = -(-rest // values.steps_per_execution)
+    return passes * steps_per_pass + min(executions * values.steps_per_execution, steps_per_pass)
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,10 @@ class Stage:
     """One stage of a distillation: what is compared, on what, and how long and how fast the student learns.
 
     `layer_map` and `projections` as in `Distiller`. `train`: batches of its own, in place of the other stages'.
-    `epochs` over them, cut at `max_steps` optimizer steps, and ended after `patience` epochs without a better dev set;
-    the next stage goes on from the last epoch's weights. `learning_rate` at its peak, `schedule` and `warmup_fraction`
-    as in `bert_optimizer`; `weight_decay` per step, times the learning rate. `accumulation_steps`: parts that a batch
-    is passed through in; `steps_per_execution` as in `keras.Model.compile`.
+    `epochs` over them, None for as many as `max_steps` take, cut at `max_steps` optimizer steps, and ended after
+    `patience` epochs without a better dev set; the next stage goes on from the last epoch's weights. `learning_rate` at
+    its peak, `schedule` and `warmup_fraction` as in `bert_optimizer`; `weight_decay` per step, times the learning rate.
+    `accumulation_steps`: parts that a batch is passed through in; `steps_per_execution` as in `keras.Model.compile`.
     """
 
     name: str
@@ -54,7 +59,7 @@ class Stage:
     layer_map: LayerMap | str | Sequence[tuple[int, int]] = "uniform"
     projections: str = "shared"
     train: Batches | None = None
-    epochs: int = 3
+    epochs: int | None = 3
     max_steps: int | None = None
     patience: int | None = None
     learning_rate: float = 5e-5
@@ -64,19 +69,16 @@ class Stage:
     accumulation_steps: int = 1
     steps_per_execution: int = 1
 
-    def total_steps(self, batches: Batches) -> int:
+    def __post_init__(self) -> None:
+        if self.epochs is None and self.max_steps is None:
+            raise InputError(f"stage {self.name!r}: neither epochs nor max_steps say where it ends.")
+
+    def total_steps(self, steps_per_epoch: int) -> int:
         """Optimizer steps of the stage, unless `patience` ends it before.
 
         `max_steps` of them, or as many as those that are executed together with the last one.
         """
-        steps = self.epochs * len(batches)
-        if self.max_steps is None:
-            return steps
-        return min(steps, executed_steps(self.max_steps, len(batches), self.steps_per_execution))
-
-    def capped(self, steps: int) -> int:
-        """`steps`, or `max_steps` where that is less."""
-        return steps if self.max_steps is None else min(steps, self.max_steps)
+        return planned_steps(self, steps_per_epoch, steps_per_epoch)
 
     @property
     def trains_predictions(self) -> bool:
@@ -233,7 +235,7 @@ def train_stage(
     Raises:
         InputError: the loss or a weight is no longer a finite number.
     """
-    total_steps = stage.total_steps(train)
+    total_steps = stage.total_steps(len(train))
     end_early: list[keras.callbacks.Callback] = []
     if stage.patience is not None and last_step is None:
         mode = "min" if watched == "val_loss" else "max"
@@ -254,7 +256,7 @@ def train_stage(
     )
     history = model.fit(
         train,
-        epochs=stage.epochs,
+        epochs=-(-total_steps // len(train)),
         validation_data=validation_data,
         callbacks=[
             FiniteTraining(stage.name, total_steps, stage.learning_rate),
@@ -270,7 +272,7 @@ def train_stage(
 
 def steps_taken(stage: Stage, train: Batches, history: keras.callbacks.History) -> int:
     """Optimizer steps that a stage took: only `max_steps` ends an epoch before its last step."""
-    return min(stage.total_steps(train), len(history.epoch) * len(train))
+    return min(stage.total_steps(len(train)), len(history.epoch) * len(train))
 
 
 def train_split(section: StageSection, data: Data) -> str:

@@ -84,7 +84,7 @@ def _uses(work: Distillation) -> list[_Use]:
     for number, (stage, section) in enumerate(zip(work.stages, work.config.stages, strict=True)):
         split = train_split(section, work.config.data)
         train = work.splits[split].training_batches(section.resolved(work.config.train))
-        epochs = -(-stage.total_steps(train) // len(train))
+        epochs = -(-stage.total_steps(len(train)) // len(train))
         uses += [_Use(number, split, epochs), _Use(number, "dev", epochs)]
     return uses
 
