@@ -76,12 +76,13 @@ class TrainableModel(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """What Keras does before the first step under `tf.distribute`, from the batch of one replica.
 
-        Keras (3.15) takes the mean of all replicas' batches, and fails where they differ in shape.
+        Keras (3.15) takes the mean of all replicas' batches, and fails where they differ in shape. It begins a pass for
+        it, too, so that `fit` would serve epoch 1 first.
         """
-        if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
+        if iterator is not None and self._distribute_strategy is not None:
             local = self.distribute_strategy.experimental_local_results
-            _, _, batches = next(iter(iterator))
-            data_batch = keras.tree.map_structure(lambda values: local(values)[0], next(batches))
+            batch = next(iter(iterator._get_iterator()))
+            data_batch = keras.tree.map_structure(lambda values: local(values)[0], batch)
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 

@@ -6,6 +6,7 @@ Run by test_distributed.py in a process of its own: TensorFlow splits a CPU into
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 from typing import Any
@@ -15,10 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.multi_task_batches import MultiTaskBatches
 from tinybert_tf.data.tokenizer import TokenizedTexts
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
+from tinybert_tf.distillation.multi_task import MultiTaskDistiller
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import Teacher
 
@@ -34,11 +38,16 @@ def data_set(kind: str, num_rows: int) -> Any:
     lengths = LENGTHS[:num_rows]
     ids, types = generator.integers(1, 50, sum(lengths)).astype("int32"), np.zeros(sum(lengths), "int8")
     tokens = TokenizedTexts(ids, types, np.concatenate([[0], np.cumsum(lengths)]))
-    batches = Batches(tokens, generator.integers(0, 3, num_rows).astype("int32"), batch_size=BATCH_SIZE)
+    batches = Batches(tokens, generator.integers(0, 3, num_rows).astype("int32"), batch_size=BATCH_SIZE, seed=1)
     return batches.get_tf_dataset() if kind == "dataset" else batches
 
 
-def model(**sizes: Any) -> SequenceClassifier:
+def batches_of_tasks(num_rows: int) -> MultiTaskBatches:
+    """Of one task `num_rows`, of the other always all."""
+    return MultiTaskBatches({"one": data_set("batches", num_rows), "all": data_set("batches", len(LENGTHS))})
+
+
+def model(encoder: TransformerEncoder | None = None, **sizes: Any) -> SequenceClassifier:
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, **sizes}
     config = EncoderConfig(
         vocab_size=50,
@@ -48,7 +57,7 @@ def model(**sizes: Any) -> SequenceClassifier:
         max_position_embeddings=16,
         **sizes,
     )
-    return SequenceClassifier(config, num_labels=3)
+    return SequenceClassifier(config if encoder is None else encoder, num_labels=3)
 
 
 def trained(strategy: Any, kind: str) -> dict[str, Any]:
@@ -70,16 +79,42 @@ def trained(strategy: Any, kind: str) -> dict[str, Any]:
             logged[f"{rows} rows, epoch {epoch}"] = {name: float(values[epoch]) for name, values in history.items()}
         evaluated = distiller.evaluate(data_set(kind, rows), return_dict=True, verbose=0)
         logged[f"{rows} rows, evaluated"] = {name: float(value) for name, value in evaluated.items()}
+    return {"logged": logged, **learned(distiller)}
+
+
+def trained_on_tasks(strategy: Any) -> dict[str, Any]:
+    """The same of two tasks, of which one has fewer batches in an epoch, or as many."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        students = [model()]
+        students.append(model(students[0].encoder))
+        teacher_sizes = {"hidden_size": 32, "num_hidden_layers": 2}
+        losses = [AttentionLoss(), HiddenStateLoss(), PredictionLoss()]
+        one, both = (Distiller(Teacher(model(**teacher_sizes)), student, losses=losses) for student in students)
+        distiller = MultiTaskDistiller({"one": one, "all": both}, weights={"all": 0.5})
+        distiller.compile(optimizer=keras.optimizers.SGD(0.05))
+    logged = {}
+    for rows in ODD_NUMBERS_OF_ROWS:
+        history = distiller.fit(batches_of_tasks(rows), epochs=2, verbose=0).history
+        for epoch in range(2):
+            logged[f"{rows} rows, epoch {epoch}"] = {name: float(values[epoch]) for name, values in history.items()}
+        evaluated = distiller.evaluate(batches_of_tasks(rows), return_dict=True)
+        logged[f"{rows} rows, evaluated"] = {name: float(value) for name, value in evaluated.items()}
+    return {"logged": logged, **learned(distiller)}
+
+
+def learned(distiller: keras.Model) -> dict[str, Any]:
+    """Steps taken and all weights."""
     weights = [np.asarray(variable).ravel() for variable in distiller.trainable_variables]
     steps = int(np.asarray(distiller.optimizer.iterations.value))
-    return {"logged": logged, "steps": steps, "weights": np.concatenate(weights).tolist()}
+    return {"steps": steps, "weights": np.concatenate(weights).tolist()}
 
 
 def main(kind: str) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    one = trained(None, kind)
-    two = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), kind)
+    run = trained_on_tasks if kind == "tasks" else functools.partial(trained, kind=kind)
+    one, two = (run(strategy) for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])))
     print(json.dumps({"one": one, "two": two}))
 
 

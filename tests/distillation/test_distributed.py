@@ -14,17 +14,27 @@ SCRIPT = Path(__file__).parent / "distributed_script.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data_set", ["batches", "dataset", "parts"])
-def test_two_replicas_equal_one_device(data_set: str) -> None:
+@pytest.mark.parametrize(
+    ("data_set", "steps", "numbers"),
+    [
+        # Batches of four rows: one an epoch of 3 rows, two of 7, three of 9, and two epochs of each. Numbers are
+        # the sum, the accuracy, and four losses in both reductions.
+        ("batches", 2 * (1 + 2 + 3), 2 + 8),
+        ("dataset", 2 * (1 + 2 + 3), 2 + 8),
+        ("parts", 2 * (1 + 2 + 3), 2 + 8),
+        # Three batches an epoch always; the sum, and three losses of either task.
+        ("tasks", 2 * (3 + 3 + 3), 1 + 6),
+    ],
+)
+def test_two_replicas_equal_one_device(data_set: str, steps: int, numbers: int) -> None:
     finished = subprocess.run([sys.executable, SCRIPT, data_set], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr[-2000:]
     results = json.loads(finished.stdout)
     one, two = results["one"], results["two"]
-    # Batches of four rows: one an epoch of 3 rows, two of 7, three of 9, and two epochs of each.
-    assert one["steps"] == two["steps"] == 2 * (1 + 2 + 3)
+    assert one["steps"] == two["steps"] == steps
     assert set(one["logged"]) == set(two["logged"])
     for name, values in one["logged"].items():
-        assert len(values) == 2 + 8  # the sum, the accuracy, and four losses in both reductions
+        assert len(values) == numbers
         assert two["logged"][name] == pytest.approx(values, rel=1e-5), name
     assert one["logged"]["9 rows, epoch 1"]["loss"] < one["logged"]["9 rows, epoch 0"]["loss"]
     np.testing.assert_allclose(two["weights"], one["weights"], rtol=0, atol=1e-6)
