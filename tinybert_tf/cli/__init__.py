@@ -41,9 +41,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"tinybert: {message} (see {self.prog} --help)\n")
 
 
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; `predict`'s texts also where a flag stands before them, where argparse takes none."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and (not hasattr(arguments, "texts") or any(part.startswith("-") for part in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.texts += rest
+    return arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit status is 0, 2 where what the user gave is wrong, 1 for an export not kept."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(argv)
     try:
         with on_stderr():
             arguments.run(arguments)
