@@ -80,8 +80,9 @@ def test_flags_win_over_stages(explain: Explain, tmp_path: Path) -> None:
 
     assert steps() == ["50", "7"]
     assert steps("--epochs", 1) == ["10", "7"]
+    assert steps("--epochs", 1, "--set", "stages.1.max_steps=35") == ["10", "10"]
     assert steps("--max-steps", 9) == ["9", "9"]
-    assert steps("--epochs", 1, "--set", "stages.1.max_steps=35") == ["10", "35"]
+    assert steps("--set", "stages.1.max_steps=35") == ["50", "35"]
     out = explain(tmp_path / "run.yaml").out
     assert ", for 7 steps\n" in out
     assert ", 5 times\n" in out

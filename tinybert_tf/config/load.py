@@ -116,10 +116,12 @@ def _split_setting(setting: str) -> tuple[str, Any]:
 def _clear_stages(plain: dict[str, Any], flags: Mapping[str, Any]) -> None:
     stages = plain.get("stages")
     for stage in stages if isinstance(stages, list) else []:
-        for flag in flags:
+        for flag, value in flags.items():
             section, _, key = flag.partition(".")
             if section == "train" and isinstance(stage, dict):
                 stage.pop(key, None)
+                if key == "epochs" and stage.get("max_steps") is not None:
+                    stage["epochs"] = value  # which a stage of steps would not take from `train`
 
 
 def _to_plain(value: Any) -> Any:

@@ -124,9 +124,9 @@ class Train(CheckedSection):
     """How to train.
 
     `epochs` over the data; null for as many as `max_steps` take. `max_steps`: optimizer steps after which a stage ends
-    early. `patience`: epochs without a better dev set after which
-    it ends early. `learning_rate`: at its peak. `schedule`: how it goes on after the warm-up. `warmup_fraction`:
-    fraction of the steps in which it rises, in [0, 1). `weight_decay`: per step, times the learning rate.
+    early. `patience`: epochs without a better dev set after which it ends early. `learning_rate`: at its peak.
+    `schedule`: how it goes on after the warm-up. `warmup_fraction`: fraction of the steps in which it rises, in [0, 1).
+    `weight_decay`: per step, times the learning rate.
 
     `batch_tokens`, in place of `batch_size`: tokens of a batch at most, padding included. `accumulation_steps`: parts
     that a batch is passed through in, for the memory of one. `steps_per_execution`: steps that a GPU is given at once.
