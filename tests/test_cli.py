@@ -94,13 +94,19 @@ def test_predict_arguments(tinybert: Tinybert, teacher_run: Path) -> None:
         assert sum(answer["scores"].values()) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_predict_takes_texts_before_and_after_flags(tinybert: Tinybert, teacher_run: Path) -> None:
+def test_predict_takes_texts_before_and_after_flags(
+    tinybert: Tinybert, teacher_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = tinybert("predict", teacher_run, "good\ta film", "bad\ta plot", "--max-length", 8, "--pairs")
     for arguments in (
         ["--pairs", "--max-length", 8, "good\ta film", "bad\ta plot"],
         ["good\ta film", "--pairs", "bad\ta plot", "--max-length", 8],
+        ["--pairs", "--max-length", 8, "--", "good\ta film", "bad\ta plot"],
     ):
         assert tinybert("predict", teacher_run, *arguments) == expected
+    dashes = tinybert("predict", teacher_run, "--max-length", 8, "- good", "--", "-bad", "--pairs")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("- good\n-bad\n--pairs\n"))
+    assert dashes == tinybert("predict", teacher_run, "--max-length", 8)
     wrong = tinybert("predict", teacher_run, "--pair", "good", "--max", 8)
     assert wrong.status == 2
     assert wrong.err.startswith("tinybert: unrecognized arguments: --pair good --max 8 (see ")

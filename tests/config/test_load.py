@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tinybert_tf.config.load import MissingKeysError, dump_config, load_config
-from tinybert_tf.config.pretraining import CorpusSection, PretrainConfig
+from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import (
     Data,
     DistillConfig,
@@ -260,23 +259,30 @@ def test_settings_are_yaml(tmp_path: Path) -> None:
     )
 
 
-def test_a_section_of_a_file_keeps_the_defaults_that_its_command_has(tmp_path: Path) -> None:
-    path = _write(tmp_path, "corpus: {files: raw.txt}\nmodel: {dir: bert}\ntrain: {batch_size: 8}\nout: run\n")
-    default = PretrainConfig(model=StudentSection(dir="bert"), corpus=CorpusSection(("raw.txt",)), out="run").train
-    assert (default.epochs, default.learning_rate) == (1, 1e-4)
-    assert load_config(PretrainConfig, path).train == dataclasses.replace(default, batch_size=8)
+@pytest.mark.parametrize("given", [{}, {"train": None}, {"train": {"batch_size": 8}}])
+@pytest.mark.parametrize("train", ["", "train:\n", "train: {}\n", "train: {batch_size: 8}\n"])
+def test_a_section_in_part_keeps_the_defaults_that_its_command_has(
+    train: str, given: dict[str, Any], tmp_path: Path
+) -> None:
+    path = _write(tmp_path, f"corpus: {{files: raw.txt}}\nmodel: {{dir: bert}}\n{train}out: run\n")
+    config = load_config(PretrainConfig, path, given, ["train.seed=3"])
+    assert (config.train.learning_rate, config.train.seed) == (1e-4, 3)
 
 
-def test_steps_alone(tmp_path: Path) -> None:
-    path = _write(tmp_path, NEEDED + "train: {epochs: null, max_steps: 7}\n")
-    config = load_config(DistillConfig, path)
-    assert (config.train.epochs, config.train.max_steps) == (None, 7)
-    again = tmp_path / "again.yaml"
-    again.write_text(dump_config(config))
-    assert load_config(DistillConfig, again) == config
-    assert _error(tmp_path, NEEDED, {"train.epochs": None}) == (
-        "train.epochs: null wants max_steps to say where training ends"
-    )
+def test_steps_alone_epochs_alone_and_both(tmp_path: Path) -> None:
+    path = _write(tmp_path, NEEDED + STAGES.replace("epochs: 8", "max_steps: 8"))
+
+    def ends(flags: dict[str, Any], *settings: str) -> list[tuple[int | None, int | None]]:
+        config = load_config(DistillConfig, path, flags, settings)
+        stages = [stage.resolved(config.train) for stage in config.stages]
+        return [(stage.epochs, stage.max_steps) for stage in stages]
+
+    assert ends({}) == [(9, None), (None, 8)]
+    assert ends({"train.epochs": "2"}) == [(2, None), (2, 8)]
+    assert ends({"train.epochs": "2"}, "train.epochs=4") == [(4, None), (4, 8)]
+    assert ends({"train.max_steps": "70"}) == [(9, 70), (None, 70)]
+    assert ends({"train.max_steps": "70", "train.epochs": "2"}) == [(2, 70), (2, 70)]
+    assert ends({}, "stages.0.epochs=null", "stages.0.max_steps=5") == [(None, 5), (None, 8)]
 
 
 def test_a_weight_that_changes(tmp_path: Path) -> None:

@@ -164,12 +164,6 @@ def test_a_stage_overrides_train() -> None:
     assert Stage("two", LOSSES).resolved(train) == train
 
 
-def test_a_stage_of_steps_heeds_the_epochs_that_it_names_itself() -> None:
-    train = Train(epochs=5, max_steps=90)
-    assert Stage("one", LOSSES, max_steps=40).resolved(train) == Train(epochs=None, max_steps=40)
-    assert Stage("two", LOSSES, epochs=2, max_steps=40).resolved(train) == Train(epochs=2, max_steps=40)
-
-
 def test_default_stages_are_tinyberts() -> None:
     config = DistillConfig(teacher=TeacherSection("t"), data=DATA, out="run")
     assert [(stage.name, [loss.name for loss in stage.losses]) for stage in config.stages] == [

@@ -208,7 +208,7 @@ def test_stages_from_a_config(config: DistillConfig, trainings: list[Training]) 
     assert [(call.name, call.steps, call.first_epoch) for call in trainings] == [
         ("one", 9, 0),
         ("two", 2, 3),
-        ("three", 5, 4),
+        ("three", 4, 4),
     ]
     assert [call.learning_rate for call in trainings] == [1e-3, 5e-5, 5e-5]
 

@@ -11,7 +11,7 @@ from tinybert_tf.data.batches import few_lengths
 from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.stages import Stage, planned_steps
+from tinybert_tf.pipeline.stages import Stage, planned_epochs, planned_steps
 
 FILES: dict[str, Any] = {"train": "train.tsv", "dev": "dev.tsv", "text": ("text",), "label": "label"}
 
@@ -62,11 +62,11 @@ def test_a_stage_ends_with_an_execution(max_steps: int | None, steps_per_executi
 
 @pytest.mark.parametrize(
     ("epochs", "max_steps", "steps"),
-    [(2, None, 20), (3, None, 32), (2, 9, 12), (1, 13, 12), (None, 13, 16), (4, 39, 40)],
+    [(2, None, 20), (3, None, 32), (2, 9, 12), (1, 13, 12), (None, 13, 16), (None, None, 32), (4, 39, 40)],
 )
 def test_pretraining_goes_over_an_epochs_end_but_not_over_a_checkpoints(
     epochs: int | None, max_steps: int | None, steps: int
 ) -> None:
     """Epochs of 10 steps, a checkpoint after every 20, and four steps executed together."""
     values = Train(epochs=epochs, max_steps=max_steps, steps_per_execution=4)
-    assert planned_steps(values, steps_per_epoch=10, steps_per_pass=20) == steps
+    assert planned_steps(values, 10, 20, planned_epochs(values)) == steps

@@ -105,13 +105,12 @@ def test_total_steps(make_batches: Callable[[int], Batches], max_steps: int | No
 
 def test_a_stage_of_steps_takes_as_many_epochs_as_they_are(make_batches: Callable[[int], Batches]) -> None:
     batches = make_batches(3)
-    stage = Stage("one", [tb.PredictionLoss()], epochs=None, max_steps=8)
+    stage = Stage("one", [tb.PredictionLoss()], max_steps=8)
     histories = tb.distill(make_model(2, seed=1, hidden_size=12), make_model(1, seed=2), batches, [stage], verbose=0)
     assert histories["one"].epoch == [0, 1, 2]
     assert stage.total_steps(len(batches)) == 8
     assert batches.epoch == 3
-    with pytest.raises(InputError, match=r"^stage 'two': neither epochs nor max_steps say where it ends\.$"):
-        Stage("two", [], epochs=None)
+    assert Stage("two", []).total_steps(len(batches)) == 9
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,14 @@ class _Parser(argparse.ArgumentParser):
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments; `predict`'s texts also where a flag stands before them, where argparse takes none."""
     parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
-    if rest and (not hasattr(arguments, "texts") or any(part.startswith("-") for part in rest)):
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] != ["predict"]:
+        return parser.parse_args(given)
+    flags_end = given.index("--") if "--" in given else len(given)
+    arguments, rest = parser.parse_known_args(given[:flags_end])
+    if any(part.startswith("-") and " " not in part for part in rest):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        arguments.texts += rest
+    arguments.texts += rest + given[flags_end + 1 :]
     return arguments
 
 

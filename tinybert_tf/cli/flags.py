@@ -21,7 +21,7 @@ DATA_FLAGS = {
 }
 TRAIN_FLAGS = {
     "--epochs": ("train.epochs", "N", "passes over what is trained on, in each stage"),
-    "--max-steps": ("train.max_steps", "N", "optimizer steps at most, in each stage"),
+    "--max-steps": ("train.max_steps", "N", "optimizer steps of each stage; beside epochs, what ends first"),
     "--batch-size": ("train.batch_size", "N", "texts in a step"),
     "--learning-rate": ("train.learning_rate", "X", "peak learning rate"),
     "--seed": ("train.seed", "N", "seed of weights, dropout and data order"),

@@ -64,12 +64,14 @@ def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequen
     """
     factories = {each.name: each.default_factory for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
     defaults = {name: _to_plain(make()) for name, make in factories.items() if callable(make)}
-    plain.update(_laid_over({name: defaults[name] for name in defaults if isinstance(plain.get(name), Mapping)}, plain))
     overrides = Overrides(plain, source, defaults)
     builder = SectionBuilder(cls)
     try:
         for key, value, giver in given:
             overrides.set(key, value, giver)
+        for name, default in defaults.items():
+            if isinstance(default, Mapping) and name in plain and isinstance(plain[name], Mapping | None):
+                plain[name] = _laid_over(default, plain[name] or {})
         config = builder.section(cls, plain, "")
     except SettingError as error:
         raise InputError(f"{overrides.source(error.key)}{error}") from error
@@ -79,7 +81,7 @@ def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequen
 
 
 def dump_config(config: Any) -> str:
-    """Return a configuration as YAML that `load_config` reads back equal; keys at a default of None are left out."""
+    """Return a configuration as YAML that `load_config` reads back equal; keys without a value are left out."""
     return format_yaml(_to_plain(config))
 
 
@@ -116,20 +118,18 @@ def _split_setting(setting: str) -> tuple[str, Any]:
 def _clear_stages(plain: dict[str, Any], flags: Mapping[str, Any]) -> None:
     stages = plain.get("stages")
     for stage in stages if isinstance(stages, list) else []:
-        for flag, value in flags.items():
+        for flag in flags:
             section, _, key = flag.partition(".")
             if section == "train" and isinstance(stage, dict):
                 stage.pop(key, None)
-                if key == "epochs" and stage.get("max_steps") is not None:
-                    stage["epochs"] = value  # which a stage of steps would not take from `train`
 
 
 def _to_plain(value: Any) -> Any:
     if hasattr(value, "to_shorthand"):
         return _to_plain(value.to_shorthand())
     if dataclasses.is_dataclass(value):
-        pairs = ((each, getattr(value, each.name)) for each in dataclasses.fields(value))
-        return {each.name: _to_plain(item) for each, item in pairs if item is not None or each.default is not None}
+        pairs = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
+        return {name: _to_plain(item) for name, item in pairs if item is not None}
     if isinstance(value, list | tuple):
         return [_to_plain(item) for item in value]
     if isinstance(value, Mapping):

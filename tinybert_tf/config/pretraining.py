@@ -43,7 +43,7 @@ class PretrainConfig(CheckedSection):
     corpus: CorpusSection
     next_sentence: bool | None = None
     head_only: bool = False
-    train: Train = field(default_factory=lambda: Train(epochs=1, learning_rate=1e-4))
+    train: Train = field(default_factory=lambda: Train(learning_rate=1e-4))
     losses: tuple[LossSection, ...] = field(default_factory=inside_losses)
     layer_map: str | tuple[tuple[int, int], ...] = "uniform"
     projections: str = "shared"

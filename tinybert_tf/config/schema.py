@@ -123,17 +123,17 @@ class StudentSection(CheckedSection):
 class Train(CheckedSection):
     """How to train.
 
-    `epochs` over the data; null for as many as `max_steps` take. `max_steps`: optimizer steps after which a stage ends
-    early. `patience`: epochs without a better dev set after which it ends early. `learning_rate`: at its peak.
-    `schedule`: how it goes on after the warm-up. `warmup_fraction`: fraction of the steps in which it rises, in [0, 1).
-    `weight_decay`: per step, times the learning rate.
+    A stage ends after `epochs` over its data or `max_steps` optimizer steps, where both are given with the first of the
+    two, where none is after 3 epochs (in pretraining 1). `patience`: epochs without a better dev set after which it
+    ends early. `learning_rate`: at its peak. `schedule`: how it goes on after the warm-up. `warmup_fraction`: fraction
+    of the steps in which it rises, in [0, 1). `weight_decay`: per step, times the learning rate.
 
     `batch_tokens`, in place of `batch_size`: tokens of a batch at most, padding included. `accumulation_steps`: parts
     that a batch is passed through in, for the memory of one. `steps_per_execution`: steps that a GPU is given at once.
     `xla`: whether steps are compiled with XLA; by default on one GPU.
     """
 
-    epochs: int | None = 3
+    epochs: int | None = None
     max_steps: int | None = None
     patience: int | None = None
     batch_size: int = 32
@@ -147,11 +147,6 @@ class Train(CheckedSection):
     precision: str = "auto"
     xla: bool | None = None
     steps_per_execution: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.epochs is None and self.max_steps is None:
-            raise SettingError("epochs", "null wants max_steps to say where training ends")
 
     def check_batches(self, data: Data, key: str = "train") -> None:
         """Refuse batches that the longest example does not fit into."""
@@ -201,8 +196,7 @@ class Stage(CheckedSection):
 
     `layer_map`: `uniform`, `top`, `bottom`, learned ones (`emd`, `attention`), or pairs (student layer, teacher layer).
     `projections`: between unequal widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training
-    file of its own, with the same columns. `name` becomes part of file names. A stage with `max_steps` and no `epochs`
-    of its own takes that many steps, however many epochs they are.
+    file of its own, with the same columns. `name` becomes part of file names.
     """
 
     name: str
@@ -230,10 +224,7 @@ class Stage(CheckedSection):
     def resolved(self, train: Train) -> Train:
         """Return `train` with this stage's overrides applied."""
         own = {each.name: getattr(self, each.name, None) for each in dataclasses.fields(Train)}
-        values = {key: value for key, value in own.items() if value is not None}
-        if self.max_steps is not None:
-            values.setdefault("epochs", None)
-        return dataclasses.replace(train, **values)
+        return dataclasses.replace(train, **{key: value for key, value in own.items() if value is not None})
 
 
 def inside_losses() -> tuple[LossSection, ...]:

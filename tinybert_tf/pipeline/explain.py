@@ -21,7 +21,7 @@ from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.tasks import TASK_MODELS
 from tinybert_tf.pipeline.splits import read_datasets
-from tinybert_tf.pipeline.stages import Stage, own_files, train_split
+from tinybert_tf.pipeline.stages import Stage, own_files, planned_epochs, train_split
 from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.table import format_table
 
@@ -129,7 +129,8 @@ def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str
         amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"
     else:
         amount, warmup = f"{steps} steps of {train.batch_size}", f"{int(stage.warmup_fraction * steps)} steps"
-    ends = [] if stage.epochs is None else [f"{stage.epochs} times"]
+    epochs = planned_epochs(stage)
+    ends = [] if epochs is None else [f"{epochs} times"]
     if stage.max_steps is not None:
         ends.append(f"at most {stage.max_steps} steps" if ends else f"for {stage.max_steps} steps")
     early_end = stage.early_end(metric)

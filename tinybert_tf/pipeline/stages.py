@@ -31,12 +31,17 @@ from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
 
-def planned_steps(values: Stage | Train, steps_per_epoch: int, steps_per_pass: int) -> int:
+def planned_epochs(values: Stage | Train, default: int = 3) -> int | None:
+    """`epochs`, by default so many; None where `max_steps` alone says how long training is."""
+    return default if values.epochs is None and values.max_steps is None else values.epochs
+
+
+def planned_steps(values: Stage | Train, steps_per_epoch: int, steps_per_pass: int, epochs: int | None) -> int:
     """`epochs` of so many steps, cut at `max_steps`, and with all that are executed together with the last one.
 
     No execution goes over the end of one of Keras's passes.
     """
-    epochs_end = None if values.epochs is None else values.epochs * steps_per_epoch
+    epochs_end = None if epochs is None else epochs * steps_per_epoch
     steps = min(end for end in (epochs_end, values.max_steps) if end is not None)
     passes, rest = divmod(steps, steps_per_pass)
     executions = -(-rest // values.steps_per_execution)
@@ -48,10 +53,11 @@ class Stage:
     """One stage of a distillation: what is compared, on what, and how long and how fast the student learns.
 
     `layer_map` and `projections` as in `Distiller`. `train`: batches of its own, in place of the other stages'.
-    `epochs` over them, None for as many as `max_steps` take, cut at `max_steps` optimizer steps, and ended after
-    `patience` epochs without a better dev set; the next stage goes on from the last epoch's weights. `learning_rate` at
-    its peak, `schedule` and `warmup_fraction` as in `bert_optimizer`; `weight_decay` per step, times the learning rate.
-    `accumulation_steps`: parts that a batch is passed through in; `steps_per_execution` as in `keras.Model.compile`.
+    `epochs` over them or `max_steps` optimizer steps, where both are given what ends first, by default 3 epochs; ended
+    early after `patience` epochs without a better dev set; the next stage goes on from the last epoch's weights.
+    `learning_rate` at its peak, `schedule` and `warmup_fraction` as in `bert_optimizer`; `weight_decay` per step, times
+    the learning rate. `accumulation_steps`: parts that a batch is passed through in; `steps_per_execution` as in
+    `keras.Model.compile`.
     """
 
     name: str
@@ -59,7 +65,7 @@ class Stage:
     layer_map: LayerMap | str | Sequence[tuple[int, int]] = "uniform"
     projections: str = "shared"
     train: Batches | None = None
-    epochs: int | None = 3
+    epochs: int | None = None
     max_steps: int | None = None
     patience: int | None = None
     learning_rate: float = 5e-5
@@ -69,16 +75,12 @@ class Stage:
     accumulation_steps: int = 1
     steps_per_execution: int = 1
 
-    def __post_init__(self) -> None:
-        if self.epochs is None and self.max_steps is None:
-            raise InputError(f"stage {self.name!r}: neither epochs nor max_steps say where it ends.")
-
     def total_steps(self, steps_per_epoch: int) -> int:
         """Optimizer steps of the stage, unless `patience` ends it before.
 
         `max_steps` of them, or as many as those that are executed together with the last one.
         """
-        return planned_steps(self, steps_per_epoch, steps_per_epoch)
+        return planned_steps(self, steps_per_epoch, steps_per_epoch, planned_epochs(self))
 
     @property
     def trains_predictions(self) -> bool:
