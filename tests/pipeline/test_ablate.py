@@ -174,6 +174,7 @@ def config(teacher_run: Path, opinions: Path, tmp_path: Path) -> AblationConfig:
     path.write_text(
         f"teacher: {{dir: {teacher_run}}}\n"
         f"data: {{train: {opinions}/train.tsv, dev: {opinions}/dev.tsv, text: text, label: label, max_length: 16}}\n"
+        "train: {epochs: 3}\n"
         "variants: [no_embedding, top]\n"
         "seeds: [1, 2]\n"
         f"out: {tmp_path}/out\n"

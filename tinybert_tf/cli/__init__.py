@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from tinybert_tf.cli.deployment import export_options, serving_options, with_export, with_serving
 from tinybert_tf.cli.flags import (
@@ -22,42 +21,15 @@ from tinybert_tf.cli.flags import (
     with_config,
     with_switches,
 )
+from tinybert_tf.cli.parser import OneLineParser, parse_arguments
 from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.quiet import quiet
 from tinybert_tf.pipeline.log_lines import held_back, on_stderr
 
-NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error here."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # argparse's own takes -1e-5 for a flag, and then says that a value is missing.
-        self._negative_number_matcher = NEGATIVE_NUMBER
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"tinybert: {message} (see {self.prog} --help)\n")
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; `predict`'s texts also where a flag stands before them, where argparse takes none."""
-    parser = _parser()
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] != ["predict"]:
-        return parser.parse_args(given)
-    flags_end = given.index("--") if "--" in given else len(given)
-    arguments, rest = parser.parse_known_args(given[:flags_end])
-    if any(part.startswith("-") and " " not in part for part in rest):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    arguments.texts += rest + given[flags_end + 1 :]
-    return arguments
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit status is 0, 2 where what the user gave is wrong, 1 for an export not kept."""
-    arguments = _parse(argv)
+    arguments = parse_arguments(_parser(), argv)
     try:
         with on_stderr():
             arguments.run(arguments)
@@ -72,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tinybert", description="Make a BERT small: distil it into a student.", allow_abbrev=False)
+    parser = OneLineParser(
+        prog="tinybert", description="Make a BERT small: distil it into a student.", allow_abbrev=False
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     def verb(name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
