@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -61,7 +62,7 @@ def model(encoder: TransformerEncoder | None = None, **sizes: Any) -> SequenceCl
 
 
 def trained(strategy: Any, kind: str) -> dict[str, Any]:
-    """The losses logged by `fit` and by `evaluate`, for all numbers of rows, and the weights after all."""
+    """A student and its teacher, in all losses and both reductions."""
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else contextlib.nullcontext():
         losses = [
@@ -72,18 +73,11 @@ def trained(strategy: Any, kind: str) -> dict[str, Any]:
         distiller = Distiller(Teacher(model(hidden_size=32, num_hidden_layers=2)), model(), losses=losses)
         parts = 2 if strategy and kind == "parts" else 1
         distiller.compile(optimizer=keras.optimizers.SGD(0.05), metrics=["accuracy"], accumulation_steps=parts)
-    logged = {}
-    for rows in ODD_NUMBERS_OF_ROWS:
-        history = distiller.fit(data_set(kind, rows), epochs=2, shuffle=False, verbose=0).history
-        for epoch in range(2):
-            logged[f"{rows} rows, epoch {epoch}"] = {name: float(values[epoch]) for name, values in history.items()}
-        evaluated = distiller.evaluate(data_set(kind, rows), return_dict=True, verbose=0)
-        logged[f"{rows} rows, evaluated"] = {name: float(value) for name, value in evaluated.items()}
-    return {"logged": logged, **learned(distiller)}
+    return followed(distiller, lambda rows: data_set(kind, rows))
 
 
 def trained_on_tasks(strategy: Any) -> dict[str, Any]:
-    """The same of two tasks, of which one has fewer batches in an epoch, or as many."""
+    """Two tasks, of which one has fewer batches in an epoch, or as many."""
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else contextlib.nullcontext():
         students = [model()]
@@ -93,21 +87,21 @@ def trained_on_tasks(strategy: Any) -> dict[str, Any]:
         one, both = (Distiller(Teacher(model(**teacher_sizes)), student, losses=losses) for student in students)
         distiller = MultiTaskDistiller({"one": one, "all": both}, weights={"all": 0.5})
         distiller.compile(optimizer=keras.optimizers.SGD(0.05))
+    return followed(distiller, batches_of_tasks)
+
+
+def followed(distiller: keras.Model, make_batches: Callable[[int], Any]) -> dict[str, Any]:
+    """What `fit` and `evaluate` log for all numbers of rows, and after all the steps taken and the weights."""
     logged = {}
     for rows in ODD_NUMBERS_OF_ROWS:
-        history = distiller.fit(batches_of_tasks(rows), epochs=2, verbose=0).history
+        history = distiller.fit(make_batches(rows), epochs=2, shuffle=False, verbose=0).history
         for epoch in range(2):
             logged[f"{rows} rows, epoch {epoch}"] = {name: float(values[epoch]) for name, values in history.items()}
-        evaluated = distiller.evaluate(batches_of_tasks(rows), return_dict=True)
+        evaluated = distiller.evaluate(make_batches(rows), return_dict=True, verbose=0)
         logged[f"{rows} rows, evaluated"] = {name: float(value) for name, value in evaluated.items()}
-    return {"logged": logged, **learned(distiller)}
-
-
-def learned(distiller: keras.Model) -> dict[str, Any]:
-    """Steps taken and all weights."""
     weights = [np.asarray(variable).ravel() for variable in distiller.trainable_variables]
     steps = int(np.asarray(distiller.optimizer.iterations.value))
-    return {"steps": steps, "weights": np.concatenate(weights).tolist()}
+    return {"logged": logged, "steps": steps, "weights": np.concatenate(weights).tolist()}
 
 
 def main(kind: str) -> None:

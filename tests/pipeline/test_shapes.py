@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
 from tinybert_tf.data.batches import few_lengths
 from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.pipeline.pretrain import Pretraining
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.stages import Stage, planned_epochs, planned_steps
+from tinybert_tf.pipeline.stages import Stage, planned_steps
 
 FILES: dict[str, Any] = {"train": "train.tsv", "dev": "dev.tsv", "text": ("text",), "label": "label"}
 
@@ -69,4 +71,10 @@ def test_pretraining_goes_over_an_epochs_end_but_not_over_a_checkpoints(
 ) -> None:
     """Epochs of 10 steps, a checkpoint after every 20, and four steps executed together."""
     values = Train(epochs=epochs, max_steps=max_steps, steps_per_execution=4)
-    assert planned_steps(values, 10, 20, planned_epochs(values)) == steps
+    assert planned_steps(values, 10, 20) == steps
+
+
+@pytest.mark.parametrize(("values", "steps"), [({}, 10), ({"epochs": 2}, 20), ({"max_steps": 25}, 25)])
+def test_pretraining_is_one_epoch_unless_something_else_is_said(values: dict[str, int], steps: int) -> None:
+    work = SimpleNamespace(config=SimpleNamespace(train=Train(**values), checkpoint_every=7), train=[None] * 10)
+    assert Pretraining.total_steps.fget(work) == steps  # type: ignore[attr-defined]

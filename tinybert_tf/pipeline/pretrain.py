@@ -30,7 +30,7 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.losses import make_loss
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.shapes import devices_for
-from tinybert_tf.pipeline.stages import planned_epochs, planned_steps, start_projections
+from tinybert_tf.pipeline.stages import planned_steps, start_projections
 from tinybert_tf.pipeline.student import SIZES, build_general_student, check_vocabulary, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
@@ -61,8 +61,7 @@ class Pretraining:
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the run, with those that are executed together with the last one."""
-        values = self.config.train
-        return planned_steps(values, len(self.train), self.config.checkpoint_every, planned_epochs(values, default=1))
+        return planned_steps(self.config.train, len(self.train), self.config.checkpoint_every, default_epochs=1)
 
     def measure_dev(self) -> Metrics:
         """Of the dev file: masked-LM metrics, or with a teacher the losses."""

@@ -30,17 +30,22 @@ from tinybert_tf.pipeline.losses import make_loss
 from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
+DEFAULT_EPOCHS = 3
 
-def planned_epochs(values: Stage | Train, default: int = 3) -> int | None:
+
+def planned_epochs(values: Stage | Train, default: int = DEFAULT_EPOCHS) -> int | None:
     """`epochs`, by default so many; None where `max_steps` alone says how long training is."""
     return default if values.epochs is None and values.max_steps is None else values.epochs
 
 
-def planned_steps(values: Stage | Train, steps_per_epoch: int, steps_per_pass: int, epochs: int | None) -> int:
+def planned_steps(
+    values: Stage | Train, steps_per_epoch: int, steps_per_pass: int, default_epochs: int = DEFAULT_EPOCHS
+) -> int:
     """`epochs` of so many steps, cut at `max_steps`, and with all that are executed together with the last one.
 
     No execution goes over the end of one of Keras's passes.
     """
+    epochs = planned_epochs(values, default_epochs)
     epochs_end = None if epochs is None else epochs * steps_per_epoch
     steps = min(end for end in (epochs_end, values.max_steps) if end is not None)
     passes, rest = divmod(steps, steps_per_pass)
@@ -80,7 +85,7 @@ class Stage:
 
         `max_steps` of them, or as many as those that are executed together with the last one.
         """
-        return planned_steps(self, steps_per_epoch, steps_per_epoch, planned_epochs(self))
+        return planned_steps(self, steps_per_epoch, steps_per_epoch)
 
     @property
     def trains_predictions(self) -> bool:
