@@ -103,3 +103,18 @@ def test_metrics(tmp_path: Path) -> None:
     run.create()
     run.write_metrics({"model": {"accuracy": 0.5}})
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"model": {"accuracy": 0.5}}
+
+
+def test_logs_go_on_after_an_interruption(tmp_path: Path) -> None:
+    first = RunDirectory(tmp_path, CONFIG)
+    first.create()
+    for epoch in (1, 2):
+        first.log({"epoch": epoch, "loss": 0.5})
+        first.log({"layer": 1}, {"layer": 2}, name="layer_maps.csv")
+    assert first.num_logged == {"log.csv": 2, "layer_maps.csv": 4}
+    again = RunDirectory(tmp_path, CONFIG)
+    again.keep_logs({"log.csv": 1})
+    assert not (tmp_path / "layer_maps.csv").exists()
+    again.log({"epoch": 2, "dev_accuracy": 0.75})
+    assert (tmp_path / "log.csv").read_text().splitlines() == ["epoch,loss,dev_accuracy", "1,0.5,", "2,,0.75"]
+    assert again.num_logged == {"log.csv": 2}

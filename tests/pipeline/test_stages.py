@@ -269,7 +269,7 @@ def test_a_stage_with_batches_of_its_own(make_batches: Callable[[int], Batches])
     histories = tb.distill(teacher, student, train, stages, callbacks=[first_epochs], verbose=0)
     assert first_epochs.seen == [[0, 0], [1, 1], [1, 2], [3, 3]]
     taken = [
-        steps_taken(stage, stage.train or train, history)
+        steps_taken(stage, len(stage.train or train), len(history.epoch))
         for stage, history in zip(stages, histories.values(), strict=True)
     ]
     assert taken == [2, 8, 2]
@@ -282,7 +282,7 @@ def test_patience_ends_a_stage(make_batches: Callable[[int], Batches]) -> None:
     dev.seed = None  # another order of its rows would be another rounding of their loss
     stages = [Stage("one", [tb.HiddenStateLoss()], epochs=9, patience=2, learning_rate=1e-12)]
     (history,) = tb.distill(teacher, student, train, stages, dev, verbose=0).values()
-    assert steps_taken(stages[0], train, history) == 6
+    assert steps_taken(stages[0], len(train), len(history.epoch)) == 6
     with pytest.raises(InputError, match=r"^stage 'one': patience=2 wants validation_data to watch\.$"):
         tb.distill(teacher, student, train, stages, verbose=0)
 

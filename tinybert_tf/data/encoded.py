@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tinybert_tf.data.token_labels import TokenLabels
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 
 if TYPE_CHECKING:  # batches are a Keras class, and answers come without Keras from an exported model
@@ -96,6 +98,14 @@ class EncodedDataset:
         rows = rows[np.argsort(self.tokens.lengths[rows], kind="stable")]
         batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
         return [self.tokens.padded(batch, self.pad_token_id) for batch in batches]
+
+    def fingerprint(self) -> str:
+        """A hash of all rows and their labels."""
+        digest = hashlib.sha256(self.tokens.fingerprint().encode())
+        labels = self.labels.values if isinstance(self.labels, TokenLabels) else self.labels
+        if labels is not None:
+            digest.update(np.ascontiguousarray(labels).view(np.uint8).data)
+        return digest.hexdigest()
 
     def summary(self) -> dict[str, int]:
         """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""

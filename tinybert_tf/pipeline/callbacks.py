@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
 import time
@@ -13,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tinybert_tf.checkpoints.assign import assign_tensors
+from tinybert_tf.checkpoints.formats import open_tensors
 from tinybert_tf.data.batch_source import BatchSource
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import Metrics
@@ -131,18 +132,15 @@ class LearnedMaps(keras.callbacks.Callback):
     def __init__(self, stage: str, run: RunDirectory) -> None:
         super().__init__()
         self.stage = stage
-        self.path = run.path / "layer_maps.csv"
+        self.run = run
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Print and write."""
         for weights in getattr(self.model, "layer_weights", ()):
             print(weights, file=sys.stderr, flush=True)
-            is_new = not self.path.exists()
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                if is_new:
-                    writer.writerow(["stage", "epoch", "loss", "student", "teacher", "weight"])
-                writer.writerows((self.stage, epoch + 1, weights.loss_name, *row) for row in weights.rows())
+            columns = ("stage", "epoch", "loss", "student", "teacher", "weight")
+            rows = ((self.stage, epoch + 1, weights.loss_name, *row) for row in weights.rows())
+            self.run.log(*(dict(zip(columns, row, strict=True)) for row in rows), name="layer_maps.csv")
 
 
 class StopAfterSteps(CountsSteps):
@@ -257,6 +255,12 @@ class BestEpoch(MeasureDev):
             self.best = self.metrics[self.metric]
             self._weights = [variable.numpy() for variable in self.student.weights]
             self.student.save_pretrained(self.directory, tokenizer=self.tokenizer)
+
+    def go_on(self, best: float) -> None:
+        """Go on from the best epoch that is in the directory; `best` is its metric. The model gets its weights."""
+        student, tensors = self.student, open_tensors(self.directory)
+        assign_tensors(student.variables_by_name(), student.tensor_names(), tensors, student.config.family)
+        self.best, self._weights = best, [variable.numpy() for variable in self.student.weights]
 
     def restore(self) -> None:
         """Give the model the weights of its best epoch."""

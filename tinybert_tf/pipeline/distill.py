@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.teacher_cache import TeacherFeatures
+from tinybert_tf.distillation.teacher_cache import TeacherFeatures, teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import TASK_METRICS, Metrics, choose_metric, constant_score, format_metric
 from tinybert_tf.models.limits import check_limits
@@ -30,8 +29,9 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.run_progress import RunProgress
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.splits import read_datasets, tokenize
+from tinybert_tf.pipeline.splits import data_fingerprints, read_datasets, tokenize
 from tinybert_tf.pipeline.stages import (
     Stage,
     build_distiller,
@@ -92,6 +92,8 @@ class Distillation:
 def run_distill(config: DistillConfig) -> dict[str, Any]:
     """Distil a student through the config's stages; the last stage's best dev epoch is saved under `student/`.
 
+    A run that was interrupted goes on after its last epoch.
+
     With `baseline`, the same student from the same first weights is then trained on the labels alone, through the same
     stages: same files, same order, the steps that the student took, same learning rates; its best epoch is saved under
     `baseline/`.
@@ -104,35 +106,41 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     """
     with held_back():
         work = prepare(config)
+        sources = {"teacher": teacher_fingerprint(work.teachers), **data_fingerprints(work.splits)}
+        progress = RunProgress(work.run, sources)
     check_teacher(work)
     if resolved_init(config.student, work.student.config, work.teacher.config) == "cut":
         start_from_cut(work)
     initial = [variable.numpy() for variable in work.student.weights]
-    begin = time.monotonic()
+    progress.turn_to("student")
     cached = cache_teacher(work)
-    work.run.create()
-    steps = train_stages(work, work.distillers, "student", keep_from=len(work.stages) - 1, cached=cached)
-    seconds = {"student": time.monotonic() - begin}
+    progress.begin()
+    last = len(work.stages) - 1
+    steps = train_stages(work, work.distillers, "student", keep_from=last, cached=cached, progress=progress)
+    seconds = {"student": progress.seconds()}
     models = {"teacher": work.teachers, "student": work.student}
     directories = {
         "teacher": [resolve_model(directory) for directory in config.teacher.dirs],
         "student": [work.run.path / "student"],
     }
     if config.baseline:
-        begin = time.monotonic()
+        progress.turn_to("baseline")
         with work.devices.scope():
             baseline = work.student.copy(name="baseline")
         for variable, value in zip(baseline.weights, initial, strict=True):
             variable.assign(value)
-        train_stages(work, [baseline] * len(work.stages), "baseline", keep_from=0, last_steps=steps, label="baseline-")
+        models_alone = [baseline] * len(work.stages)
+        train_stages(
+            work, models_alone, "baseline", keep_from=0, last_steps=steps, label="baseline-", progress=progress
+        )
         models["baseline"] = baseline
         directories["baseline"] = [work.run.path / "baseline"]
-        seconds["baseline"] = time.monotonic() - begin
+        seconds["baseline"] = progress.seconds()
     results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
     for name, value in seconds.items():
         results[name]["seconds"] = round(value, 1)
     results["data"] = {name: split.summary() for name, split in work.splits.items()}
-    work.run.write_metrics(results)
+    progress.finish(results)
     return results
 
 
@@ -202,6 +210,7 @@ def train_stages(
     label: str = "",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     counts: Callable[[], bool] = lambda: True,
+    progress: RunProgress | None = None,
 ) -> list[int]:
     """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with.
 
@@ -215,12 +224,15 @@ def train_stages(
         label: what the stages' names begin with in the log.
         callbacks: more of them, in every stage.
         counts: whether an epoch that ends may be the best one.
+        progress: the run's; what is done is not done again.
 
     Returns:
         The steps that each stage took: `last_steps`, where they are given.
     """
     student = getattr(models[0], "student", models[0])
     best = BestEpoch(student, work.measure_dev, work.metric, work.run.path / directory, work.tokenizer, counts)
+    if progress is not None:
+        progress.follow(best)
     epoch, taken = 0, []
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
@@ -228,10 +240,15 @@ def train_stages(
         train = work.splits[of].training_batches(values, cached.get((number, of)))
         train.epoch = epoch
         name = f"{label}{stage.name}"
+        past = None if progress is None else progress.past_epochs(stage.name)
+        if past is not None:
+            epoch += past
+            taken.append(steps_taken(stage, len(train), past))
+            continue
         if model is not student:
             print(f"[{name}] learns\n{model.layer_map}", file=sys.stderr)
         measured = [best] if number >= keep_from else [MeasureDev(student, work.measure_dev)]
-        history = train_stage(
+        train_stage(
             model,
             stage,
             train,
@@ -245,9 +262,10 @@ def train_stages(
             verbose=0,
             watched=stage.watched(work.metric),
             last_step=None if last_steps is None else last_steps[number],
+            checkpoint=None if progress is None else progress.stage(stage.name),
         )
+        taken.append(steps_taken(stage, len(train), train.epoch - epoch))
         epoch = train.epoch
-        taken.append(steps_taken(stage, train, history))
         if taken[-1] < stage.total_steps(len(train)) and last_steps is None:
             print(f"[{name}] ends early: {stage.early_end(work.metric)}", file=sys.stderr)
     best.restore()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import keras
@@ -10,6 +9,7 @@ import keras
 from tinybert_tf.config.schema import FinetuneConfig
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.tasks import load_for_labels
@@ -18,13 +18,16 @@ from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.run_progress import RunProgress
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.splits import read_datasets, tokenize
+from tinybert_tf.pipeline.splits import data_fingerprints, read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, train_stage
 
 
 def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
     """Fine-tune a model on labelled texts, or pairs of texts; the best dev epoch is saved under `model/`.
+
+    A run that was interrupted goes on after its last epoch.
 
     The labels are the ones the model already has, if the files fit them; otherwise the train file's, with a new head.
     For `regression` they are numbers, and the head has one output.
@@ -49,12 +52,13 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         lengths = padded_lengths(config.data, devices)
         splits = tokenize(datasets, tokenizer, model.label_names, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, len(model.label_names))
+        progress = RunProgress(run, {"model": teacher_fingerprint(model), **data_fingerprints(splits)})
     stage = Stage.trained(config.train, name="finetune", losses=())
     train = splits["train"].training_batches(config.train)
-
-    run.create()
-    begin = time.monotonic()
+    progress.begin()
+    progress.turn_to("model")
     best = BestEpoch(model, lambda m: measure(m, splits["dev"], config.task), metric, run.path / "model", tokenizer)
+    progress.follow(best)
     train_stage(
         model,
         stage,
@@ -63,10 +67,11 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         jit_compile=devices.choice.jit_compile,
         verbose=0,
         watched=f"dev_{metric}",
+        checkpoint=progress.stage(stage.name),
     )
     best.restore()
     results: dict[str, Any] = measure_models({"model": model}, {"model": [run.path / "model"]}, splits, config.task)
-    results["model"]["seconds"] = round(time.monotonic() - begin, 1)
+    results["model"]["seconds"] = round(progress.seconds(), 1)
     results["data"] = {name: split.summary() for name, split in splits.items()}
-    run.write_metrics(results)
+    progress.finish(results)
     return results

@@ -34,7 +34,7 @@ from tinybert_tf.pipeline.stages import planned_steps, start_projections
 from tinybert_tf.pipeline.student import SIZES, build_general_student, check_vocabulary, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
-from tinybert_tf.training.run_checkpoint import RunCheckpoint
+from tinybert_tf.training.run_checkpoint import RunCheckpoint, remove_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
     corpus = work.train.corpus.fingerprint()
     if notes is None:
         _start_from_cut(work)
-        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "corpus": corpus}
+        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "corpus": corpus, "logged": {}}
     elif notes["corpus"] != corpus:
         raise InputError(
             f"{run.path}: was interrupted with another text in {', '.join(config.corpus.files)}; give it what it began "
@@ -213,7 +213,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
         )
     else:
         logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
-    run.keep_log(notes["step"])
+    run.keep_logs(notes["logged"])
     stream = BatchStream(work.train, every)
     stream.epoch = -(-notes["step"] // every)  # the last pass may be cut short, and is over nevertheless
     callbacks: list[Any] = [
@@ -229,7 +229,8 @@ def _train(work: Pretraining) -> dict[str, Any]:
     begin = time.monotonic() - notes["seconds"]
 
     def save(epoch: int, _: Any) -> None:
-        notes.update(step=min((epoch + 1) * every, total_steps), seconds=time.monotonic() - begin)
+        step = min((epoch + 1) * every, total_steps)
+        notes.update(step=step, seconds=time.monotonic() - begin, logged=run.num_logged)
         checkpoint.save(notes)
 
     # The last one, so that what is saved has passed all others.
@@ -251,7 +252,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
     if work.dev is not None:
         results["data"]["dev"] = _data_summary(work.dev)
     run.write_metrics(results)
-    checkpoint.remove()
+    remove_checkpoint(checkpoint.path)
     return results
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.errors import InputError
+
+LOGS = ("log.csv", "layer_maps.csv")
 
 
 class RunDirectory:
@@ -30,7 +33,7 @@ class RunDirectory:
     def __init__(self, path: str | Path, config: Any) -> None:
         self.path = Path(path)
         self._config = dump_config(config)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: dict[str, list[dict[str, Any]]] = {}
         written = self.path / "config.yaml"
         check_can_be_made(self.path)
         if written.is_file():
@@ -45,7 +48,7 @@ class RunDirectory:
     def create(self) -> None:
         """Make the directory and write the resolved config; what an earlier run measured here is no longer true."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in ("log.csv", "metrics.json"):
+        for name in (*LOGS, "metrics.json"):
             (self.path / name).unlink(missing_ok=True)
         replace_text(self.path / "config.yaml", self._config)
 
@@ -53,7 +56,7 @@ class RunDirectory:
     def claim(self) -> Iterator[None]:
         """Make the directory for the body to check its input in: where that is refused, what was not there is gone.
 
-        What an earlier run of the same config measured here stays; `keep_log` says up to where it is true.
+        What an earlier run of the same config measured here stays; `keep_logs` says up to where it is true.
         """
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         is_new = not (self.path / "config.yaml").is_file()
@@ -69,27 +72,36 @@ class RunDirectory:
                     folder.rmdir()
             raise
 
-    def keep_log(self, last_step: int) -> None:
-        """Go on with the rows of an interrupted run's `log.csv` up to this step."""
-        path = self.path / "log.csv"
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= last_step]
+    @property
+    def num_logged(self) -> dict[str, int]:
+        """The rows of each log."""
+        return {name: len(rows) for name, rows in self._rows.items()}
+
+    def keep_logs(self, num_logged: Mapping[str, int]) -> None:
+        """Go on with an interrupted run's logs, the first rows of each; those that are not named begin anew."""
+        for name in LOGS:
+            path, count = self.path / name, num_logged.get(name, 0)
+            if count and path.is_file():
+                with path.open(newline="", encoding="utf-8") as file:
+                    self._rows[name] = list(itertools.islice(csv.DictReader(file), count))
+            else:
+                path.unlink(missing_ok=True)
 
     def read_metrics(self) -> dict[str, Any] | None:
         """What `metrics.json` holds; None where the run has not come to its end."""
         path = self.path / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    def log(self, row: dict[str, Any]) -> None:
-        """Add a row to `log.csv`; stages log different columns, the file has them all."""
-        self._rows.append(row)
-        columns = list(dict.fromkeys(column for logged in self._rows for column in logged))
+    def log(self, *rows: dict[str, Any], name: str = "log.csv") -> None:
+        """Add rows to one of `LOGS`; stages log different columns, the file has them all."""
+        logged = self._rows.setdefault(name, [])
+        logged += rows
+        columns = list(dict.fromkeys(column for row in logged for column in row))
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, columns)
         writer.writeheader()
-        writer.writerows(self._rows)
-        replace_text(self.path / "log.csv", table.getvalue())
+        writer.writerows(logged)
+        replace_text(self.path / name, table.getvalue())
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write `metrics.json`."""

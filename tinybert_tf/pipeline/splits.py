@@ -63,3 +63,8 @@ def tokenize(
             f"{tokens.num_truncated} cut at {max_length} tokens"
         )
     return encoded
+
+
+def data_fingerprints(splits: Mapping[str, EncodedDataset]) -> dict[str, str]:
+    """Hashes of all that is trained on or chosen by, named for a message."""
+    return {f"{name} data": split.fingerprint() for name, split in splits.items() if name != "test"}

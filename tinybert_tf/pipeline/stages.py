@@ -25,8 +25,9 @@ from tinybert_tf.distillation.losses import (
 from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
-from tinybert_tf.pipeline.callbacks import FiniteTraining, StopAfterSteps
+from tinybert_tf.pipeline.callbacks import CountsSteps, FiniteTraining, StopAfterSteps
 from tinybert_tf.pipeline.losses import make_loss
+from tinybert_tf.pipeline.run_progress import StageCheckpoint
 from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -224,6 +225,7 @@ def train_stage(
     verbose: Any = "auto",
     watched: str = "val_loss",
     last_step: int | None = None,
+    checkpoint: StageCheckpoint | None = None,
 ) -> keras.callbacks.History:
     """Compile a model with the stage's schedule and fit it: a Distiller, or a task model on its labels.
 
@@ -238,15 +240,23 @@ def train_stage(
         verbose: as in `keras.Model.fit`.
         watched: what `patience` waits for: the epochs' `val_loss` to fall, or a `dev_*` that a callback logs to rise.
         last_step: stops after this many steps of the same schedule, and heeds no `patience`.
+        checkpoint: written after every epoch; the stage goes on from where it is, and has the epochs since then as its
+            history.
 
     Raises:
         InputError: the loss or a weight is no longer a finite number.
     """
     total_steps = stage.total_steps(len(train))
-    end_early: list[keras.callbacks.Callback] = []
+    all_callbacks = [
+        FiniteTraining(stage.name, total_steps, stage.learning_rate),
+        StopAfterSteps(total_steps if last_step is None else last_step),
+        *callbacks,
+    ]
+    end_early = None
     if stage.patience is not None and last_step is None:
         mode = "min" if watched == "val_loss" else "max"
-        end_early = [keras.callbacks.EarlyStopping(watched, patience=stage.patience, mode=mode)]
+        end_early = keras.callbacks.EarlyStopping(watched, patience=stage.patience, mode=mode)
+        all_callbacks.append(end_early)  # after those that measure what it watches
     optimizer = bert_optimizer(
         learning_rate=stage.learning_rate,
         total_steps=total_steps,
@@ -261,25 +271,31 @@ def train_stage(
         accumulation_steps=stage.accumulation_steps,
         steps_per_execution=stage.steps_per_execution,
     )
+    first_epoch, epochs = 0, -(-total_steps // len(train))
+    if checkpoint is not None:
+        done = checkpoint.go_on(model, end_early)
+        first_epoch = done.epochs
+        epochs = done.epochs if done.is_over else epochs
+        train.epoch += done.epochs
+        for callback in all_callbacks:
+            if isinstance(callback, CountsSteps):
+                callback.step = done.epochs * len(train)
+        all_callbacks.append(checkpoint)
     history = model.fit(
         train,
-        epochs=-(-total_steps // len(train)),
+        initial_epoch=first_epoch,
+        epochs=epochs,
         validation_data=validation_data,
-        callbacks=[
-            FiniteTraining(stage.name, total_steps, stage.learning_rate),
-            StopAfterSteps(total_steps if last_step is None else last_step),
-            *callbacks,
-            *end_early,  # after those that measure what it watches
-        ],
+        callbacks=all_callbacks,
         verbose=verbose,
     )
     train.on_epoch_end()  # Keras leaves a pass open that is stopped at its last step or before
     return history
 
 
-def steps_taken(stage: Stage, train: Batches, history: keras.callbacks.History) -> int:
-    """Optimizer steps that a stage took: only `max_steps` ends an epoch before its last step."""
-    return min(stage.total_steps(len(train)), len(history.epoch) * len(train))
+def steps_taken(stage: Stage, steps_per_epoch: int, epochs: int) -> int:
+    """Optimizer steps that a stage took in so many epochs: only `max_steps` ends one before its last step."""
+    return min(stage.total_steps(steps_per_epoch), epochs * steps_per_epoch)
 
 
 def train_split(section: StageSection, data: Data) -> str:

@@ -57,19 +57,39 @@ class RunCheckpoint:
                     raise InputError(f"{self.path}: a checkpoint of another model; remove it, or give another --out.")
                 for name, variable in variables.items():
                     variable.assign(file.get_tensor(name))
-                return dict(json.loads(file.metadata()["notes"]))
         except SafetensorError as error:
-            raise InputError(f"{self.path}: damaged ({error}); remove it, or give another --out.") from error
-
-    def remove(self) -> None:
-        """Delete the file, and its directory where nothing else is in it."""
-        for path in (self.path, partial_of(self.path)):
-            path.unlink(missing_ok=True)
-        if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
-            self.path.parent.rmdir()
+            raise _damaged(self.path, error) from error
+        return read_notes(self.path)
 
     def _variables(self) -> dict[str, Any]:
         """By number: names that Keras makes up differ from process to process, the order does not."""
         # `variables` holds the states of the random generators too, which `weights` does not.
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return {f"{number:05d}": variable for number, variable in enumerate(variables)}
+
+
+def read_notes(path: Path) -> dict[str, Any] | None:
+    """The notes of a checkpoint, without the model; None where there is no file.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            return dict(json.loads(file.metadata()["notes"]))
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete the file, and its directory where nothing else is in it."""
+    for each in (path, partial_of(path)):
+        each.unlink(missing_ok=True)
+    if path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()
+
+
+def _damaged(path: Path, error: SafetensorError) -> InputError:
+    return InputError(f"{path}: damaged ({error}); remove it, or give another --out.")
