@@ -206,8 +206,8 @@ def test_answers_that_cannot_be_used(scene: Scene, answers: list[Any], message: 
 def test_columns_of_a_file_that_has_none(scene: Scene) -> None:
     path = scene.file("in\tO\nYork\tB-loc\n", "good.conll")
     assert scene.refused(task="token_classification", train=path, dev=path) == (
-        f"{path}: is a CoNLL file: a token and its tag in a line; ('text',) names a column or a label, where none is "
-        "wanted"
+        f"{path}: CoNLL files, a token and its tag in a line, are read; ('text',) names a column or a label, where "
+        "none is wanted"
     )
 
 
@@ -269,7 +269,7 @@ def test_a_missing_encoder_tensor(scene: Scene) -> None:
 
 def test_no_task_head(scene: Scene, encoder_dir: Path) -> None:
     message = scene.refused(teacher=encoder_dir)
-    assert "has no sequence_classification head (classifier.weight is missing)" in message
+    assert "has no sequence_classification head: classifier.weight is missing" in message
     assert f"tinybert finetune --model {encoder_dir}" in message
 
 

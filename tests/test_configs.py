@@ -24,7 +24,8 @@ from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.ablation_variants import plan_variants
 from tinybert_tf.pipeline.paper_ablations import PUBLISHED
-from tinybert_tf.pipeline.stages import Stage, build_distiller, own_files
+from tinybert_tf.pipeline.splits import own_files
+from tinybert_tf.pipeline.stages import Stage, build_distiller
 from tinybert_tf.pipeline.student import resolved_init, student_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from tinybert_tf.cli import main
+from tinybert_tf.cli import command_line
 
-sys.exit(main())
+sys.exit(command_line())

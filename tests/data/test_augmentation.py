@@ -205,3 +205,11 @@ def test_a_fraction_of_the_words_is_replaced(tokenizer: Tokenizer) -> None:
 def test_bad_settings(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         Augmentation(**settings)  # type: ignore[arg-type]
+
+
+def test_a_word_that_the_vocabulary_does_not_know_stays(tokenizer: Tokenizer) -> None:
+    augmenter, model = make(tokenizer, replace_probability=1.0)
+    (copies,) = augmenter.augment(["\u043a\u0438\u043d\u043e film"])
+    assert copies
+    assert all(copy.startswith("\u043a\u0438\u043d\u043e ") for copy in copies)
+    assert [len(batch["input_ids"]) for batch in model.batches] == [1]

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -201,8 +202,27 @@ def test_integers_stand_for_declared_names(tmp_path):
     assert dataset.label_ids(["yes", "no"]).tolist() == [0, 1, 0]
     assert dataset.label_ids(["no", "yes"]).tolist() == [1, 0, 1]  # a model with another order
     assert dataset.label_ids(["LABEL_0", "LABEL_1"]).tolist() == [0, 1, 0]  # one that has no names
-    with pytest.raises(InputError, match=r"a\.tsv:4: label 'yes'; 'a', 'b', or 0 to 1, are accepted"):
+    assert dataset.label_ids(["No", "YES"]).tolist() == [1, 0, 1]
+    message = r"a\.tsv:2: label '0' is one of 'yes', 'no', and the model's labels are 'a', 'b'; the same ones, in any"
+    with pytest.raises(InputError, match=message):
         dataset.label_ids(["a", "b"])
+    words = replace(dataset, labels=["no", "yes", "no"])
+    assert words.label_ids(["no", "yes", "perhaps"]).tolist() == [0, 1, 0]  # names need nobody's declaration
+
+
+def test_lists_of_labels(tmp_path):
+    lists = TextDataset.from_lists(["x", "y", "z"], [["b", "a"], [], ("a",)])
+    assert lists.names_in_cells() == ["a", "b"]
+    assert lists.label_matrix(["a", "b"]).tolist() == [[1, 1], [0, 0], [1, 0]]
+    cells = TextDataset.from_lists(["x", "y"], ["b,a", ""], may_be_empty=True)
+    assert cells.label_matrix(["a", "b"]).tolist() == [[1, 1], [0, 0]]
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x", "labels": ["b", "a"]}\n{"text": "y", "labels": []}\n')
+    assert TextDataset.from_file(path, "text", "labels", may_be_empty=True).labels == ["b,a", ""]
+    with pytest.raises(InputError, match=r"a\.jsonl:1: 'labels' is .*; a string or a number is accepted"):
+        TextDataset.from_file(path, "text", "labels")
+    with pytest.raises(InputError, match=r"texts\[0\]: label 'a,b' in a list; integers or texts without"):
+        TextDataset.from_lists(["x"], [["a,b"]])
 
 
 def test_batches_carry_inputs_and_labels():

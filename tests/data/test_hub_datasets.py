@@ -39,7 +39,7 @@ def test_a_split_is_read_as_a_file_is(owners_data: str) -> None:
     assert dataset.label_ids(["bad", "good"]).tolist() == [1, 0]
     assert dataset.label_names() == ["bad", "good"]
     assert dataset.source == owners_data
-    with pytest.raises(InputError, match=r"hub:owner/name:train\[0\]: label '1'; 'one', or 0 to 0"):
+    with pytest.raises(InputError, match=r"hub:owner/name:train\[0\]: label '1' is one of 'bad', 'good', and"):
         dataset.label_ids(["one"])
     unlabelled = find_task("sequence_classification").read(owners_data, ("sentence",), None, has_labels=False)
     assert unlabelled.labels is None

@@ -167,6 +167,20 @@ def test_training_says_what_is_too_little():
         train_wordpiece([" "], vocab_size=100)
 
 
+def test_the_rarest_characters_are_unknown():
+    """Of 10,000 characters five need not be there: those that are one of a kind, and not the four of another kind."""
+    texts = ["aabb"] * 2500 + ["\u4e00\u4e01", "x\u00e6y", "xyzzzz"]
+    tokenizer = train_wordpiece(texts, 100)
+    found = set(tokenizer.vocabulary())
+    assert found >= {"a", "##b", "x", "y", "z"}
+    assert not found & {"\u4e00", "\u4e01", "\u00e6", "##\u00e6"}
+    unknown = tokenizer.vocabulary()["[UNK]"]
+    assert tokenizer.encode(["\u4e00"]).input_ids.tolist()[1] == unknown
+    assert set(train_wordpiece(texts, 100, character_coverage=1.0).vocabulary()) >= {"\u4e00", "\u4e01", "##\u00e6"}
+    with pytest.raises(InputError, match=r"character_coverage=0: a fraction above 0, at most 1 is accepted"):
+        train_wordpiece(texts, 100, character_coverage=0)
+
+
 def test_training_streams_what_can_be_read_again(tokenizer):
     class Texts:
         readings = 0

@@ -16,7 +16,7 @@ from tinybert_tf.config.compression import CompressConfig, StructureSection
 from tinybert_tf.config.schema import Data, LossSection, Stage, StudentSection, TeacherSection, Train
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.pipeline.compression_steps import StructureStep
-from tinybert_tf.pipeline.distill import prepare, start_from_cut
+from tinybert_tf.pipeline.distill import give_first_weights, prepare
 
 Tinybert = Callable[..., Any]
 CONFIG = """
@@ -148,7 +148,7 @@ def test_projections_go_on_where_heads_are_gone(teacher_run: Path, opinions: Pat
         out=str(tmp_path / "run"),
     )
     work = prepare(config)
-    start_from_cut(work)
+    give_first_weights(work)
     before = work.distillers[0].projections.get_weights()
     smaller = StructureStep(config.structure, work, 1).start(work)
     assert smaller.student.config.intermediate_size == 16

@@ -193,3 +193,11 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
         refused = explain("--student", distilled_run, "--set", setting)
         assert refused.status == 2
         assert message in refused.err
+
+
+def test_heads_that_cannot_be_compared(explain: Explain) -> None:
+    command = explain("--set", "student.num_attention_heads=1")
+    assert (command.status, command.out) == (2, "")
+    assert "attention_loss: the student has 1 attention heads, the teacher 2" in command.err
+    hidden = "stages=[{name: one, losses: [hidden_state, prediction]}]"
+    assert explain("--set", "student.num_attention_heads=1", "--set", hidden).status == 0

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -560,3 +561,25 @@ def test_python_gets_what_the_file_holds(scratch: tuple[Path, Any]) -> None:
     assert pretrain.run_pretrain(config) == json.loads((scratch[0] / "metrics.json").read_text())
     with pytest.raises(InputError, match="holds a run with another config"):
         pretrain.run_pretrain(dataclasses.replace(config, teacher=TeacherSection("bert"), tokenizer=None))
+
+
+def test_another_teacher_when_a_run_goes_on(
+    encoder_dir: Path, general_flags: list[object], tinybert: Callable[..., Any], tmp_path: Path
+) -> None:
+    teacher, out = tmp_path / "teacher", tmp_path / "run"
+    shutil.copytree(encoder_dir, teacher)
+    arguments = ["pretrain", *general_flags, "--teacher", teacher, "--max-steps", 3, "--out", out]
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransformerEncoder, "save_pretrained", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tinybert(*arguments)
+    encoder = TransformerEncoder.from_pretrained(teacher)
+    encoder.weights[0].assign(encoder.weights[0] + 1.0)
+    encoder.save_pretrained(teacher)
+    refused = tinybert(*arguments)
+    assert (refused.status, refused.out) == (2, "")
+    assert f"{out}: was interrupted with another teacher in {teacher}; give it what it began with" in refused.err

@@ -85,8 +85,8 @@ def changed(directory: Path, **values: object) -> None:
         (TEXT.encode() + b"caf\xe9\n", ":6: byte 0xe9 is not UTF-8; UTF-8 text is accepted"),
         (
             "the film is good\nthe plot is lovely\n",
-            ": documents up to its end: 1; at least 2 are accepted, with an empty line between them (next-sentence "
-            "prediction draws from another document)",
+            ": documents up to its end: 1; at least 2 are accepted, with an empty line between them (rows of "
+            "two segments draw from another document; next_sentence=false: of one)",
         ),
         ("the film\n\n\x01\x02\n\na plot\n", ":3: a document without a single token; text is accepted"),
     ],

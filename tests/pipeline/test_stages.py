@@ -18,13 +18,13 @@ from tinybert_tf.data.batches import Batches
 from tinybert_tf.data.tokenizer import train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline import stages as pipeline_stages
+from tinybert_tf.pipeline.splits import own_files, train_split
 from tinybert_tf.pipeline.stages import (
     Stage,
     distill,
-    own_files,
+    map_of_first_weights,
     steps_taken,
     tinybert_stages,
-    train_split,
     train_stage,
 )
 
@@ -317,3 +317,24 @@ def test_a_learning_rate_that_breaks_the_model(make_batches: Callable[[int], Bat
     stage = Stage("one", [], epochs=2, learning_rate=1e30, warmup_fraction=0.0)
     with pytest.raises(InputError, match=r"stage 'one': .* after step \d of 4 with learning_rate=1e\+30; a smaller"):
         train_stage(make_model(1, seed=1), stage, make_batches(4), verbose=0)
+
+
+def test_projections_go_on_from_stage_to_stage(make_batches: Callable[[int], Batches]) -> None:
+    """Also over a stage that has none; nothing is learned in the last one."""
+    teacher, student = make_model(2, seed=1, hidden_size=12), make_model(1, seed=2)
+    stages = [
+        Stage("one", [tb.HiddenStateLoss()], epochs=9, learning_rate=1e-1, schedule="constant"),
+        Stage("two", [tb.PredictionLoss()], epochs=1, learning_rate=1e-12),
+        Stage("three", [tb.HiddenStateLoss()], epochs=1, learning_rate=1e-12),
+    ]
+    one, _, three = (
+        each.history["loss"] for each in tb.distill(teacher, student, make_batches(4), stages, verbose=0).values()
+    )
+    assert abs(three[0] - one[-1]) < 0.1 * one[0]
+    assert one[-1] < 0.5 * one[0]
+
+
+def test_the_first_weights_are_of_the_first_map_that_is_read() -> None:
+    stages = [Stage("one", [tb.PredictionLoss()]), Stage("two", [tb.HiddenStateLoss()], layer_map="bottom")]
+    assert map_of_first_weights(stages) == "bottom"
+    assert map_of_first_weights(stages[:1]) == "uniform"

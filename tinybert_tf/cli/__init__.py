@@ -43,6 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def command_line() -> int:
+    """`main` as a shell has it: Ctrl-C ends it with a line."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("tinybert: interrupted", file=sys.stderr)
+        return 130
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="tinybert", description="Make a BERT small: distil it into a student.", allow_abbrev=False
@@ -116,6 +125,10 @@ def _parser() -> argparse.ArgumentParser:
     vocab.add_argument(
         "--min-frequency", type=int, default=2, metavar="N", help="how often pieces occur to be joined (default 2)"
     )
+    vocab.add_argument(
+        "--character-coverage", type=float, default=0.9995, metavar="F",
+        help="fraction of the corpus's characters that is kept; the rarest become [UNK] (default 0.9995)",
+    )  # fmt: skip
     return parser
 
 
@@ -272,7 +285,8 @@ def _augment(arguments: argparse.Namespace) -> None:
 def _vocab(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.vocab import run_vocab
 
-    print(run_vocab(arguments.corpus, arguments.size, arguments.out, not arguments.cased, arguments.min_frequency))
+    learning = arguments.min_frequency, arguments.character_coverage
+    print(run_vocab(arguments.corpus, arguments.size, arguments.out, not arguments.cased, *learning))
 
 
 def _import_what_runs(model: str) -> None:

@@ -80,7 +80,7 @@ class Augmenter:
     Replaced are words of letters alone that are neither English stop words (scikit-learn's) nor parts of a contraction
     (`don't`): where the vocabulary has the word as one token, by the masked LM's likeliest words in its place, the
     other words being the original's (the authors ask once for each word, and so does this); where it is several pieces,
-    by the nearest words of a table of vectors.
+    by the nearest words of a table of vectors. A word that the vocabulary does not know stays.
 
     Args:
         tokenizer: the masked LM's.
@@ -108,6 +108,7 @@ class Augmenter:
         self._tokenizer = tokenizer
         self._predict = predict
         self._nearest = nearest
+        self._special = set(tokenizer.special_token_ids())  # a word can be `[UNK]`
         self._token_of = {number: token for token, number in tokenizer.vocabulary().items()}
 
     def augment(self, texts: Sequence[str], first_row: int = 0) -> list[list[str]]:
@@ -145,7 +146,7 @@ class Augmenter:
             word = words[row][number]
             if word.pieces > 1:
                 spelled[row, number] = unicodedata.normalize("NFC", texts[row][word.start : word.end]).lower()
-            elif word.token < self._room():
+            elif word.token < self._room() and token_ids[row][word.token] not in self._special:
                 masked[row, number] = token_ids[row], word.token
         for (row, number), tokens in zip(masked, self._likeliest(list(masked.values())), strict=True):
             word = words[row][number]

@@ -78,7 +78,7 @@ def check_documents(num_documents: int, min_documents: int, files: CorpusFiles) 
     if num_documents < min_documents:
         raise InputError(
             f"{files.paths[-1]}: documents up to its end: {num_documents}; at least {min_documents} are accepted, with "
-            "an empty line between them (next-sentence prediction draws from another document)"
+            "an empty line between them (rows of two segments draw from another document; next_sentence=false: of one)"
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinybert_tf.data.hub_datasets import columns_of, load_split
-from tinybert_tf.data.label_names import ids_of, names_of, split_cell
+from tinybert_tf.data.label_names import ids_of, join_cell, names_of, split_cell
 from tinybert_tf.data.readers import column_names, read_columns
 from tinybert_tf.data.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
@@ -82,20 +82,26 @@ class TextDataset:
     def from_lists(
         cls,
         texts: Sequence[str] | Sequence[tuple[str, str]],
-        labels: Sequence[str] | Sequence[int] | Sequence[float] | None = None,
+        labels: Sequence[str] | Sequence[int] | Sequence[float] | Sequence[Sequence[str]] | None = None,
+        may_be_empty: bool = False,
     ) -> TextDataset:
-        """Take texts, or pairs of texts, and labels (str or int; float where they are scores) as they are.
+        """Take texts, or pairs of texts, and labels as they are: str or int, float for scores, lists for several.
+
+        `may_be_empty`: whether a label may, where it is a cell of several, `a,b`.
 
         Raises:
             InputError: there are none, they are not of one kind, one is empty, or the counts differ.
         """
         if isinstance(texts, str):
             raise InputError("texts is a str; a list of texts is accepted")
-        return cls._checked(list(texts), None if labels is None else list(labels), "texts")
+        given = None if labels is None else list(labels)
+        return cls._checked(list(texts), given, "texts", may_be_empty=may_be_empty)
 
     @classmethod
-    def from_huggingface(cls, dataset: Any, text: str | Sequence[str], label: str | None = None) -> TextDataset:
-        """Take columns of a `datasets.Dataset`; the names of a `ClassLabel` column become the labels.
+    def from_huggingface(
+        cls, dataset: Any, text: str | Sequence[str], label: str | None = None, may_be_empty: bool = False
+    ) -> TextDataset:
+        """Take columns of a `datasets.Dataset`; the names of a `ClassLabel` column, or a list of it, are the labels.
 
         Raises:
             InputError: a column is not there, or as in `from_lists`.
@@ -104,17 +110,28 @@ class TextDataset:
         found = columns_of(dataset, *columns, *([label] if label else []))
         texts = _join(found[: len(columns)])
         labels = found[-1] if label else None
-        names = getattr((getattr(dataset, "features", None) or {}).get(label), "names", None)
+        kind = (getattr(dataset, "features", None) or {}).get(label)
+        names = getattr(getattr(kind, "feature", kind), "names", None)
         if labels is None or names is None:
-            return cls._checked(texts, labels, "dataset")
-        for row, class_id in enumerate(labels):
+            return cls._checked(texts, labels, "dataset", may_be_empty=may_be_empty)
+
+        def name(row: int, class_id: Any) -> Any:
+            if isinstance(class_id, list):
+                return [name(row, each) for each in class_id]
             if class_id not in range(len(names)):
                 raise InputError(f"dataset[{row}]: label {class_id!r}; 0 to {len(names) - 1} are accepted")
-        return cls._checked(texts, [names[class_id] for class_id in labels], "dataset", list(names))
+            return names[class_id]
+
+        return cls._checked(texts, [name(row, each) for row, each in enumerate(labels)], "dataset", list(names))
 
     @classmethod
     def from_hub(
-        cls, split: str, text: str | Sequence[str], label: str | None = None, label_names: Sequence[str] | None = None
+        cls,
+        split: str,
+        text: str | Sequence[str],
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        may_be_empty: bool = False,
     ) -> TextDataset:
         """Columns of a data set of the Hugging Face Hub, `hub:owner/name:split` or `hub:owner/name/config:split`.
 
@@ -124,7 +141,7 @@ class TextDataset:
             InputError: as `tinybert_tf.data.hub_datasets.load_split` and `from_huggingface`.
         """
         try:
-            dataset = cls.from_huggingface(load_split(split), text, label)
+            dataset = cls.from_huggingface(load_split(split), text, label, may_be_empty)
         except InputError as error:
             raise InputError(str(error) if str(error).startswith(split) else f"{split}: {error}") from error
         names = dataset.declared_names or (None if label_names is None else list(label_names))
@@ -132,7 +149,12 @@ class TextDataset:
 
     @classmethod
     def _checked(
-        cls, texts: list[Any], labels: list[Any] | None, source: str, declared_names: list[str] | None = None
+        cls,
+        texts: list[Any],
+        labels: list[Any] | None,
+        source: str,
+        declared_names: list[str] | None = None,
+        may_be_empty: bool = False,
     ) -> TextDataset:
         if not texts:
             raise InputError(f"{source}: there are none; at least one text is accepted")
@@ -144,13 +166,16 @@ class TextDataset:
                 raise InputError(f"{source}[{row}] is {text!r}; a text or a pair of texts, not empty, is accepted")
             if len(parts) != len(_parts(texts[0])):
                 raise InputError(f"{source}[{row}] is not like {source}[0]; texts or pairs of texts are accepted")
+        cells = []
         for row, label in enumerate(labels or []):
-            is_number = isinstance(label, int | float | np.number) and not isinstance(label, bool)
-            if not (is_number or (isinstance(label, str) and label.strip())):
+            if isinstance(label, list | tuple):
+                label = join_cell(label, f"{source}[{row}]")
+            elif not _is_number(label) and not (isinstance(label, str) and (label.strip() or may_be_empty)):
                 raise InputError(f"{source}[{row}] has label {label!r}; a string or a number is accepted")
+            cells.append(str(label))
         return cls(
             _join([list(column) for column in zip(*map(_parts, texts), strict=True)]),
-            None if labels is None else list(map(str, labels)),
+            None if labels is None else cells,
             source,
             list(range(len(texts))),
             "{source}[{row}]",
@@ -218,7 +243,7 @@ class TextDataset:
         scores = []
         for row, label in enumerate(self._given_labels()):
             try:
-                scores.append(float(label))
+                scores.append(math.nan if "_" in label else float(label))  # Python reads 1_000 as a thousand
             except ValueError:
                 scores.append(math.nan)
             if not abs(scores[-1]) <= float(np.finfo(np.float32).max):
@@ -273,6 +298,10 @@ def _text_columns(text: str | Sequence[str], available: Callable[[], list[str]])
 
 def _parts(text: Any) -> tuple[Any, ...]:
     return tuple(text) if isinstance(text, list | tuple) else (text,)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _join(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:

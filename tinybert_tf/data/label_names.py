@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any
 
 from tinybert_tf.errors import InputError
 
@@ -43,18 +45,36 @@ def ids_of(
 ) -> list[int]:
     """The class of each label: where it stands in `label_names`, or the integer that it is.
 
-    `declared_names` are what the file's integers stand for, where that is known: another order than the model's, then,
-    is no error, and a model without names of its own (`LABEL_0`, ...) takes them in this order.
+    `declared_names` are what the file's integers stand for, where that is known: another order or another case than the
+    model's, then, is no error, and a model without names of its own (`LABEL_0`, ...) takes them in this order.
 
     Raises:
-        InputError: a label is neither one of `label_names` nor an integer below their number.
+        InputError: a label is neither one of `label_names` nor an integer below their number; or integers that stand
+            for other names.
     """
     class_of = _classes(label_names, declared_names)
     for number, label in enumerate(labels):
         if label not in class_of:
-            shown = ", ".join(map(repr, label_names[:20])) + (", ..." if len(label_names) > 20 else "")
-            raise InputError(f"{place(number)}: label {label!r}; {shown}, or 0 to {len(label_names) - 1}, are accepted")
+            if declared_names is not None and INTEGER.fullmatch(label) and "0" not in class_of:
+                raise InputError(
+                    f"{place(number)}: label {label!r} is one of {shown(declared_names)}, and the model's labels are "
+                    f"{shown(label_names)}; the same ones, in any order, are accepted"
+                )
+            accepted = f"{shown(label_names)}, or 0 to {len(label_names) - 1}"
+            raise InputError(f"{place(number)}: label {label!r}; {accepted}, are accepted")
     return [class_of[label] for label in labels]
+
+
+def join_cell(labels: Sequence[Any], place: str) -> str:
+    """The cell that `split_cell` takes apart into these labels.
+
+    Raises:
+        InputError: one is neither a number nor a text without commas.
+    """
+    for label in labels:
+        if isinstance(label, bool) or not isinstance(label, str | Integral) or SEPARATOR in str(label):
+            raise InputError(f"{place}: label {label!r} in a list; integers or texts without a comma are accepted")
+    return SEPARATOR.join(map(str, labels))
 
 
 def split_cell(cell: str, place: str) -> list[str]:
@@ -72,12 +92,28 @@ def split_cell(cell: str, place: str) -> list[str]:
 
 
 def _classes(label_names: Sequence[str], declared_names: Sequence[str] | None) -> dict[str, int]:
+    """The class of each name and number; of names alone, where those that numbers stand for are not the model's."""
     number_of = {name: number for number, name in enumerate(label_names)}
-    by_number = {str(number): number for number in range(len(label_names))}
-    if declared_names is not None and sorted(declared_names) == sorted(label_names):
-        by_number = {str(number): number_of[name] for number, name in enumerate(declared_names)}
-    elif declared_names is not None and list(label_names) == [
-        f"LABEL_{number}" for number in range(len(declared_names))
-    ]:
-        by_number |= {name: number for number, name in enumerate(declared_names)}
-    return by_number | number_of
+    declared = label_names if declared_names is None else declared_names
+    classes = _places(declared, label_names)
+    if classes is None and list(label_names) == [f"LABEL_{number}" for number in range(len(declared))]:
+        classes = list(range(len(declared)))
+    if classes is None:
+        return number_of
+    by_number = {str(number): class_id for number, class_id in enumerate(classes)}
+    return by_number | dict(zip(declared, classes, strict=True)) | number_of
+
+
+def _places(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
+    """Where each name is among the same ones in another order, or in another case; None where they are other ones."""
+    for spelled in (str, str.casefold):
+        place_of = {spelled(name): place for place, name in enumerate(among)}
+        places = [place_of.get(spelled(name), -1) for name in names]
+        if sorted(places) == list(range(len(among))):
+            return places
+    return None
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first twenty names, for a message."""
+    return ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.data.label_names import join_cell
 from tinybert_tf.errors import InputError
 
 # What JSON can escape, and no text can hold: one half of a character of two.
@@ -39,7 +40,7 @@ def read_columns(path: str | Path, columns: Sequence[str], may_be_empty: Sequenc
     """The named columns of every row of a UTF-8 file, by its suffix.
 
     `.tsv`: a header line, tabs, no quoting. `.csv`: a header line, commas, double quotes as RFC 4180 has them.
-    `.jsonl`: one JSON object a line; strings, and numbers as their digits.
+    `.jsonl`: one JSON object a line; strings, numbers as their digits, in columns that `may_be_empty` lists of labels.
 
     Raises:
         InputError: the file, its suffix, a column, or a row cannot be used; an empty value counts as such a row, but in
@@ -171,12 +172,14 @@ def _check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None
 
 
 def _text(path: Path, line: int, column: str, row: dict[str, Any], may_be_empty: bool) -> str:
-    """One value as text: a string that is not blank, or a number's digits."""
+    """One value as text: a string that is not blank, or a number's digits; of a list, its cell."""
     if column not in row:
         raise InputError(f"{path}:{line}: no key {column!r}; it has {', '.join(map(_quote, row))}")
     value = row[column]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, list) and may_be_empty:
+        return join_cell(value, f"{path}:{line}")
     if not isinstance(value, str):
         raise InputError(f"{path}:{line}: {column!r} is {_quote(value)}; a string or a number is accepted")
     if not (value.strip() or may_be_empty):

@@ -110,7 +110,9 @@ class _TextTask(Task):
             raise InputError(f"{path}: which columns? --text and --label, or text and label, are wanted")
         columns = text if isinstance(text, str) else list(text)
         if is_hub_split(path):
-            return TextDataset.from_hub(str(path), columns, label if has_labels else None, label_names)
+            return TextDataset.from_hub(
+                str(path), columns, label if has_labels else None, label_names, self.may_be_empty
+            )
         return TextDataset.from_file(path, columns, label if has_labels else None, label_names, self.may_be_empty)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TextDataset:
@@ -160,7 +162,7 @@ class _TagTask(Task):
         if is_hub_split(path):
             column = ",".join([text] if isinstance(text, str) else text or ["tokens"])
             return TaggedDataset.from_hub(str(path), column, (label or "ner_tags") if has_labels else None, label_names)
-        refuse_columns(path, "a CoNLL file: a token and its tag in a line", text, label, label_names)
+        refuse_columns(path, "CoNLL files, a token and its tag in a line,", text, label, label_names)
         return TaggedDataset.from_file(path, has_labels)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TaggedDataset:
@@ -248,7 +250,7 @@ def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
     """Refuse what names columns, or their labels, for files that have no columns with names."""
     found = next((value for value in given if value is not None), None)
     if found is not None:
-        raise InputError(f"{path}: is {kind}; {found!r} names a column or a label, where none is wanted")
+        raise InputError(f"{path}: {kind} are read; {found!r} names a column or a label, where none is wanted")
 
 
 TASKS: dict[str, Task] = {

@@ -25,10 +25,12 @@ from tinybert_tf.data.byte_level_bpe import (
 )
 from tinybert_tf.data.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.wordpiece import (
+    CHARACTER_COVERAGE,
     SPECIAL_TOKENS,
     bert_normalizer,
     learn_vocabulary,
     normalizer_settings,
+    read_vocabulary,
     wordpiece_backend,
 )
 from tinybert_tf.errors import InputError
@@ -246,7 +248,7 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
         set_prefix_space(backend, settings)
         return Tokenizer(backend, settings)
     if vocab_path.is_file():
-        return Tokenizer(wordpiece_backend(_read_vocabulary(vocab_path), settings), settings)
+        return Tokenizer(wordpiece_backend(read_vocabulary(vocab_path), settings), settings)
     if all((directory / name).is_file() for name in VOCABULARY_FILES):
         return Tokenizer(byte_level_bpe_backend(directory, settings), settings)
     raise InputError(
@@ -278,17 +280,23 @@ def as_tokenizer(tokenizer: Any) -> Tokenizer:
     )
 
 
-def train_wordpiece(texts: Iterable[str], vocab_size: int, lowercase: bool = True, min_frequency: int = 2) -> Tokenizer:
+def train_wordpiece(
+    texts: Iterable[str],
+    vocab_size: int,
+    lowercase: bool = True,
+    min_frequency: int = 2,
+    character_coverage: float = CHARACTER_COVERAGE,
+) -> Tokenizer:
     """A BERT WordPiece tokenizer learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
 
     The same texts give the same vocabulary, of at most `vocab_size` tokens; a pair of pieces is joined when it occurs
-    `min_frequency` times.
+    `min_frequency` times. The rarest characters, all but `character_coverage` of the texts, are not in it.
 
     Raises:
-        InputError: `vocab_size` is too small for the special tokens and the characters of `texts`, or there is no text.
+        InputError: `vocab_size` is too small for the special tokens and the other characters, or there is no text.
     """
-    settings = {"do_lower_case": lowercase}
-    return Tokenizer(wordpiece_backend(learn_vocabulary(texts, vocab_size, lowercase, min_frequency), settings))
+    vocabulary = learn_vocabulary(texts, vocab_size, lowercase, min_frequency, character_coverage)
+    return Tokenizer(wordpiece_backend(vocabulary, {"do_lower_case": lowercase}))
 
 
 def _token_text(token: Any) -> str:
@@ -304,16 +312,3 @@ def _read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a JSON object is accepted, found a {type(content).__name__}")
     return content
-
-
-def _read_vocabulary(path: Path) -> dict[str, int]:
-    try:
-        # Not splitlines(): multilingual vocabularies hold separators such as U+2028 as tokens.
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as UTF-8 text ({error})") from error
-    vocabulary = {line.rstrip("\r"): token_id for token_id, line in enumerate(lines)}
-    missing = [token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]
-    if missing:
-        raise InputError(f"{path}: a BERT vocabulary has one token a line and holds {', '.join(missing)}; not found")
-    return vocabulary

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -24,6 +27,8 @@ NORMALIZER_SETTINGS = {
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
 CONTINUATION_PREFIX = "##"
+# SentencePiece's, arXiv 1808.06226: of texts with thousands of different characters, few are of use.
+CHARACTER_COVERAGE = 0.9995
 
 
 def wordpiece_backend(vocabulary: dict[str, int], settings: dict[str, Any]) -> tokenizers.Tokenizer:
@@ -67,42 +72,81 @@ def is_cased(vocabulary: Iterable[str]) -> bool:
     return 100 * sum(word != word.lower() for word in words) > len(words)
 
 
+def read_vocabulary(path: Path) -> dict[str, int]:
+    """Token to id of a `vocab.txt`.
+
+    Raises:
+        InputError: not UTF-8 text, or a token is missing that BERT cannot do without.
+    """
+    try:
+        # Not splitlines(): multilingual vocabularies hold separators such as U+2028 as tokens.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as UTF-8 text ({error})") from error
+    vocabulary = {line.rstrip("\r"): token_id for token_id, line in enumerate(lines)}
+    missing = [token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]
+    if missing:
+        raise InputError(f"{path}: a BERT vocabulary has one token a line and holds {', '.join(missing)}; not found")
+    return vocabulary
+
+
 def learn_vocabulary(
-    texts: Iterable[str], vocab_size: int, lowercase: bool = True, min_frequency: int = 2
+    texts: Iterable[str],
+    vocab_size: int,
+    lowercase: bool = True,
+    min_frequency: int = 2,
+    character_coverage: float = CHARACTER_COVERAGE,
 ) -> dict[str, int]:
     """Token to id, learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
 
-    `texts` are iterated twice and never held together: what grows with them is the trainer's count of distinct words.
-    Every character of them is in the vocabulary, Chinese ones as words of their own.
+    `texts` are iterated twice and never held together: what grows with them is the count of distinct words. In the
+    vocabulary are their most frequent characters, Chinese ones as words of their own, so many that they are
+    `character_coverage` of all (and those that are as frequent as the last one); words with another are `[UNK]`.
 
     Raises:
-        InputError: `vocab_size` is too small for the special tokens and the characters of `texts`, or there is no text.
+        InputError: `vocab_size` is too small for the special tokens and these characters, or there is no text.
     """
+    if not 0 < character_coverage <= 1:
+        raise InputError(f"character_coverage={character_coverage}: a fraction above 0, at most 1 is accepted")
     if iter(texts) is texts:  # a generator cannot be read twice
         texts = list(texts)
     special_tokens = list(SPECIAL_TOKENS.values())
     learner = wordpiece_backend({}, {"do_lower_case": lowercase})
-    initials: set[str] = set()
-    rest: set[str] = set()
+    words: Counter[str] = Counter()
     for text in texts:
-        for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text)):
-            initials.add(word[0])
-            rest.update(word[1:])
-    if not initials:
+        pieces = learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text))
+        words.update(word for word, _ in pieces)
+    if not words:
         raise InputError("a vocabulary cannot be learned from texts without a single word")
+    alphabet = _alphabet(words, character_coverage)
     # The trainer numbers the "##x" pieces in the order of a randomly seeded hash table; naming them first fixes it.
-    continuations = sorted(f"{CONTINUATION_PREFIX}{character}" for character in rest)
-    smallest = len(special_tokens) + len(continuations) + len(initials | rest)
+    rest = {character for word in words for character in word[1:]}
+    continuations = sorted(f"{CONTINUATION_PREFIX}{character}" for character in rest & alphabet)
+    smallest = len(special_tokens) + len(continuations) + len(alphabet)
     if vocab_size < smallest:
         raise InputError(
-            f"vocab_size={vocab_size} is too small for the characters of these texts; at least {smallest} is accepted"
+            f"vocab_size={vocab_size} is too small for the characters of these texts; at least {smallest}, or a "
+            f"character_coverage below {character_coverage:g} is accepted"
         )
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
+        limit_alphabet=len(alphabet),
         special_tokens=special_tokens + continuations,
         show_progress=False,
     )
     learner.train_from_iterator(texts, trainer)
     vocabulary: dict[str, int] = learner.get_vocab()
     return vocabulary
+
+
+def _alphabet(words: Counter[str], coverage: float) -> set[str]:
+    """The most frequent characters that are so much of all, and those that are as frequent as the last of them."""
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            counts[character] += count
+    ordered = counts.most_common()
+    covered = np.cumsum([count for _, count in ordered])
+    last = min(int(np.searchsorted(covered, coverage * covered[-1])), len(ordered) - 1)
+    return {character for character, count in ordered if count >= ordered[last][1]}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from tinybert_tf import features
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.learned_map import LEARNED_MAPS, LayerWeights
@@ -106,6 +108,21 @@ class Comparison:
             total = total + compare(ours, theirs)
         return total
 
+    def check_call(self, student: Mapping[str, Any], teacher: Mapping[str, Any], projections: Project) -> None:
+        """Call the loss with symbolic tensors of models' outputs, so that what it refuses is refused before training.
+
+        Raises:
+            InputError: as the loss.
+        """
+        mask = keras.KerasTensor((None, None), dtype="int32")
+        labels = _labels(student.get(features.LOGITS), self.predicts)
+        if labels is not None or not self.loss.needs_labels:
+
+            def compare(student: Any, teacher: Any, mask: Any, labels: Any) -> Any:
+                return self(student, teacher, mask, labels, projections)
+
+            _Called(compare).compute_output_spec(student, teacher, mask, labels)
+
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:
         def pick(name: str) -> Any:
             if name not in outputs:
@@ -117,6 +134,30 @@ class Comparison:
         if isinstance(self.loss.feature, str):
             return pick(self.loss.feature)
         return {name: pick(name) for name in self.loss.feature}
+
+
+class _Called(keras.layers.Layer):
+    """A function as a layer, which has the shape of what it returns."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(dtype="float32")
+        self.function = function
+
+    def call(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        return self.function(*arguments)
+
+
+def _labels(logits: Any, predicts: str | None) -> Any:
+    """What labels are where logits are these; None where there are no logits."""
+    if logits is None:
+        return None
+    batch, *rest = logits.shape
+    if predicts == features.SCORES:
+        return keras.KerasTensor((batch,), dtype="float32")
+    if predicts == features.LABELS:
+        return keras.KerasTensor((batch, *rest), dtype="float32")
+    return keras.KerasTensor((batch, *(rest[-1:] if predicts == features.POSITIONS else rest[:-1])), dtype="int32")
 
 
 def call_arguments(comparisons: Iterable[Comparison], side: int, num_hidden_layers: int) -> dict[str, Any]:

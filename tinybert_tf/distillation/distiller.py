@@ -102,6 +102,7 @@ class Distiller(TrainableModel):
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
+            comparison.check_call(student_spec, teacher_spec, self.projections)
         # What the traced functions were made with.
         self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
         self._quantizer: dict[str, Any] = {"train": None, "test": None}

@@ -16,7 +16,7 @@ class Projections(keras.layers.Layer):
     """Linear maps with bias that bring student features to the teacher's width, before a loss compares them.
 
     They are the Distiller's: trained with the student, left behind with the Distiller. Keras's default initialisation
-    (Glorot uniform, zero bias), unless `start_from` gives another.
+    (Glorot uniform, zero bias), unless `start_from` or `go_on_from` gives another.
 
     Args:
         widths: for each `(feature, student_layer)` to project, `(student_width, teacher_width)`.
@@ -60,7 +60,18 @@ class Projections(keras.layers.Layer):
             self.dense[name].kernel.assign(kernel)
             self.dense[name].bias.assign(bias)
 
+    def go_on_from(self, earlier: Projections) -> None:
+        """Take the weights of the maps that another stage had too."""
+        for name, dense in self.dense.items():
+            theirs = earlier.dense.get(name)
+            if theirs is not None and theirs.kernel.shape == dense.kernel.shape:
+                dense.set_weights(theirs.get_weights())
+
+    def name_of(self, feature: str, layer: int | None) -> str | None:
+        """The map, a key of `dense`, that a feature of a student layer goes through; None of one that has none."""
+        return None if layer is None else self._name_of.get((feature, layer))
+
     def call(self, feature: Any, name: str, layer: int) -> Any:
         """`(..., student_width)` to `(..., teacher_width)`; a feature that needs no projection passes."""
-        dense = self._name_of.get((name, layer))
+        dense = self.name_of(name, layer)
         return feature if dense is None else self.dense[dense](feature)

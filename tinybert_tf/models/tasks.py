@@ -94,8 +94,8 @@ def load_teaching(dir_or_hub_id: str | Path, task: str) -> TaskModel:
     missing = model.load_report.missing if model.load_report is not None else ()
     if missing:
         raise InputError(
-            f"{dir_or_hub_id} has no {task} head ({missing[0]} is missing): it cannot teach. "
-            f"Fine-tune it first: tinybert finetune --model {dir_or_hub_id} ..."
+            f"{dir_or_hub_id} has no {task} head: {missing[0]} is missing. Fine-tune it first, tinybert finetune "
+            f"--model {dir_or_hub_id} ..., or name the task that it is for."
         )
     if model.predicts != head.predicts:
         raise InputError(

@@ -17,7 +17,7 @@ from tinybert_tf.config.schema import DistillConfig, LossSection, Stage, Student
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.pipeline.stages import train_split
+from tinybert_tf.pipeline.splits import train_split
 from tinybert_tf.pipeline.student import SIZES, student_config
 
 Change = Callable[[DistillConfig], DistillConfig]

@@ -192,9 +192,12 @@ class FiniteTraining(CountsSteps):
                 self._refuse(f"{variable.path} is not finite")
 
     def _refuse(self, what: str) -> None:
+        remedy = "a smaller learning rate, and another --out, are wanted"
+        if self.step == 1:  # the learning rate has had no part in it
+            remedy = "finite losses from the first step on are wanted"
         raise InputError(
             f"stage {self.stage!r}: {what} after step {self.step} of {self.total_steps} with learning_rate="
-            f"{self.learning_rate:g}; a smaller learning rate, and another --out, are wanted."
+            f"{self.learning_rate:g}; {remedy}."
         )
 
 

@@ -13,7 +13,7 @@ from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig, Export
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.export.formats import find_format
 from tinybert_tf.pipeline.compression_steps import steps_of
-from tinybert_tf.pipeline.distill import Distillation, check_teacher, prepare, start_from_cut, train_stages
+from tinybert_tf.pipeline.distill import Distillation, check_teacher, give_first_weights, prepare, train_stages
 from tinybert_tf.pipeline.export import (
     ExportOptions,
     check_options,
@@ -60,8 +60,7 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
     if init == "dir":
         models["original"] = work.student.copy()
         directories["original"] = [resolve_model(str(config.student.dir))]
-    elif init == "cut":
-        start_from_cut(work)
+    give_first_weights(work)
     cached = cache_teacher(work) if any(step.is_trained for step in steps) else {}
     work.run.create()
     begin = time.monotonic()

@@ -18,7 +18,8 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.export.litert_quantization import require_litert
 from tinybert_tf.models.rounding import refuse_quantized
 from tinybert_tf.pipeline.distill import Distillation
-from tinybert_tf.pipeline.stages import build_distiller, train_split
+from tinybert_tf.pipeline.splits import train_split
+from tinybert_tf.pipeline.stages import build_distiller
 
 
 class Step:

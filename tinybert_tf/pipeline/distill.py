@@ -27,18 +27,17 @@ from tinybert_tf.models.teacher_ensemble import TeacherEnsemble
 from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.measure import measure
+from tinybert_tf.pipeline.projections import carry_projections, fit_projections, start_projections
 from tinybert_tf.pipeline.results import measure_models
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.run_progress import RunProgress
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.splits import data_fingerprints, read_datasets, tokenize
+from tinybert_tf.pipeline.splits import data_fingerprints, own_files, read_datasets, tokenize, train_split
 from tinybert_tf.pipeline.stages import (
     Stage,
     build_distiller,
-    own_files,
-    start_projections,
+    map_of_first_weights,
     steps_taken,
-    train_split,
     train_stage,
 )
 from tinybert_tf.pipeline.student import (
@@ -107,10 +106,10 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     with held_back():
         work = prepare(config)
         sources = {"teacher": teacher_fingerprint(work.teachers), **data_fingerprints(work.splits)}
-        progress = RunProgress(work.run, sources)
+        kept = [variable for distiller in work.distillers for variable in distiller.projections.variables]
+        progress = RunProgress(work.run, sources, kept)
     check_teacher(work)
-    if resolved_init(config.student, work.student.config, work.teacher.config) == "cut":
-        start_from_cut(work)
+    give_first_weights(work)
     initial = [variable.numpy() for variable in work.student.weights]
     progress.turn_to("student")
     cached = cache_teacher(work)
@@ -168,7 +167,7 @@ def prepare(config: DistillConfig) -> Distillation:
         others = load_others(config.teacher, loaded, tokenizer, config.task, max_length)
         teacher = as_one(config.teacher, [loaded, *others], config.teacher.precision)
         teachers = as_one(config.teacher, [loaded, *others], "float32") if others else loaded
-        student = build_student(config.student, loaded, own, config.stages[0].layer_map)
+        student = build_student(config.student, loaded, own, map_of_first_weights(stages))
         check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
     return Distillation(config, run, devices, own, loaded, teachers, student, stages, distillers, splits, metric)
@@ -192,12 +191,21 @@ def check_teacher(work: Distillation) -> None:
         )
 
 
-def start_from_cut(work: Distillation) -> None:
-    """Cut the student from its teacher on texts of the training file, and start the projections to match."""
-    section, stage = work.config.student.cut, work.config.stages[0]
+def give_first_weights(work: Distillation) -> None:
+    """Cut the student from its teacher on texts of the training file, where it is to be cut, and start the projections.
+
+    To match: those of a student that is cut from the basis, those of one that is there fitted on these texts.
+    """
+    section, student = work.config.student.cut, work.student
+    init = resolved_init(work.config.student, student.config, work.teacher.config)
+    if init not in ("cut", "dir"):
+        return
     batches = work.splits["train"].sample(section.num_texts, section.max_tokens, work.config.train.seed)
-    cut = cut_from_teacher(work.student, work.teacher, stage.layer_map, batches, section)
-    start_projections(work.distillers, cut)
+    if init == "cut":
+        cut = cut_from_teacher(student, work.teacher, map_of_first_weights(work.stages), batches, section)
+        start_projections(work.distillers, cut)
+    else:
+        fit_projections(work.distillers, batches, section.ridge)
 
 
 def train_stages(
@@ -246,6 +254,7 @@ def train_stages(
             taken.append(steps_taken(stage, len(train), past))
             continue
         if model is not student:
+            carry_projections(models[:number], model)
             print(f"[{name}] learns\n{model.layer_map}", file=sys.stderr)
         measured = [best] if number >= keep_from else [MeasureDev(student, work.measure_dev)]
         train_stage(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
+from tinybert_tf import features
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.compression.structured_pruning import SIZES as PRUNED_SIZES
@@ -20,8 +23,8 @@ from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.tasks import TASK_MODELS
-from tinybert_tf.pipeline.splits import read_datasets
-from tinybert_tf.pipeline.stages import Stage, own_files, planned_epochs, train_split
+from tinybert_tf.pipeline.splits import own_files, read_datasets, train_split
+from tinybert_tf.pipeline.stages import Stage, planned_epochs
 from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.table import format_table
 
@@ -63,6 +66,7 @@ def explain_distill(config: DistillConfig) -> str:
         )
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         layer_map = LayerMap.for_losses(stage.layer_map, stage.losses, *depths)
+        _check_heads(stage, student, teacher)
         values = section.resolved(config.train)
         steps = _num_steps(stage, rows, values)
         total_steps = None if total_steps is None or steps is None else total_steps + steps
@@ -70,6 +74,18 @@ def explain_distill(config: DistillConfig) -> str:
     if isinstance(config, CompressConfig):
         parts += ["", *_compression_lines(config, student, total_steps)]
     return "\n".join(parts)
+
+
+def _check_heads(stage: Stage, student: EncoderConfig, teacher: EncoderConfig) -> None:
+    """Refuse losses that compare heads of which there are not as many.
+
+    Raises:
+        InputError: as the loss says it.
+    """
+    scores = [keras.KerasTensor((None, sizes.num_attention_heads, None, None)) for sizes in (student, teacher)]
+    for loss in stage.losses:
+        if loss.feature == features.ATTENTION_SCORES and loss.layers != "all":
+            loss.check_shapes(*scores)
 
 
 def _compression_lines(config: CompressConfig, student: EncoderConfig, total_steps: int | None) -> list[str]:

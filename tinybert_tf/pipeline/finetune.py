@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import keras
 
 from tinybert_tf.config.schema import FinetuneConfig
+from tinybert_tf.data.label_names import shown
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizer import load_tokenizer
 from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
@@ -22,6 +24,8 @@ from tinybert_tf.pipeline.run_progress import RunProgress
 from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.splits import data_fingerprints, read_datasets, tokenize
 from tinybert_tf.pipeline.stages import Stage, train_stage
+
+logger = logging.getLogger(__name__)
 
 
 def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
@@ -53,6 +57,8 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         splits = tokenize(datasets, tokenizer, model.label_names, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, len(model.label_names))
         progress = RunProgress(run, {"model": teacher_fingerprint(model), **data_fingerprints(splits)})
+    if model.label_names:
+        logger.info(f"labels: {shown(model.label_names)}")
     stage = Stage.trained(config.train, name="finetune", losses=())
     train = splits["train"].training_batches(config.train)
     progress.begin()

@@ -16,6 +16,7 @@ from tinybert_tf.data.masking import Masking
 from tinybert_tf.data.pretraining_batches import PretrainingBatches
 from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import count_parameters
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics
@@ -28,9 +29,11 @@ from tinybert_tf.models.teacher import Teacher
 from tinybert_tf.pipeline.callbacks import CountsSteps, FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
 from tinybert_tf.pipeline.log_lines import held_back
 from tinybert_tf.pipeline.losses import make_loss
+from tinybert_tf.pipeline.projections import start_projections
 from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.run_progress import check_sources
 from tinybert_tf.pipeline.shapes import devices_for
-from tinybert_tf.pipeline.stages import planned_steps, start_projections
+from tinybert_tf.pipeline.stages import planned_steps
 from tinybert_tf.pipeline.student import SIZES, build_general_student, check_vocabulary, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
@@ -124,6 +127,8 @@ def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
             losses = [make_loss(STAGE, section) for section in config.losses]
             trained = Distiller(frozen, model, config.layer_map, losses=losses, projections=config.projections)
     _check_rows(config, tokenizer, config.model.dir or source or "the model", model.config)
+    if config.corpus.whole_word:
+        tokenizer.continuation_ids()  # a tokenizer without them is refused before it reads the corpus
     if teacher is not None:
         _check_rows(config, tokenizer, str(source), teacher.config)
     with run.claim():
@@ -202,16 +207,14 @@ def _train(work: Pretraining) -> dict[str, Any]:
     )
     checkpoint = RunCheckpoint(run.path / "checkpoints" / "last.safetensors", work.trained)
     notes = checkpoint.restore()
-    corpus = work.train.corpus.fingerprint()
+    sources = {f"text in {', '.join(config.corpus.files)}": work.train.corpus.fingerprint()}
+    if work.teacher is not None and config.teacher is not None:
+        sources[f"teacher in {config.teacher.dir}"] = teacher_fingerprint(work.teacher)
     if notes is None:
         _start_from_cut(work)
-        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "corpus": corpus, "logged": {}}
-    elif notes["corpus"] != corpus:
-        raise InputError(
-            f"{run.path}: was interrupted with another text in {', '.join(config.corpus.files)}; give it what it began "
-            f"with, or another --out."
-        )
+        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "sources": sources, "logged": {}}
     else:
+        check_sources(run, notes["sources"], sources)
         logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
     run.keep_logs(notes["logged"])
     stream = BatchStream(work.train, every)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,22 +37,20 @@ class RunProgress:
     Args:
         run: the run.
         sources: hashes of what the run is made from, by name.
+        kept: variables that are not the model's alone, such as projections that later stages go on from.
 
     Raises:
         InputError: the run was interrupted with other sources, or its checkpoint is damaged.
     """
 
-    def __init__(self, run: RunDirectory, sources: Mapping[str, str]) -> None:
+    def __init__(self, run: RunDirectory, sources: Mapping[str, str], kept: Sequence[Any] = ()) -> None:
         self.run = run
+        self.kept = kept
         self.path = run.path / "checkpoints" / "last.safetensors"
         notes = read_notes(self.path)
         self.was_interrupted = notes is not None
         notes = notes or {"sources": dict(sources), "stages": [], "best": {}, "seconds": {}}
-        for name, value in sources.items():
-            if notes["sources"].get(name) != value:
-                raise InputError(
-                    f"{run.path}: was interrupted with another {name}; give it what it began with, or another --out."
-                )
+        check_sources(run, notes["sources"], sources)
         self._sources, self._logged = notes["sources"], notes.get("logged", {})
         self._stages = {(model, name): StageProgress(**values) for model, name, values in notes["stages"]}
         self._best: dict[str, float] = notes["best"]
@@ -104,12 +102,25 @@ class RunProgress:
             "seconds": self._seconds,
             "logged": self.run.num_logged,
         }
-        RunCheckpoint(self.path, model).save(notes)
+        RunCheckpoint(self.path, model, self.kept).save(notes)
 
     def finish(self, results: dict[str, Any]) -> None:
         """Write `metrics.json`: the run is complete, and its checkpoint goes."""
         self.run.write_metrics(results)
         remove_checkpoint(self.path)
+
+
+def check_sources(run: RunDirectory, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse to go on with a run that was interrupted with other sources.
+
+    Raises:
+        InputError: names the first that differs.
+    """
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise InputError(
+                f"{run.path}: was interrupted with another {name}; give it what it began with, or another --out."
+            )
 
 
 class StageCheckpoint(keras.callbacks.Callback):
@@ -130,7 +141,7 @@ class StageCheckpoint(keras.callbacks.Callback):
         """Give a compiled model the stage's last state, and say what is done; `end_early`: what may end the stage."""
         self._end_early = end_early
         if self.stage.epochs:
-            RunCheckpoint(self.progress.path, model).restore()
+            RunCheckpoint(self.progress.path, model, self.progress.kept).restore()
         return self.stage
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -6,12 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinybert_tf.config.schema import Data
+from tinybert_tf.config.schema import Data, DistillConfig
+from tinybert_tf.config.schema import Stage as StageSection
 from tinybert_tf.data.encoded import EncodedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizer import Tokenizer
+
+if TYPE_CHECKING:  # which trains on these
+    from tinybert_tf.pipeline.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ def tokenize(
         of_task = find_task(task).encode(dataset, tokenizer, label_names, max_length)
         encoded[name], tokens = replace(of_task, padded_lengths=padded_lengths), of_task.tokens
         logger.info(
-            f"{name}: {len(tokens)} texts, {tokens.lengths.mean():.1f} tokens on average; "
+            f"{name}: {len(tokens)} rows, {tokens.lengths.mean():.1f} tokens on average; "
             f"{tokens.num_truncated} cut at {max_length} tokens"
         )
     return encoded
@@ -68,3 +72,18 @@ def tokenize(
 def data_fingerprints(splits: Mapping[str, EncodedDataset]) -> dict[str, str]:
     """Hashes of all that is trained on or chosen by, named for a message."""
     return {f"{name} data": split.fingerprint() for name, split in splits.items() if name != "test"}
+
+
+def train_split(section: StageSection, data: Data) -> str:
+    """The data set that a stage trains on: `train`, or its own file's path."""
+    return "train" if section.train in (None, data.train) else str(section.train)
+
+
+def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
+    """The stages' own training files, and whether their labels are read: for a loss, or for the baseline."""
+    files: dict[str, bool] = {}
+    for section, stage in zip(config.stages, stages, strict=True):
+        path = train_split(section, config.data)
+        if path != "train":
+            files[path] = files.get(path, False) or config.baseline or stage.needs_labels
+    return files

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.config.schema import Data, DistillConfig, Train
 from tinybert_tf.config.schema import Stage as StageSection
+from tinybert_tf.config.schema import Train
 from tinybert_tf.data.batches import Batches
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -27,6 +27,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.callbacks import CountsSteps, FiniteTraining, StopAfterSteps
 from tinybert_tf.pipeline.losses import make_loss
+from tinybert_tf.pipeline.projections import carry_projections, start_projections
 from tinybert_tf.pipeline.run_progress import StageCheckpoint
 from tinybert_tf.pipeline.teacher_features import with_teacher_features
 from tinybert_tf.training.optimizer import bert_optimizer
@@ -153,7 +154,7 @@ def distill(
     cut: Cut | None = None,
     teacher_cache: TeacherCache | None = None,
 ) -> dict[str, keras.callbacks.History]:
-    """Train a student through all stages.
+    """Train a student through all stages; projections go on from stage to stage.
 
     Args:
         teacher: the model to learn from.
@@ -184,7 +185,8 @@ def distill(
         start_projections(distillers, cut)
     histories = {}
     epoch = train.epoch
-    for stage, distiller in zip(stages, distillers, strict=True):
+    for number, (stage, distiller) in enumerate(zip(stages, distillers, strict=True)):
+        carry_projections(distillers[:number], distiller)
         batches = train if stage.train is None else stage.train
         if teacher_cache is not None:
             batches = with_teacher_features(batches, distiller, teacher_cache)
@@ -208,10 +210,10 @@ def build_distiller(teacher: keras.Model, student: keras.Model, stage: Stage) ->
     return Distiller(teacher, student, layer_map=stage.layer_map, losses=stage.losses, projections=stage.projections)
 
 
-def start_projections(distillers: Iterable[Distiller], cut: Cut) -> None:
-    """Start the projections of hidden states from the way back out of the basis that a student was cut in."""
-    for distiller in distillers:
-        distiller.projections.start_from(features.HIDDEN_STATES, cut.expansion)
+def map_of_first_weights(stages: Sequence[Stage]) -> LayerMap | str | Sequence[tuple[int, int]]:
+    """Which of the teacher's layers a student starts from: the first layer map that a loss reads, or else the first."""
+    maps = [stage.layer_map for stage in stages if any(loss.is_per_layer for loss in stage.losses)]
+    return maps[0] if maps else stages[0].layer_map
 
 
 def train_stage(
@@ -296,18 +298,3 @@ def train_stage(
 def steps_taken(stage: Stage, steps_per_epoch: int, epochs: int) -> int:
     """Optimizer steps that a stage took in so many epochs: only `max_steps` ends one before its last step."""
     return min(stage.total_steps(steps_per_epoch), epochs * steps_per_epoch)
-
-
-def train_split(section: StageSection, data: Data) -> str:
-    """The data set that a stage trains on: `train`, or its own file's path."""
-    return "train" if section.train in (None, data.train) else str(section.train)
-
-
-def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
-    """The stages' own training files, and whether their labels are read: for a loss, or for the baseline."""
-    files: dict[str, bool] = {}
-    for section, stage in zip(config.stages, stages, strict=True):
-        path = train_split(section, config.data)
-        if path != "train":
-            files[path] = files.get(path, False) or config.baseline or stage.needs_labels
-    return files

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tinybert_tf import features
 from tinybert_tf.distillation.teacher_cache import TeacherCache, TeacherFeatures
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.stages import train_split
+from tinybert_tf.pipeline.splits import train_split
 from tinybert_tf.pipeline.teacher_features import fill, missing_bytes, read
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinybert_tf.data.corpus_reader import CorpusFiles
 from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.data.wordpiece import CHARACTER_COVERAGE
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.run_directory import check_can_be_made
 
@@ -20,6 +21,7 @@ def run_vocab(
     out: str | Path,
     lowercase: bool = True,
     min_frequency: int = 2,
+    character_coverage: float = CHARACTER_COVERAGE,
 ) -> str:
     """Learn a vocabulary from text files and write it as a tokenizer directory, as `load_tokenizer` reads it.
 
@@ -31,6 +33,7 @@ def run_vocab(
         out: a new or an empty directory.
         lowercase: of letters; accents go with it.
         min_frequency: how often two pieces stand together to become one.
+        character_coverage: the fraction of the corpus's characters that is in the vocabulary; the rarest are not.
 
     Returns:
         A line that says what was written.
@@ -47,7 +50,7 @@ def run_vocab(
         raise InputError(f"min_frequency={min_frequency}: a positive number is accepted")
     files = CorpusFiles.of(corpus)
     logger.info(f"vocab: reading {files.num_bytes / 1e6:,.1f} MB")
-    tokenizer = train_wordpiece(files, size, lowercase, min_frequency)
+    tokenizer = train_wordpiece(files, size, lowercase, min_frequency, character_coverage)
     tokenizer.save_pretrained(directory)
     case = "lowercase" if lowercase else "cased"
     return f"{directory}: a {case} WordPiece tokenizer of {tokenizer.vocab_size:,} tokens, for {_names(files)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,16 @@ class RunCheckpoint:
     Args:
         path: the file, `.safetensors`.
         model: compiled, on TensorFlow; what is trained, a `Distiller` with its projections.
+        kept: variables to save beside the model's.
 
     Raises:
         InputError: `save`: the file cannot be written. `restore`: it is damaged, or of another model.
     """
 
-    def __init__(self, path: Path, model: keras.Model) -> None:
+    def __init__(self, path: Path, model: keras.Model, kept: Sequence[Any] = ()) -> None:
         self.path = path
         self.model = model
+        self.kept = kept
 
     def save(self, notes: dict[str, Any]) -> None:
         """Write the state; `notes` are what JSON holds, such as the steps taken."""
@@ -64,7 +67,7 @@ class RunCheckpoint:
     def _variables(self) -> dict[str, Any]:
         """By number: names that Keras makes up differ from process to process, the order does not."""
         # `variables` holds the states of the random generators too, which `weights` does not.
-        variables = [*self.model.variables, *self.model.optimizer.variables]
+        variables = [*self.model.variables, *self.model.optimizer.variables, *self.kept]
         return {f"{number:05d}": variable for number, variable in enumerate(variables)}
 
 

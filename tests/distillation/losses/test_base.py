@@ -226,5 +226,21 @@ def test_a_loss_without_call() -> None:
     class Bare(DistillationLoss):
         feature = "logits"
 
-    with pytest.raises(NotImplementedError, match="Bare does not implement `call`"):
-        Bare()(student=np.zeros((1, 2)), teacher=np.zeros((1, 2)))
+    with pytest.raises(InputError, match=r"^Bare implements no `call\(self, \*, student, teacher, mask\)`\.$"):
+        Bare()
+
+
+def test_a_call_that_takes_too_little() -> None:
+    class Short(DistillationLoss):
+        feature = "logits"
+
+        def call(self, student: Any, teacher: Any) -> Any:  # type: ignore[override]
+            return 0.0
+
+    class Open(Short):
+        def call(self, **given: Any) -> Any:
+            return 0.0
+
+    with pytest.raises(InputError, match=r"^Short\.call takes no `mask`; "):
+        Short()
+    Open()

@@ -52,3 +52,12 @@ def test_where_the_rows_say_nothing_the_prior_holds() -> None:
     fitted = LeastSquares(prior, ridge=1e-3)
     fitted.add(rows, rows[:, :1])
     np.testing.assert_allclose(fitted.solve().kernel[2:], prior[2:], rtol=1e-12)
+
+
+def test_of_a_single_row_the_prior_holds() -> None:
+    prior = np.arange(8.0).reshape(4, 2)
+    fitted = LeastSquares(prior, ridge=1e-3)
+    fitted.add(ROWS[:1], np.array([[1.0, 2.0]]))
+    found = fitted.solve()
+    np.testing.assert_allclose(found.kernel, prior, atol=1e-3)
+    np.testing.assert_allclose(found(ROWS[:1]), [[1.0, 2.0]], atol=1e-9)

@@ -10,7 +10,7 @@ import pytest
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import cut_student
+from tinybert_tf.models.cut.student import check_cut, cut_student
 from tinybert_tf.models.encoder import TransformerEncoder
 from tinybert_tf.models.heads import SequenceClassifier
 from tinybert_tf.models.masked_lm import MaskedLM
@@ -250,3 +250,12 @@ def test_other_things_that_cannot_be(teacher: SequenceClassifier) -> None:
         cut_student(make(**NARROW), teacher, pairs, [])
     with pytest.raises(InputError, match="a MaskedLM is not cut from a SequenceClassifier"):
         cut_student(make(MaskedLM, **NARROW), teacher, pairs, texts())
+
+
+def test_a_student_as_wide_as_its_teachers_embeddings_is_refused() -> None:
+    """It would have no projection of them, and its teacher has one."""
+    teacher = EncoderConfig(**{**dataclasses.asdict(TEACHER), "model_type": "electra", "embedding_size": 20})
+    student = dataclasses.replace(teacher, hidden_size=20)
+    with pytest.raises(InputError, match=r"^hidden_size=20: of the teacher's embedding_size, a student has no"):
+        check_cut(student, teacher)
+    check_cut(dataclasses.replace(teacher, hidden_size=16), teacher)

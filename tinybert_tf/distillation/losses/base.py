@@ -83,6 +83,14 @@ class DistillationLoss:
             )
         if cls.projected and not isinstance(cls.feature, str):
             raise InputError(f"{cls.__name__} compares {cls.feature}; a projection is for a loss of one feature.")
+        parameters = inspect.signature(self.call).parameters
+        missing = [name for name in ("student", "teacher", "mask") if name not in parameters]
+        if cls.call is DistillationLoss.call:
+            raise InputError(f"{cls.__name__} implements no `call(self, *, student, teacher, mask)`.")
+        if missing and all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+            raise InputError(
+                f"{cls.__name__}.call takes no `{missing[0]}`; `call(self, *, student, teacher, mask)` is wanted."
+            )
         if not callable(weight) and not weight >= 0:
             raise InputError(f"{cls.__name__}: weight={weight}; a number of at least 0 is wanted.")
         self.weight = weight if callable(weight) else float(weight)
@@ -128,7 +136,7 @@ class DistillationLoss:
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
         """The loss of one pair, a scalar."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement `call`.")
+        raise NotImplementedError
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
         """Refuse tensors that cannot be compared; by default, those of different shapes.

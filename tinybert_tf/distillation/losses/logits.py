@@ -28,7 +28,7 @@ class SoftenedLoss(DistillationLoss):
     """
 
     feature = "logits"
-    compares: ClassVar[tuple[str, ...] | None] = (features.CLASSES, features.SCORES)
+    compares: ClassVar[tuple[str, ...] | None] = (features.CLASSES,)
     takes_scores: ClassVar[bool] = False
 
     def __init__(self, temperature: float = 1.0, weight: Weight = 1.0, name: str | None = None) -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Of the second moment: less than this is rounding.
+VARIANCE_FLOOR = 1e-9
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -90,7 +93,9 @@ class LeastSquares:
         covariance = self._inputs.covariance
         mean, target_mean = self._inputs.mean, np.asarray(self._target_sum) / self._inputs.count
         cross = np.asarray(self._cross) / self._inputs.count - np.outer(mean, target_mean)
-        penalty = self._ridge * max(np.trace(covariance) / len(covariance), np.finfo(np.float64).tiny)
+        # Of a single row there is no variance, only rounding: the prior holds.
+        variance = max(np.trace(covariance), VARIANCE_FLOOR * np.trace(self._inputs.second_moment))
+        penalty = self._ridge * max(variance / len(covariance), np.finfo(np.float64).tiny)
         correction = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), cross - covariance @ self._prior)
         kernel = self._prior + correction
         return Affine(kernel, target_mean - mean @ kernel)

@@ -209,6 +209,11 @@ def check_cut(student: EncoderConfig, teacher: EncoderConfig) -> None:
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if ours > theirs:
             raise InputError(f"{name}={ours}: a student cut from its teacher has at most the teacher's {theirs}.")
+    if student.embedding_size is None and student.hidden_size == teacher.embedding_size:
+        raise InputError(
+            f"hidden_size={student.hidden_size}: of the teacher's embedding_size, a student has no projection of its "
+            f"embeddings, which the teacher has; cut is one of another width."
+        )
     for name in EQUAL_FIELDS:
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if ours != theirs:
