@@ -565,3 +565,40 @@ def test_training_that_leaves_the_numbers(scene: Scene) -> None:
     assert " of 3 with learning_rate=1e+30; a smaller learning rate" in line
     assert not (scene.out / "student").exists()
     assert not (scene.out / "metrics.json").exists()
+
+
+# === Losses, before anything is trained ===
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "message"),
+    [
+        (
+            "self, *, student, teacher, mask",
+            "abs(student - teacher)[:, 0]",
+            "Own.call returned shape (None,); a scalar",
+        ),
+        ("self, student, teacher", "0.0", "Own.call takes no `mask`; `call(self, *, student, teacher, mask)` is"),
+    ],
+)
+def test_a_loss_of_ones_own(scene: Scene, arguments: str, body: str, message: str) -> None:
+    source = (
+        "import tinybert_tf as tb\n\n\n"
+        "class Own(tb.DistillationLoss):\n"
+        "    feature = 'logits'\n\n"
+        f"    def call({arguments}):\n"
+        f"        return {body}\n"
+    )
+    loss = f"{scene.file(source, 'own.py')}:Own"
+    assert message in scene.refused("--set", f'stages=[{{name: one, losses: ["{loss}"]}}]')
+
+
+def test_labels_that_stand_for_others(scene: Scene) -> None:
+    """Numbers of a GLUE task, and a model with other names."""
+    path = scene.file(f"sentence\tlabel\n{GOOD_ROWS.replace('negative', '0').replace('positive', '1')}")
+    scene.edit_config(id2label={"0": "dull", "1": "fine"}, label2id={"dull": 0, "fine": 1})
+    message = scene.refused(task="sst2", train=path, dev=path, text=None, label=None)
+    assert message.startswith(f"{path}:2: label '")
+    assert (
+        "is one of 'negative', 'positive', and the model's labels are 'dull', 'fine'; the same ones, in any" in message
+    )

@@ -327,6 +327,20 @@ def test_scores_are_distilled(
     assert f"| student  |       {metrics['student']['pearson']:.3f} |" in command.out
 
 
+def test_scores_are_not_softened(
+    tinybert: Callable[..., Any], score_teacher: tuple[Path, Any], score_flags: list[str], tmp_path: Path
+) -> None:
+    """Seen before anything is written."""
+    stages = "stages=[{name: one, losses: [{name: prediction, temperature: 2.0, hard_label_weight: 0.5}]}]"
+    flags = ["--teacher", score_teacher[0], *score_flags, "--set", stages, "--out", tmp_path / "run"]
+    command = tinybert("distill", *flags)
+    assert command.status == 2
+    assert "prediction_loss: temperature=2.0 softens classes; scores take 1." in command.err
+    assert not (tmp_path / "run").exists()
+    command = tinybert("distill", *flags, "--set", "stages=[{name: one, losses: [kl]}]")
+    assert "kl_loss compares classes, and the models predict scores; " in command.err
+
+
 def test_a_teacher_of_scores_that_knows_nothing(
     config: DistillConfig, score_teacher: tuple[Path, Any], scored_pairs: Path, tmp_path: Path
 ) -> None:
