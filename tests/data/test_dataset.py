@@ -214,6 +214,8 @@ def test_lists_of_labels(tmp_path):
     lists = TextDataset.from_lists(["x", "y", "z"], [["b", "a"], [], ("a",)])
     assert lists.names_in_cells() == ["a", "b"]
     assert lists.label_matrix(["a", "b"]).tolist() == [[1, 1], [0, 0], [1, 0]]
+    with pytest.raises(InputError, match=r"texts\[1\]: no label; one for each text is accepted"):
+        lists.label_names()
     cells = TextDataset.from_lists(["x", "y"], ["b,a", ""], may_be_empty=True)
     assert cells.label_matrix(["a", "b"]).tolist() == [[1, 1], [0, 0]]
     path = tmp_path / "a.jsonl"

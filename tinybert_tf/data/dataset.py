@@ -103,6 +103,8 @@ class TextDataset:
     ) -> TextDataset:
         """Take columns of a `datasets.Dataset`; the names of a `ClassLabel` column, or a list of it, are the labels.
 
+        `may_be_empty` as in `from_lists`.
+
         Raises:
             InputError: a column is not there, or as in `from_lists`.
         """
@@ -192,6 +194,8 @@ class TextDataset:
             InputError: there are no labels, or an integer is too large to be a class.
         """
         labels = self._given_labels()
+        if "" in labels:
+            raise InputError(f"{self.place(labels.index(''))}: no label; one for each text is accepted")
         return names_of(labels, self.place) if self.declared_names is None else list(self.declared_names)
 
     def label_ids(self, label_names: Sequence[str]) -> np.ndarray:
