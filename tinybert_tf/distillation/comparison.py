@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,16 +114,32 @@ class Comparison:
         """Call the loss with symbolic tensors of models' outputs, so that what it refuses is refused before training.
 
         Raises:
-            InputError: as the loss.
+            InputError: as the loss; or it fails, said with the place where it does.
         """
         mask = keras.KerasTensor((None, None), dtype="int32")
         labels = _labels(student.get(features.LOGITS), self.predicts)
-        if labels is not None or not self.loss.needs_labels:
+        if labels is None and self.loss.needs_labels:
+            return
+        failures: list[Exception] = []
 
-            def compare(student: Any, teacher: Any, mask: Any, labels: Any) -> Any:
+        def compare(student: Any, teacher: Any, mask: Any, labels: Any) -> Any:
+            try:
                 return self(student, teacher, mask, labels, projections)
+            except Exception as error:  # of which Keras tells in other words
+                failures.append(error)
+                raise
 
+        try:
             _Called(compare).compute_output_spec(student, teacher, mask, labels)
+        except Exception as error:
+            found = failures[0] if failures else error
+            if isinstance(found, InputError):
+                raise found from None
+            frames = traceback.extract_tb(found.__traceback__)
+            file = inspect.unwrap(type(self.loss).call).__code__.co_filename
+            place = ([frame for frame in frames if frame.filename == file] or frames)[-1]
+            what = f"{place.filename}:{place.lineno}: {type(found).__name__}: {found}"
+            raise InputError(f"{type(self.loss).__name__}.call fails, {what}") from found
 
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:
         def pick(name: str) -> Any:

@@ -94,7 +94,7 @@ class Distiller(TrainableModel):
         self.teacher_arguments = call_arguments(self.comparisons, 1, depths[1])
         if "last_layer" not in inspect.signature(teacher.call).parameters:
             self.teacher_arguments.pop("last_layer", None)
-        student_spec, teacher_spec = self._feature_specs()
+        student_spec, teacher_spec = self.feature_specs()
         self.teacher_shapes = _compared_shapes(self.comparisons, teacher_spec)
         widths = _projection_widths(self.comparisons, student_spec, teacher_spec)
         self.projections = Projections(widths, projections, dtype=student.dtype_policy, name="projections")
@@ -102,7 +102,6 @@ class Distiller(TrainableModel):
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
-            comparison.check_call(student_spec, teacher_spec, self.projections)
         # What the traced functions were made with.
         self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
         self._quantizer: dict[str, Any] = {"train": None, "test": None}
@@ -243,7 +242,7 @@ class Distiller(TrainableModel):
             setattr(self, f"{phase}_function", None)
         return is_other
 
-    def _feature_specs(self) -> tuple[Any, Any]:
+    def feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""
         inputs = {
             name: keras.KerasTensor((None, None), dtype="int32", name=name)

@@ -33,7 +33,7 @@ from tinybert_tf.pipeline.projections import start_projections
 from tinybert_tf.pipeline.run_directory import RunDirectory
 from tinybert_tf.pipeline.run_progress import check_sources
 from tinybert_tf.pipeline.shapes import devices_for
-from tinybert_tf.pipeline.stages import planned_steps
+from tinybert_tf.pipeline.stages import check_losses, planned_steps
 from tinybert_tf.pipeline.student import SIZES, build_general_student, check_vocabulary, cut_from_teacher, resolved_init
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
@@ -126,6 +126,7 @@ def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
             frozen = Teacher(teacher, precision=config.teacher.precision)
             losses = [make_loss(STAGE, section) for section in config.losses]
             trained = Distiller(frozen, model, config.layer_map, losses=losses, projections=config.projections)
+            check_losses(trained)
     _check_rows(config, tokenizer, config.model.dir or source or "the model", model.config)
     if config.corpus.whole_word:
         tokenizer.continuation_ids()  # a tokenizer without them is refused before it reads the corpus

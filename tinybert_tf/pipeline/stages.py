@@ -206,8 +206,27 @@ def distill(
 
 
 def build_distiller(teacher: keras.Model, student: keras.Model, stage: Stage) -> Distiller:
-    """The Distiller of a stage."""
-    return Distiller(teacher, student, layer_map=stage.layer_map, losses=stage.losses, projections=stage.projections)
+    """The Distiller of a stage.
+
+    Raises:
+        InputError: as the constructor, and as `check_losses`.
+    """
+    distiller = Distiller(
+        teacher, student, layer_map=stage.layer_map, losses=stage.losses, projections=stage.projections
+    )
+    check_losses(distiller)
+    return distiller
+
+
+def check_losses(distiller: Distiller) -> None:
+    """Call every loss with symbolic tensors, as Keras will: what cannot be is said before anything is trained.
+
+    Raises:
+        InputError: a loss refuses what it is given, fails, or returns no scalar.
+    """
+    specs = distiller.feature_specs()
+    for comparison in distiller.comparisons:
+        comparison.check_call(*specs, distiller.projections)
 
 
 def map_of_first_weights(stages: Sequence[Stage]) -> LayerMap | str | Sequence[tuple[int, int]]:
