@@ -132,7 +132,7 @@ def test_from_pretrained(
 )
 def test_a_bare_encoder_directory_cannot_teach(task: str, tensor: str, make_config: MakeConfig, tmp_path: Path) -> None:
     TransformerEncoder(make_config()).save_pretrained(tmp_path)
-    message = rf"{tmp_path} has no {task} head \({tensor}.* is missing\).*tinybert finetune --model {tmp_path}"
+    message = rf"{tmp_path} has no {task} head: {tensor}.* is missing.*tinybert finetune --model {tmp_path}"
     with pytest.raises(InputError, match=message):
         Teacher.from_pretrained(tmp_path, task=task)
 

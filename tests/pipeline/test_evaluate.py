@@ -53,7 +53,7 @@ def test_a_run_directory_against_scikit_learn(
     assert command.status == 0, command.err
     assert json.loads(command.out) == pytest.approx(by_hand(distilled_run / "student", half_right), abs=1e-12)
     assert len(command.out.splitlines()) == 1
-    assert "40 texts" in command.err
+    assert "40 rows" in command.err
     assert "cut at 24 tokens" in command.err  # the model's limit, which is below 128
 
 

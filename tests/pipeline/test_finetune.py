@@ -86,9 +86,10 @@ def test_what_is_said(finetuned: tuple[Path, Any]) -> None:
     lines = command.err.splitlines()
     assert "float32 (as asked for)" in lines[0]
     assert "newly initialised: classifier.weight, classifier.bias" in lines[1]
-    assert lines[2].startswith("train: 80 texts, ")
-    assert all(line.startswith("[finetune] ") for line in lines[5:])
-    assert sum("  epoch " in line for line in lines[5:]) == 6
+    assert lines[2].startswith("train: 80 rows, ")
+    assert lines[5] == "labels: 'negative', 'positive'"
+    assert all(line.startswith("[finetune] ") for line in lines[6:])
+    assert sum("  epoch " in line for line in lines[6:]) == 6
     assert len(command.out.splitlines()) == 3
     assert command.out.splitlines()[-1].startswith("| model | ")
 
@@ -198,7 +199,7 @@ def test_from_a_config_with_cut_texts(
     )
     command = tinybert("finetune", tmp_path / "run.yaml")
     assert command.status == 0, command.err
-    assert "train: 40 texts, 7.6 tokens on average; 20 cut at 9 tokens" in command.err
+    assert "train: 40 rows, 7.6 tokens on average; 20 cut at 9 tokens" in command.err
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["data"] == {name: {"rows": 40, "truncated": 20} for name in ("train", "dev")}
     assert [row["step"] for row in log_rows(tmp_path / "run")] == ["3"]

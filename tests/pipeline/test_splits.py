@@ -49,8 +49,8 @@ def test_cut_texts_are_counted_and_said(write: Write, tokenizer: Tokenizer, capl
     assert splits["train"].summary() == {"rows": 4, "truncated": 2}
     assert splits["dev"].summary() == {"rows": 2, "truncated": 0}
     assert caplog.messages == [
-        "train: 4 texts, 4.8 tokens on average; 2 cut at 5 tokens",
-        "dev: 2 texts, 3.0 tokens on average; 0 cut at 5 tokens",
+        "train: 4 rows, 4.8 tokens on average; 2 cut at 5 tokens",
+        "dev: 2 rows, 3.0 tokens on average; 0 cut at 5 tokens",
     ]
     assert splits["train"].labels.tolist() == [0, 1, 0, 1]
 
