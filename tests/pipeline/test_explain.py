@@ -199,5 +199,9 @@ def test_heads_that_cannot_be_compared(explain: Explain) -> None:
     command = explain("--set", "student.num_attention_heads=1")
     assert (command.status, command.out) == (2, "")
     assert "attention_loss: the student has 1 attention heads, the teacher 2" in command.err
-    hidden = "stages=[{name: one, losses: [hidden_state, prediction]}]"
-    assert explain("--set", "student.num_attention_heads=1", "--set", hidden).status == 0
+    relation = explain(
+        "--set", "student.num_attention_heads=1", "--set", "stages=[{name: one, losses: [query_relation]}]"
+    )
+    assert "query_relation_loss: the student has 1 attention heads, the teacher 2" in relation.err
+    losses = "stages=[{name: one, losses: [hidden_state, {name: query_relation, num_relation_heads: 1}, prediction]}]"
+    assert explain("--set", "student.num_attention_heads=1", "--set", losses).status == 0

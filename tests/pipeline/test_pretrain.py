@@ -74,14 +74,14 @@ def write_corpus(path: Path, num_documents: int, seed: int) -> Path:
     return path
 
 
-def interrupt_before_saving(tinybert: Callable[..., Any], arguments: list[Any]) -> None:
+def interrupt_before_saving(tinybert: Callable[..., Any], arguments: list[Any], model_class: type = MaskedLM) -> None:
     """Run the command up to where all is trained, and stop it as Ctrl-C does."""
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(MaskedLM, "save_pretrained", interrupted)
+        patched.setattr(model_class, "save_pretrained", interrupted)
         with pytest.raises(KeyboardInterrupt):
             tinybert(*arguments)
 
@@ -569,14 +569,7 @@ def test_another_teacher_when_a_run_goes_on(
     teacher, out = tmp_path / "teacher", tmp_path / "run"
     shutil.copytree(encoder_dir, teacher)
     arguments = ["pretrain", *general_flags, "--teacher", teacher, "--max-steps", 3, "--out", out]
-
-    def interrupted(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TransformerEncoder, "save_pretrained", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            tinybert(*arguments)
+    interrupt_before_saving(tinybert, arguments, TransformerEncoder)
     encoder = TransformerEncoder.from_pretrained(teacher)
     encoder.weights[0].assign(encoder.weights[0] + 1.0)
     encoder.save_pretrained(teacher)

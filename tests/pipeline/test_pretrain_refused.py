@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 
 from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.models.config import EncoderConfig
@@ -296,3 +297,14 @@ def test_an_empty_directory_stays(scene: Scene) -> None:
     path = scene.file("\0")
     assert scene.refused(dev=path).startswith(f"{path}:1: a zero byte")
     assert list(scene.out.iterdir()) == []
+
+
+def test_whole_words_of_a_tokenizer_that_does_not_know_them(scene: Scene) -> None:
+    """Before the corpus is tokenized: nothing is left that would refuse the next command."""
+    learned = tokenizers.ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    learned.train_from_iterator(TEXT.splitlines(), vocab_size=300, min_frequency=1, special_tokens=special)
+    (scene.directory / "bpe").mkdir()
+    learned.save_model(str(scene.directory / "bpe"))
+    message = scene.refused("--set", "corpus.whole_word=true", tokenizer=scene.directory / "bpe")
+    assert message.startswith("a BPE tokenizer does not say which pieces are one word")

@@ -67,6 +67,12 @@ def interrupted(tinybert: Callable[..., Any], caplog: pytest.LogCaptureFixture) 
     return interrupted
 
 
+@pytest.fixture
+def distill_flags(teacher_run: Path, data_flags: list[str], training_flags: list[str]) -> list[object]:
+    """A distillation, but for its stages and its directory."""
+    return ["distill", "--teacher", teacher_run, *data_flags, *training_flags]
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     """A log, without what is different in every run."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -94,17 +100,12 @@ def assert_same(run: Path, other: Path) -> None:
 
 
 def test_an_interrupted_distillation(
-    tinybert: Callable[..., Any],
-    interrupted: Interrupted,
-    teacher_run: Path,
-    data_flags: list[str],
-    training_flags: list[str],
-    tmp_path: Path,
+    tinybert: Callable[..., Any], interrupted: Interrupted, distill_flags: list[object], tmp_path: Path
 ) -> None:
     """Killed within a stage, then stopped between two of them, and within the baseline."""
     (tmp_path / "run.yaml").write_text(STAGES)
-    flags = ["distill", tmp_path / "run.yaml", "--teacher", teacher_run, *data_flags, *training_flags]
-    flags += ["--set", "student.hidden_size=8"]  # narrower: two of the stages have a projection
+    # Narrower: two of the stages have a projection.
+    flags = [*distill_flags, "--set", "student.hidden_size=8", tmp_path / "run.yaml"]
     whole = tmp_path / "whole"
     assert tinybert(*flags, "--out", whole).status == 0
 
@@ -141,16 +142,11 @@ def test_an_interrupted_fine_tuning(
 
 
 def test_patience_goes_on(
-    tinybert: Callable[..., Any],
-    interrupted: Interrupted,
-    teacher_run: Path,
-    data_flags: list[str],
-    training_flags: list[str],
-    tmp_path: Path,
+    tinybert: Callable[..., Any], interrupted: Interrupted, distill_flags: list[object], tmp_path: Path
 ) -> None:
     """Nothing is learned at this rate: the first epoch is never beaten, and the third one is the last."""
     stages = "stages=[{name: one, losses: [prediction], epochs: 9, patience: 2, learning_rate: 1e-12}]"
-    flags = ["distill", "--teacher", teacher_run, *data_flags, *training_flags, "--set", stages, "--out", tmp_path]
+    flags = [*distill_flags, "--set", stages, "--out", tmp_path]
     interrupted(2, *flags)
     again = tinybert(*flags)
     assert again.status == 0, again.err

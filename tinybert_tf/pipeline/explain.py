@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -27,6 +27,12 @@ from tinybert_tf.pipeline.splits import own_files, read_datasets, train_split
 from tinybert_tf.pipeline.stages import Stage, planned_epochs
 from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.table import format_table
+
+# What has an axis of heads, and its last axis.
+HEAD_FEATURES: dict[Any, Callable[[EncoderConfig], int | None]] = {
+    features.ATTENTION_SCORES: lambda sizes: None,
+    **dict.fromkeys((features.QUERIES, features.KEYS, features.VALUES), lambda sizes: sizes.head_size),
+}
 
 
 def explain_distill(config: DistillConfig) -> str:
@@ -82,10 +88,11 @@ def _check_heads(stage: Stage, student: EncoderConfig, teacher: EncoderConfig) -
     Raises:
         InputError: as the loss says it.
     """
-    scores = [keras.KerasTensor((None, sizes.num_attention_heads, None, None)) for sizes in (student, teacher)]
     for loss in stage.losses:
-        if loss.feature == features.ATTENTION_SCORES and loss.layers != "all":
-            loss.check_shapes(*scores)
+        width = HEAD_FEATURES.get(loss.feature)
+        if width is not None and loss.layers != "all":
+            heads = ((None, sizes.num_attention_heads, None, width(sizes)) for sizes in (student, teacher))
+            loss.check_shapes(*map(keras.KerasTensor, heads))
 
 
 def _compression_lines(config: CompressConfig, student: EncoderConfig, total_steps: int | None) -> list[str]:
