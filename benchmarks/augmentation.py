@@ -19,10 +19,10 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tinybert_tf.data.augmentation import Augmentation, Augmenter, candidate_tokens
-from tinybert_tf.data.readers import read_columns
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
-from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.data.augmentation.augmentation import Augmentation, Augmenter, candidate_tokens
+from tinybert_tf.data.text.readers import read_columns
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.pipeline.augment import PredictMasked, load_masked_lm
 from tinybert_tf.training.devices import setup_devices
 

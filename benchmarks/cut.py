@@ -19,16 +19,16 @@ from typing import Any
 import keras
 
 from tinybert_tf.config.schema import CutSection
-from tinybert_tf.data.corpus_reader import CorpusFiles
-from tinybert_tf.data.dataset import TextDataset
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.corpus.reader import CorpusFiles
+from tinybert_tf.data.text.dataset import TextDataset
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.metrics import format_metric
 from tinybert_tf.models.cut.student import cut_student
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.pipeline.measure import measure
-from tinybert_tf.pipeline.splits import tokenize
-from tinybert_tf.pipeline.table import format_table
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.pipeline.parts.splits import tokenize
+from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.pipeline.runs.table import format_table
 
 NO_FIT = 1e9
 WAYS: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from tinybert_tf.export.litert_quantization import quantize as quantize_litert
 from tinybert_tf.export.litert_runner import available_cores
 from tinybert_tf.export.rows import Runner
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 # Format and quantization of each way; the first is what the others are measured against.
 WAYS = {

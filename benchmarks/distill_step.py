@@ -27,17 +27,17 @@ import keras
 import numpy as np
 
 from benchmarks.teacher_forward import SIZE, flops, product
-from tinybert_tf.data.batches import Batches
-from tinybert_tf.data.readers import read_columns
-from tinybert_tf.data.tokenized_texts import TokenizedTexts
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.batches.batches import Batches
+from tinybert_tf.data.text.readers import read_columns
+from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, DistillationLoss, EmbeddingLoss, HiddenStateLoss
 from tinybert_tf.distillation.teacher_cache import TeacherCache, TeacherFeatures
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.teacher import Teacher
-from tinybert_tf.pipeline import teacher_features
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.teaching.teacher import Teacher
+from tinybert_tf.pipeline.parts import teacher_features
 from tinybert_tf.training.devices import setup_devices
 from tinybert_tf.training.optimizer import bert_optimizer
 

@@ -21,9 +21,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.distill_step import Peer, in_turns
-from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.training.devices import setup_devices
 
 NAMES = ("teacher", "student")

@@ -23,8 +23,8 @@ import tensorflow as tf
 from benchmarks.distill_step import fill, in_turns, make_distiller, projection_flops, seconds
 from benchmarks.teacher_forward import SIZE, flops, product
 from tinybert_tf import features
-from tinybert_tf.data.batches import Batches
-from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.batches.batches import Batches
+from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss
 from tinybert_tf.models.config import EncoderConfig

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tinybert_tf.data.tagging import TaggedDataset, entities
+from tinybert_tf.data.tags.tagging import TaggedDataset, entities
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
 
 IMPORT = "import time; begin = time.perf_counter(); import {}; print(time.perf_counter() - begin)"
 HELP = """
@@ -32,7 +32,7 @@ LOAD = """
 import sys, time
 from pathlib import Path
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
 
 TransformerEncoder(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
 file = Path(sys.argv[1], "model.safetensors")

@@ -30,7 +30,7 @@ from benchmarks.distill_step import (
     texts,
     with_texts,
 )
-from tinybert_tf.data.batches import Batches
+from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
 from tinybert_tf.training.devices import setup_devices
 

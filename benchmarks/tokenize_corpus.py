@@ -18,9 +18,9 @@ from pathlib import Path
 
 import tokenizers
 
-from tinybert_tf.data.corpus import Corpus
-from tinybert_tf.data.corpus_reader import CorpusFiles
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.corpus.corpus import Corpus
+from tinybert_tf.data.corpus.reader import CorpusFiles
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 
 
 def main() -> None:

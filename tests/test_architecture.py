@@ -132,6 +132,40 @@ def test_rooms_on_one_floor_do_not_import_each_other() -> None:
     assert not broken, report(broken, "rooms on one floor import each other")
 
 
+def find_circle(arrows: dict[str, set[str]]) -> list[str]:
+    """A circle of a graph, its first node at both ends; empty where there is none."""
+    done: set[str] = set()
+
+    def walk(node: str, path: list[str]) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        done.add(node)
+        return next((found for each in sorted(arrows.get(node, ())) if (found := walk(each, [*path, node]))), [])
+
+    return next((found for node in sorted(arrows) if (found := walk(node, []))), [])
+
+
+def test_no_circle_in_any_folder() -> None:
+    """Files of one folder, and its rooms, import each other in one direction: late and TYPE_CHECKING imports count."""
+    arrows: dict[str, dict[str, set[str]]] = {}
+    for found in imports():
+        source = found.path.relative_to(PACKAGE).with_suffix("").parts
+        target = tuple(found.module.split(".")[1:]) if found.target else ()
+        shared = next((i for i, (a, b) in enumerate(zip(source, target, strict=False)) if a != b), None)
+        if shared is not None:  # the two rooms, or files, of one folder that this import joins
+            folder = "/".join(source[:shared])
+            arrows.setdefault(folder, {}).setdefault(source[shared], set()).add(target[shared])
+    circles = {folder or ".": " -> ".join(circle) for folder, of in arrows.items() if (circle := find_circle(of))}
+    assert not circles, f"imports go round in a circle: {circles}"
+
+
+def test_a_circle_is_found() -> None:
+    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert find_circle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
 def test_distillation_knows_neither_models_nor_data() -> None:
     broken = [found for found in imports() if found.source == "distillation" and found.target in ("models", "data")]
     assert not broken, report(broken, "any two Keras models that emit the dict can be distilled, and")
@@ -153,10 +187,10 @@ def test_no_torch() -> None:
 def test_no_tensorflow_where_keras_is_enough(room: str) -> None:
     names = (
         "distillation/replicas.py",
-        "models/dropout.py",
-        "models/fast_layer.py",
+        "models/encoder/dropout.py",
+        "models/encoder/fast_layer.py",
         "models/initializer.py",
-        "models/rounding.py",
+        "models/quantization/rounding.py",
     )
     allowed = [PACKAGE / name for name in names]
     broken = [found for found in imports() if found.source == room and found.is_from("tensorflow")]

@@ -134,7 +134,7 @@ def test_predict_nothing(tinybert: Tinybert, teacher_run: Path, monkeypatch: pyt
 def test_labels_stay_readable(
     tinybert: Tinybert, teacher_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tinybert_tf.models.heads import SequenceClassifier
+    from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
     encoder = SequenceClassifier.from_pretrained(teacher_run).encoder
     SequenceClassifier(encoder, id2label=["schön", "悪い"]).save_pretrained(tmp_path)

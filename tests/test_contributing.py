@@ -9,7 +9,7 @@ from pathlib import Path
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.distillation.losses import LOSSES, EmbeddingLoss
-from tinybert_tf.pipeline.stages import Stage
+from tinybert_tf.pipeline.parts.stages import Stage
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.data.tokenizer import load_tokenizer
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

@@ -18,7 +18,7 @@ from tinybert_tf.metrics import (
     regression_metrics,
     tag_metrics,
 )
-from tinybert_tf.models.tasks import TASK_MODELS
+from tinybert_tf.models.heads.tasks import TASK_MODELS
 
 
 def logits_for(classes: list[int], num_labels: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.compression import CompressConfig, QuantizationSection
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.pipeline.ablation_variants import CHANGES, plan_variants
-from tinybert_tf.pipeline.losses import make_loss
+from tinybert_tf.pipeline.ablation.variants import CHANGES, plan_variants
+from tinybert_tf.pipeline.parts.losses import make_loss
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

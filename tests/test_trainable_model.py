@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 
 @pytest.mark.parametrize("rows", [6, 5])

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from tinybert_tf.compression.pruning import MagnitudePruning
     from tinybert_tf.compression.quantization import quantize_aware, set_quantization
     from tinybert_tf.compression.structured_pruning import prune_structure
-    from tinybert_tf.data.augmentation import Augmentation, Augmenter
-    from tinybert_tf.data.corpus import Corpus
-    from tinybert_tf.data.dataset import TextDataset
-    from tinybert_tf.data.masking import Masking
-    from tinybert_tf.data.multi_task_batches import MultiTaskBatches
-    from tinybert_tf.data.pretraining_batches import PretrainingBatches
-    from tinybert_tf.data.questions import QuestionDataset
-    from tinybert_tf.data.tagging import TaggedDataset
-    from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
+    from tinybert_tf.data.answers.questions import QuestionDataset
+    from tinybert_tf.data.augmentation.augmentation import Augmentation, Augmenter
+    from tinybert_tf.data.batches.multi_task_batches import MultiTaskBatches
+    from tinybert_tf.data.corpus.corpus import Corpus
+    from tinybert_tf.data.corpus.masking import Masking
+    from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
+    from tinybert_tf.data.tags.tagging import TaggedDataset
+    from tinybert_tf.data.text.dataset import TextDataset
+    from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
     from tinybert_tf.distillation.distiller import Distiller
     from tinybert_tf.distillation.layer_map import LayerMap
     from tinybert_tf.distillation.losses import (
@@ -53,15 +53,15 @@ if TYPE_CHECKING:
     from tinybert_tf.export.predictor import Predictor
     from tinybert_tf.models.config import EncoderConfig
     from tinybert_tf.models.cut.student import cut_student
-    from tinybert_tf.models.encoder import TransformerEncoder
-    from tinybert_tf.models.fast_layer import set_fast_layers
-    from tinybert_tf.models.heads import SequenceClassifier
+    from tinybert_tf.models.encoder.encoder import TransformerEncoder
+    from tinybert_tf.models.encoder.fast_layer import set_fast_layers
+    from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
+    from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+    from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
     from tinybert_tf.models.layer_copy import copy_layers
-    from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
-    from tinybert_tf.models.teacher import Teacher
-    from tinybert_tf.models.teacher_ensemble import TeacherEnsemble
-    from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
-    from tinybert_tf.pipeline.stages import Stage, distill, tinybert_stages
+    from tinybert_tf.models.teaching.teacher import Teacher
+    from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
+    from tinybert_tf.pipeline.parts.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
     from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -70,11 +70,11 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "AttentionKLLoss": "distillation.losses",
     "AttentionLoss": "distillation.losses",
-    "Augmentation": "data.augmentation",
-    "Augmenter": "data.augmentation",
-    "BertPretraining": "models.masked_lm",
+    "Augmentation": "data.augmentation.augmentation",
+    "Augmenter": "data.augmentation.augmentation",
+    "BertPretraining": "models.heads.masked_lm",
     "CKALoss": "distillation.losses",
-    "Corpus": "data.corpus",
+    "Corpus": "data.corpus.corpus",
     "CosineLoss": "distillation.losses",
     "DKDLoss": "distillation.losses",
     "DistillationLoss": "distillation.losses",
@@ -90,44 +90,44 @@ _MODULE_OF = {
     "LayerMap": "distillation.layer_map",
     "LogitsMSELoss": "distillation.losses",
     "MagnitudePruning": "compression.pruning",
-    "MaskedLM": "models.masked_lm",
-    "Masking": "data.masking",
-    "MultiTaskBatches": "data.multi_task_batches",
+    "MaskedLM": "models.heads.masked_lm",
+    "Masking": "data.corpus.masking",
+    "MultiTaskBatches": "data.batches.multi_task_batches",
     "MultiTaskDistiller": "distillation.multi_task",
     "NSTLoss": "distillation.losses",
     "PKDLoss": "distillation.losses",
     "PredictionLoss": "distillation.losses",
     "Predictor": "export.predictor",
-    "PretrainingBatches": "data.pretraining_batches",
+    "PretrainingBatches": "data.corpus.pretraining_batches",
     "QueryRelationLoss": "distillation.losses",
-    "QuestionAnswering": "models.token_heads",
-    "QuestionDataset": "data.questions",
+    "QuestionAnswering": "models.heads.token_heads",
+    "QuestionDataset": "data.answers.questions",
     "RKDLoss": "distillation.losses",
-    "SequenceClassifier": "models.heads",
-    "Stage": "pipeline.stages",
+    "SequenceClassifier": "models.heads.sequence_classifier",
+    "Stage": "pipeline.parts.stages",
     "StandardizedKLLoss": "distillation.losses",
-    "TaggedDataset": "data.tagging",
-    "Teacher": "models.teacher",
+    "TaggedDataset": "data.tags.tagging",
+    "Teacher": "models.teaching.teacher",
     "TeacherCache": "distillation.teacher_cache",
-    "TeacherEnsemble": "models.teacher_ensemble",
-    "TextDataset": "data.dataset",
-    "TokenClassifier": "models.token_heads",
-    "TransformerEncoder": "models.encoder",
+    "TeacherEnsemble": "models.teaching.teacher_ensemble",
+    "TextDataset": "data.text.dataset",
+    "TokenClassifier": "models.heads.token_heads",
+    "TransformerEncoder": "models.encoder.encoder",
     "ValueRelationLoss": "distillation.losses",
     "WeightSchedule": "distillation.losses",
     "bert_optimizer": "training.optimizer",
     "cluster_weights": "compression.clustering",
     "copy_layers": "models.layer_copy",
     "cut_student": "models.cut.student",
-    "distill": "pipeline.stages",
-    "load_tokenizer": "data.tokenizer",
+    "distill": "pipeline.parts.stages",
+    "load_tokenizer": "data.tokenizers.tokenizer",
     "prune_structure": "compression.structured_pruning",
     "quantize_aware": "compression.quantization",
-    "set_fast_layers": "models.fast_layer",
+    "set_fast_layers": "models.encoder.fast_layer",
     "set_quantization": "compression.quantization",
     "setup_devices": "training.devices",
-    "tinybert_stages": "pipeline.stages",
-    "train_wordpiece": "data.tokenizer",
+    "tinybert_stages": "pipeline.parts.stages",
+    "train_wordpiece": "data.tokenizers.tokenizer",
 }
 
 __all__ = [

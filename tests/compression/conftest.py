@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
 from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.rounding import with_rounded_weights
-from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.quantization.rounding import with_rounded_weights
+from tinybert_tf.models.teaching.teacher import Teacher
 
 Inputs = dict[str, np.ndarray]
 Make = Callable[..., SequenceClassifier]

@@ -10,10 +10,11 @@ import pytest
 PROGRAM = """
 import json, sys
 import numpy as np
-from tinybert_tf.data import corpus_reader, segments
-from tinybert_tf.data.corpus import Corpus
-from tinybert_tf.data.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.corpus import reader as corpus_reader
+from tinybert_tf.data.corpus import segments
+from tinybert_tf.data.corpus.corpus import Corpus
+from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 
 # As small as the corpora are: what is bounded reaches its bound in the small one, and only what grows shows.
 corpus_reader.BLOCK_BYTES = 1 << 14

@@ -26,8 +26,8 @@ from tinybert_tf.distillation.losses import (
     PredictionLoss,
 )
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.encoder_layer import EncoderLayer
-from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
+from tinybert_tf.models.teaching.teacher import Teacher
 
 MakeModel = Callable[..., Any]
 Inputs = dict[str, np.ndarray]

@@ -12,10 +12,10 @@ from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import HiddenStateLoss, PredictionLoss
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.teaching.teacher import Teacher
 
 CONFIG = EncoderConfig(
     vocab_size=20,

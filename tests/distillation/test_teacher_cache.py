@@ -17,8 +17,8 @@ from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, Hidden
 from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, TeacherFeatures, teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.teacher import Teacher
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.teaching.teacher import Teacher
 
 LENGTHS = np.array([3, 1, 4, 2, 4])
 HIDDEN = CachedFeature("teacher/hidden_states/2", (None, 8))

@@ -24,8 +24,8 @@ from tinybert_tf.evaluation.cost import (
     task_model_parameters,
 )
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.token_heads import TokenClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.token_heads import TokenClassifier
 
 SIZES = dict(vocab_size=50, hidden_size=16, num_hidden_layers=3, intermediate_size=24, max_position_embeddings=40)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.data.batch_source import BatchSource
-from tinybert_tf.data.masking import NO_LABEL
+from tinybert_tf.data.batches.batch_source import BatchSource
+from tinybert_tf.data.corpus.masking import NO_LABEL
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics
 

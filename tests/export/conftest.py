@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.task_model import TaskModel
-from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 
 SIZES = {
     "vocab_size": 60,

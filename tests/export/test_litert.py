@@ -11,7 +11,7 @@ import pytest
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.litert import convert, custom_operations, operations
 from tinybert_tf.export.litert_runner import LiteRTRunner
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.task_model import TaskModel
 
 Inputs = Callable[..., dict[str, np.ndarray]]
 Logits = Callable[..., np.ndarray]

@@ -13,8 +13,8 @@ from tinybert_tf.export.litert import convert, operations
 from tinybert_tf.export.litert_quantization import SCHEMES, quantize
 from tinybert_tf.export.litert_runner import LiteRTRunner
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.task_model import TaskModel
 
 Inputs = Callable[..., dict[str, np.ndarray]]
 LENGTHS = [8, 12]

@@ -14,7 +14,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.export.formats import FORMATS, Wish
 from tinybert_tf.export.litert import custom_operations
 from tinybert_tf.export.litert_runner import LiteRTRunner, interpreter_class
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.task_model import TaskModel
 
 Inputs = Callable[..., dict[str, np.ndarray]]
 LENGTH = 12

@@ -14,7 +14,7 @@ import pytest
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.onnx import OnnxRunner, quantize_onnx, write_onnx
 from tinybert_tf.models.config import HIDDEN_ACTIVATIONS
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.task_model import TaskModel
 
 Inputs = Callable[..., dict[str, np.ndarray]]
 Logits = Callable[..., np.ndarray]

@@ -10,7 +10,7 @@ import pytest
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.saved_model import SavedModelRunner, write_saved_model
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.task_model import TaskModel
 
 
 def test_logits_of_every_family_and_task(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.data.dataset import TextDataset
 from tinybert_tf.data.tasks import TASKS
-from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.data.text.dataset import TextDataset
+from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.errors import VerificationError
 from tinybert_tf.export.verify import SAME_ANSWERS, Verification, check, compare
 

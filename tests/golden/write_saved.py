@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 from tinybert_tf.models.pretrained import PretrainedModel
-from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
 
 HERE = Path(__file__).parent
 SAVED: dict[str, tuple[str, type[PretrainedModel]]] = {

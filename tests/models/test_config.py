@@ -12,7 +12,7 @@ import pytest
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import PRESETS, EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
 
 # Hidden size, layers, heads, intermediate size; parameters of the encoder with its pooler.
 SIZES = {

@@ -15,11 +15,11 @@ from safetensors.numpy import save_file
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import cut_student
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.tasks import load_for_labels
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 Checkpoint = Callable[[str], Path]

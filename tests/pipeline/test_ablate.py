@@ -23,7 +23,7 @@ from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation import spread_plot
 from tinybert_tf.pipeline import ablate
-from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.runs.directory import RunDirectory
 
 Tinybert = Callable[..., Any]
 
@@ -370,8 +370,8 @@ def test_a_directory_that_holds_something_else(refused: Callable[..., str], tmp_
 def test_a_teacher_that_knows_nothing_ends_it_at_once(
     tinybert: Tinybert, config: AblationConfig, encoder_dir: Path, tmp_path: Path
 ) -> None:
-    from tinybert_tf.data.tokenizer import load_tokenizer
-    from tinybert_tf.models.heads import SequenceClassifier
+    from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
+    from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
     weak = SequenceClassifier.from_pretrained(encoder_dir, dtype="float32")
     weak = SequenceClassifier(weak.encoder, id2label=["negative", "positive"], dtype="float32")

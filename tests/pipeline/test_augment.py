@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from tinybert_tf.data.augmentation import candidate_tokens
-from tinybert_tf.data.readers import read_rows
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.augmentation.augmentation import candidate_tokens
+from tinybert_tf.data.text.readers import read_rows
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.pipeline import augment
 
 Tinybert = Callable[..., Any]

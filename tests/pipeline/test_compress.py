@@ -14,9 +14,10 @@ from safetensors.numpy import load_file
 
 from tinybert_tf.config.compression import CompressConfig, StructureSection
 from tinybert_tf.config.schema import Data, LossSection, Stage, StudentSection, TeacherSection, Train
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.pipeline.compression_steps import StructureStep
-from tinybert_tf.pipeline.distill import give_first_weights, prepare
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.pipeline.compressing.steps import StructureStep
+from tinybert_tf.pipeline.parts.distillation import prepare
+from tinybert_tf.pipeline.parts.training import give_first_weights
 
 Tinybert = Callable[..., Any]
 CONFIG = """

@@ -16,11 +16,13 @@ import pytest
 
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Stage, StudentSection, TeacherSection, Train
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads import SequenceClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline import distill
-from tinybert_tf.pipeline.callbacks import BestEpoch, MeasureDev
+from tinybert_tf.pipeline.parts import training
+from tinybert_tf.pipeline.parts.distillation import prepare
+from tinybert_tf.pipeline.runs.callbacks import BestEpoch, MeasureDev
 
 METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
 COST = {"parameters", "size_bytes", "latency_ms"}
@@ -173,7 +175,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch, ends_after: dict[str, int]) -> li
         train.epoch += epochs
         return SimpleNamespace(epoch=list(range(epochs)))
 
-    monkeypatch.setattr(distill, "train_stage", record)
+    monkeypatch.setattr(training, "train_stage", record)
     monkeypatch.setattr(distill, "measure_models", lambda models, *_: {name: {} for name in models})
     return calls
 
@@ -263,9 +265,9 @@ def test_labels_of_an_own_file_are_read_where_they_are_wanted(
     given = dataclasses.replace(config, stages=stages, baseline=baseline)
     if wanted:
         with pytest.raises(InputError, match=r"more\.tsv: no column 'label'; it has 'text'"):
-            distill.prepare(given)
+            prepare(given)
     else:
-        assert distill.prepare(given).splits[str(tmp_path / "more.tsv")].labels is None
+        assert prepare(given).splits[str(tmp_path / "more.tsv")].labels is None
 
 
 def test_three_stages_in_an_odd_order(

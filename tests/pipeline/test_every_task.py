@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tinybert_tf.metrics import TASK_METRICS
-from tinybert_tf.models.tasks import load_teaching, task_of
+from tinybert_tf.models.heads.tasks import load_teaching, task_of
 
 ADJECTIVES = {"good": "praise", "fine": "praise", "bad": "blame", "dull": "blame"}
 SUBJECTS = {"film": "screen", "plot": "book"}

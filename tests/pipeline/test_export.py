@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from tinybert_tf.cli import deployment
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.export import formats
 from tinybert_tf.export.predictor import Predictor
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 
 Tinybert = Callable[..., Any]
 TEXTS = ["the film is good", "her acting was awful", "dull"]
@@ -28,7 +28,7 @@ TOKENIZER_FILES = ["special_tokens_map.json", "tokenizer.json", "tokenizer_confi
 @pytest.fixture(autouse=True)
 def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is measured is not measured long."""
-    monkeypatch.setattr("tinybert_tf.pipeline.export_cost.TURNS", 3)
+    monkeypatch.setattr("tinybert_tf.pipeline.exporting.cost.TURNS", 3)
 
 
 def columns(opinions: Path) -> list[Any]:

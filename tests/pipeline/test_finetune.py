@@ -14,11 +14,11 @@ from sklearn.metrics import accuracy_score
 
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
-from tinybert_tf.data.dataset import TextDataset
-from tinybert_tf.data.tokenizer import load_tokenizer
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.tasks import load_for_labels
+from tinybert_tf.data.text.dataset import TextDataset
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.tasks import load_for_labels
 
 METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
 COST = {"parameters", "size_bytes", "latency_ms"}

@@ -23,17 +23,17 @@ from safetensors.numpy import load_file
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.pretraining import CorpusSection, PretrainConfig
 from tinybert_tf.config.schema import StudentSection, TeacherSection, Train
-from tinybert_tf.data.corpus import Corpus
-from tinybert_tf.data.masking import NO_LABEL, Masking
-from tinybert_tf.data.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
+from tinybert_tf.data.corpus.corpus import Corpus
+from tinybert_tf.data.corpus.masking import NO_LABEL, Masking
+from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline import pretrain
-from tinybert_tf.pipeline.student import build_student
+from tinybert_tf.pipeline.parts.student import build_student
 
 TOPICS = {"film": ["actor", "scene", "plot"], "meal": ["soup", "bread", "spice"], "match": ["goal", "team", "coach"]}
 MASKED_LM = {"masked_tokens_loss", "perplexity", "masked_tokens_accuracy"}

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 
 PROGRAM = """
 import json, sys
 from tinybert_tf.cli import main
-from tinybert_tf.data import corpus_reader, segments
+from tinybert_tf.data.corpus import reader as corpus_reader
+from tinybert_tf.data.corpus import segments
 from tinybert_tf.pipeline import pretrain
 
 # As small as the corpora are: what is bounded reaches its bound in the small one, and only what grows shows.

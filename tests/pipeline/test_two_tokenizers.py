@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Stage, StudentSection, TeacherSection, Train
-from tinybert_tf.data.tokenizer import load_tokenizer, train_wordpiece
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.pipeline.distill import prepare, run_distill
-from tinybert_tf.pipeline.teacher_cache import cache_teacher
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.pipeline.cache_teacher import cache_teacher
+from tinybert_tf.pipeline.distill import run_distill
+from tinybert_tf.pipeline.parts.distillation import prepare
 
 TEACHER_LOGITS = "teacher/logits"
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import MaskedLM
+from tinybert_tf.models.heads.masked_lm import MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.training.optimizer import (
     SCHEDULES,
     ConstantAfterWarmup,

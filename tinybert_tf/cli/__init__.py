@@ -24,7 +24,7 @@ from tinybert_tf.cli.flags import (
 from tinybert_tf.cli.parser import OneLineParser, parse_arguments
 from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.quiet import quiet
-from tinybert_tf.pipeline.log_lines import held_back, on_stderr
+from tinybert_tf.pipeline.runs.log_lines import held_back, on_stderr
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,7 +146,7 @@ def _finetune(arguments: argparse.Namespace) -> None:
     _import_tensorflow()
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.finetune import run_finetune
-    from tinybert_tf.pipeline.results import results_table
+    from tinybert_tf.pipeline.runs.results import results_table
 
     print(results_table(run_finetune(config), config.metric or choose_metric(config.task), reference="model"))
 
@@ -158,7 +158,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     _import_tensorflow()
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.distill import run_distill
-    from tinybert_tf.pipeline.results import results_table
+    from tinybert_tf.pipeline.runs.results import results_table
 
     print(results_table(run_distill(config), config.metric or choose_metric(config.task), reference="teacher"))
 
@@ -170,7 +170,7 @@ def _compress(arguments: argparse.Namespace) -> None:
     _import_tensorflow()
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.compress import run_compress
-    from tinybert_tf.pipeline.results import results_table
+    from tinybert_tf.pipeline.runs.results import results_table
 
     print(results_table(run_compress(config), config.metric or choose_metric(config.task), reference="teacher"))
 
@@ -188,8 +188,8 @@ def _distillation(arguments: argparse.Namespace) -> Any:
 def _cache_teacher(arguments: argparse.Namespace) -> None:
     config = _distillation(arguments)
     _import_tensorflow()
-    from tinybert_tf.pipeline.distill import prepare
-    from tinybert_tf.pipeline.teacher_cache import run_cache_teacher
+    from tinybert_tf.pipeline.cache_teacher import run_cache_teacher
+    from tinybert_tf.pipeline.parts.distillation import prepare
 
     with held_back():
         work = prepare(config)
@@ -210,7 +210,7 @@ def _ablate(arguments: argparse.Namespace) -> None:
     config = load(AblationConfig, arguments, ABLATE_FLAGS)
     _import_tensorflow()
     from tinybert_tf.pipeline.ablate import run_ablate
-    from tinybert_tf.pipeline.ablation_results import markdown
+    from tinybert_tf.pipeline.ablation.results import markdown
 
     results = run_ablate(config, plot=not arguments.no_plot)
     print(markdown(results))
@@ -272,7 +272,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 def _augment(arguments: argparse.Namespace) -> None:
     _import_tensorflow()
-    from tinybert_tf.data.augmentation import Augmentation
+    from tinybert_tf.data.augmentation.augmentation import Augmentation
     from tinybert_tf.pipeline.augment import run_augment
 
     settings = Augmentation(

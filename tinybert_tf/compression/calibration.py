@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.fake_quantization import fake_quantized
-from tinybert_tf.models.rounding import rounded, symmetric_step
+from tinybert_tf.models.quantization.fake_quantization import fake_quantized
+from tinybert_tf.models.quantization.rounding import rounded, symmetric_step
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from tinybert_tf.compression.calibration import calibrate
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.pretrained import PretrainedModel
-from tinybert_tf.models.rounding import FakeQuantization, check_weight_bits
+from tinybert_tf.models.quantization.rounding import FakeQuantization, check_weight_bits
 
 Model = TypeVar("Model", bound=PretrainedModel)
 
@@ -36,7 +36,7 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
     Example:
         >>> import numpy as np
         >>> from tinybert_tf.models.config import EncoderConfig
-        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
         >>> student = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
         >>> ids = np.array([[5, 6, 7]], dtype="int32")
         >>> quantized = quantize_aware(student, [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import cut_student
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.rounding import refuse_quantized
-from tinybert_tf.models.task_model import TaskModel
-from tinybert_tf.models.teacher import in_precision
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.quantization.rounding import refuse_quantized
+from tinybert_tf.models.teaching.teacher import in_precision
 
 Model = TypeVar("Model", TransformerEncoder, TaskModel)
 
@@ -68,7 +68,7 @@ def prune_structure(
 
     Example:
         >>> import numpy as np
-        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
         >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
         >>> ids = np.arange(1, 97).reshape(12, 8)
         >>> batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}

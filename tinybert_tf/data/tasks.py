@@ -7,18 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tinybert_tf.data.dataset import TextDataset
-from tinybert_tf.data.encoded import EncodedDataset, EncodedTexts, Prediction, write_classes, write_labels, write_scores
-from tinybert_tf.data.hub_datasets import is_hub_split
-from tinybert_tf.data.questions import Question, QuestionDataset
-from tinybert_tf.data.tagging import TaggedDataset
-from tinybert_tf.data.tokenizer import Tokenizer
+from tinybert_tf.data.answers.questions import Question, QuestionDataset
+from tinybert_tf.data.batches.encoded import EncodedDataset, EncodedTexts
+from tinybert_tf.data.tags.tagging import TaggedDataset
+from tinybert_tf.data.text.dataset import TextDataset
+from tinybert_tf.data.text.hub_datasets import is_hub_split
+from tinybert_tf.data.text.text_labels import TEXT_LABELS, TextLabels
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
-
-# The name that a score has among a model's labels, as Hugging Face calls it.
-SCORE = "LABEL_0"
 
 
 class Task(ABC):
@@ -80,22 +76,10 @@ class Task(ABC):
 
 
 class _TextTask(Task):
-    """A task of texts, or pairs of them, in columns of a file, with one label cell for each.
+    """A task of texts, or pairs of them, in columns of a file, with one label cell for each."""
 
-    `targets(dataset, label_names)` is what a model learns, a row for each text.
-    """
-
-    def __init__(
-        self,
-        targets: Callable[[TextDataset, Sequence[str]], np.ndarray],
-        names: Callable[[TextDataset], list[str]],
-        written: Callable[[np.ndarray, Sequence[str]], list[Prediction]],
-        may_be_empty: bool = False,
-    ) -> None:
-        self.targets = targets
-        self.names = names
-        self.written = written
-        self.may_be_empty = may_be_empty
+    def __init__(self, labels: TextLabels) -> None:
+        self.labels = labels
 
     def read(
         self,
@@ -111,9 +95,11 @@ class _TextTask(Task):
         columns = text if isinstance(text, str) else list(text)
         if is_hub_split(path):
             return TextDataset.from_hub(
-                str(path), columns, label if has_labels else None, label_names, self.may_be_empty
+                str(path), columns, label if has_labels else None, label_names, self.labels.may_be_empty
             )
-        return TextDataset.from_file(path, columns, label if has_labels else None, label_names, self.may_be_empty)
+        return TextDataset.from_file(
+            path, columns, label if has_labels else None, label_names, self.labels.may_be_empty
+        )
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TextDataset:
         """Texts and pairs, also mixed."""
@@ -125,7 +111,7 @@ class _TextTask(Task):
 
     def label_names(self, dataset: TextDataset) -> list[str]:
         """What the task's `names` finds."""
-        return self.names(dataset)
+        return self.labels.names(dataset)
 
     def check_training(self, dataset: TextDataset) -> None:
         """Refuse labels that are all the same."""
@@ -136,15 +122,13 @@ class _TextTask(Task):
     def check(self, dataset: TextDataset, label_names: Sequence[str]) -> None:
         """Refuse a label that is none of these."""
         if dataset.labels is not None:
-            self.targets(dataset, label_names)
+            self.labels.targets(dataset, label_names)
 
     def encode(
         self, dataset: TextDataset, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int
     ) -> EncodedTexts:
         """A row for each text, cut at `max_length` tokens."""
-        labels = None if dataset.labels is None else self.targets(dataset, label_names)
-        tokens = tokenizer.encode(dataset.texts, max_length)
-        return EncodedTexts(tokens, labels, tokenizer.pad_token_id, label_names, self.written)
+        return self.labels.encode(dataset, tokenizer, label_names, max_length)
 
 
 class _TagTask(Task):
@@ -254,9 +238,7 @@ def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
 
 
 TASKS: dict[str, Task] = {
-    "sequence_classification": _TextTask(TextDataset.label_ids, TextDataset.label_names, write_classes),
-    "regression": _TextTask(lambda dataset, names: dataset.scores(), lambda dataset: [SCORE], write_scores),
-    "multi_label": _TextTask(TextDataset.label_matrix, TextDataset.names_in_cells, write_labels, may_be_empty=True),
+    **{name: _TextTask(labels) for name, labels in TEXT_LABELS.items()},
     "token_classification": _TagTask(),
     "question_answering": _SpanTask(),
 }

@@ -52,8 +52,8 @@ class Distiller(TrainableModel):
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
         >>> from tinybert_tf.models.config import EncoderConfig
-        >>> from tinybert_tf.models.heads import SequenceClassifier
-        >>> from tinybert_tf.models.teacher import Teacher
+        >>> from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+        >>> from tinybert_tf.models.teaching.teacher import Teacher
         >>> teacher = Teacher(SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100)))
         >>> student = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100, num_hidden_layers=1))
         >>> distiller = Distiller(teacher, student, losses=[AttentionLoss(), HiddenStateLoss()])

@@ -29,8 +29,8 @@ class MultiTaskDistiller(TrainableModel):
     Example:
         >>> from tinybert_tf.distillation.losses import KLLoss
         >>> from tinybert_tf.models.config import EncoderConfig
-        >>> from tinybert_tf.models.encoder import TransformerEncoder
-        >>> from tinybert_tf.models.heads import SequenceClassifier
+        >>> from tinybert_tf.models.encoder.encoder import TransformerEncoder
+        >>> from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
         >>> encoder = TransformerEncoder(EncoderConfig.from_preset("bert-tiny", vocab_size=100))
         >>> mood, topic = SequenceClassifier(encoder, num_labels=2), SequenceClassifier(encoder, num_labels=5)
         >>> teachers = [SequenceClassifier(encoder.config, num_labels=student.num_labels) for student in (mood, topic)]

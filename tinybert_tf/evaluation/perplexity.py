@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.data.batch_source import BatchSource
-from tinybert_tf.data.masking import NO_LABEL
+from tinybert_tf.data.batches.batch_source import BatchSource
+from tinybert_tf.data.corpus.masking import NO_LABEL
 from tinybert_tf.errors import InputError
 
 # exp(99) is the last power of e that prints as a number anybody reads; beyond it the model is broken anyway.

@@ -110,7 +110,7 @@ def _write_hf(model: Any, path: Path, wish: Wish) -> None:
 
 def _open_hf(path: Path, num_threads: int | None) -> Runner:
     from tinybert_tf.export.keras_runner import KerasRunner
-    from tinybert_tf.models.tasks import load_teaching, task_of
+    from tinybert_tf.models.heads.tasks import load_teaching, task_of
 
     return KerasRunner(load_teaching(path, task_of(path)))
 

@@ -10,11 +10,11 @@ import keras
 import tensorflow as tf
 
 from tinybert_tf import features
-from tinybert_tf.models.attention import as_mask_bias
-from tinybert_tf.models.embeddings import Embeddings
-from tinybert_tf.models.fake_quantization import fake_quantized
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.encoder.attention import as_mask_bias
+from tinybert_tf.models.encoder.embeddings import Embeddings
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.quantization.fake_quantization import fake_quantized
 
 
 class InferenceGraph:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinybert_tf import features
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.task_model import TaskModel
 
 
 class KerasRunner:

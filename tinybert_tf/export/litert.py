@@ -13,8 +13,8 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.export.inference_graph import InferenceGraph, save_functions
 from tinybert_tf.export.litert_runner import SIGNATURE
 from tinybert_tf.export.quiet import quiet
-from tinybert_tf.models.rounding import with_rounded_weights
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.quantization.rounding import with_rounded_weights
 
 # [CLS], a piece and [SEP].
 SHORTEST = 3

@@ -11,13 +11,13 @@ import numpy as np
 
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.attention import MASKED
-from tinybert_tf.models.embeddings import Embeddings
-from tinybert_tf.models.encoder_layer import EncoderLayer
-from tinybert_tf.models.fast_layer import is_plain
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.rounding import refuse_quantized
-from tinybert_tf.models.task_model import TaskModel
+from tinybert_tf.models.encoder.attention import MASKED
+from tinybert_tf.models.encoder.embeddings import Embeddings
+from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
+from tinybert_tf.models.encoder.fast_layer import is_plain
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.quantization.rounding import refuse_quantized
 
 # The first that has GELU as an operation; LayerNorm is one since 17.
 OPSET = 20

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinybert_tf.data.encoded import Prediction
-from tinybert_tf.data.readers import LONE_SURROGATE
+from tinybert_tf.data.batches.encoded import Prediction
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.text.readers import LONE_SURROGATE
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.card import CARD_FILE, Card
 from tinybert_tf.export.formats import FORMATS, find_format
@@ -154,8 +154,8 @@ def _load_export(directory: Path, num_threads: int | None) -> Loaded:
 
 def _load_directory(model: str | Path, max_length: int | None) -> Loaded:
     from tinybert_tf.export.keras_runner import KerasRunner
+    from tinybert_tf.models.heads.tasks import load_teaching, task_of
     from tinybert_tf.models.limits import check_limits
-    from tinybert_tf.models.tasks import load_teaching, task_of
 
     task = task_of(model)
     loaded = load_teaching(model, task)

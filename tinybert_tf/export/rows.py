@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tinybert_tf.data.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.errors import InputError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinybert_tf.data.encoded import EncodedDataset
+from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.errors import VerificationError
 from tinybert_tf.metrics import TASK_METRICS, Metrics
 

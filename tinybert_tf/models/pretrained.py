@@ -17,9 +17,9 @@ from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.fake_quantization import fake_quantized
 from tinybert_tf.models.initializer import before_loading
-from tinybert_tf.models.rounding import FakeQuantization
+from tinybert_tf.models.quantization.fake_quantization import fake_quantized
+from tinybert_tf.models.quantization.rounding import FakeQuantization
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.spread_plot import check_can_plot, plot_spread
 from tinybert_tf.metrics import choose_metric, format_metric
-from tinybert_tf.pipeline.ablation_results import (
+from tinybert_tf.pipeline.ablation.results import (
     STUDENT,
     TEACHER,
     AblationResults,
@@ -28,10 +28,10 @@ from tinybert_tf.pipeline.ablation_results import (
     markdown,
     means_table,
 )
-from tinybert_tf.pipeline.ablation_variants import PlannedVariant, plan_variants
+from tinybert_tf.pipeline.ablation.variants import PlannedVariant, plan_variants
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.explain import explain_distill
-from tinybert_tf.pipeline.run_directory import RunDirectory, check_can_be_made
+from tinybert_tf.pipeline.runs.directory import RunDirectory, check_can_be_made
 
 RUNS = "runs"
 

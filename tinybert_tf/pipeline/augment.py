@@ -22,16 +22,16 @@ from keras import ops
 
 from tinybert_tf.checkpoints.formats import resolve_model, weight_files
 from tinybert_tf.checkpoints.replace_file import replace_text
-from tinybert_tf.data.augmentation import Augmentation, Augmenter, candidate_tokens
-from tinybert_tf.data.glove import WordVectors
-from tinybert_tf.data.readers import column_names, read_columns, read_rows
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.augmentation.augmentation import Augmentation, Augmenter, candidate_tokens
+from tinybert_tf.data.augmentation.glove import WordVectors
+from tinybert_tf.data.text.readers import column_names, read_columns, read_rows
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.masked_lm import MaskedLM
-from tinybert_tf.models.teacher import in_precision
-from tinybert_tf.pipeline.callbacks import SECONDS_BETWEEN_LINES
-from tinybert_tf.pipeline.log_lines import held_back
+from tinybert_tf.models.teaching.teacher import in_precision
+from tinybert_tf.pipeline.runs.callbacks import SECONDS_BETWEEN_LINES
+from tinybert_tf.pipeline.runs.log_lines import held_back
 from tinybert_tf.training.devices import setup_devices
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class PredictMasked:
         self._compiled = tf.function(self._likeliest, input_signature=[dict.fromkeys(INPUTS, shape)])
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """`(batch, count)` token ids; `inputs` as in `tinybert_tf.data.augmentation.PredictTokens`."""
+        """`(batch, count)` token ids; `inputs` as in `tinybert_tf.data.augmentation.augmentation.PredictTokens`."""
         best = self._compiled({name: tf.constant(inputs[name]) for name in INPUTS})
         return self._tokens[np.asarray(best)]
 

@@ -12,8 +12,8 @@ from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig, ExportSection
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.export.formats import find_format
-from tinybert_tf.pipeline.compression_steps import steps_of
-from tinybert_tf.pipeline.distill import Distillation, check_teacher, give_first_weights, prepare, train_stages
+from tinybert_tf.pipeline.cache_teacher import cache_teacher
+from tinybert_tf.pipeline.compressing.steps import steps_of
 from tinybert_tf.pipeline.export import (
     ExportOptions,
     check_options,
@@ -21,10 +21,11 @@ from tinybert_tf.pipeline.export import (
     chosen_quantization,
     run_export,
 )
-from tinybert_tf.pipeline.log_lines import held_back
-from tinybert_tf.pipeline.results import measure_models
-from tinybert_tf.pipeline.student import resolved_init
-from tinybert_tf.pipeline.teacher_cache import cache_teacher
+from tinybert_tf.pipeline.parts.distillation import Distillation, prepare
+from tinybert_tf.pipeline.parts.student import resolved_init
+from tinybert_tf.pipeline.parts.training import check_teacher, give_first_weights, train_stages
+from tinybert_tf.pipeline.runs.log_lines import held_back
+from tinybert_tf.pipeline.runs.results import measure_models
 
 
 def run_compress(config: CompressConfig) -> dict[str, Any]:

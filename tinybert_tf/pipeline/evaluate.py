@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.metrics import Metrics
+from tinybert_tf.models.heads.tasks import load_teaching, task_of
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.tasks import load_teaching, task_of
-from tinybert_tf.pipeline.log_lines import held_back
-from tinybert_tf.pipeline.measure import measure
-from tinybert_tf.pipeline.splits import tokenize
+from tinybert_tf.pipeline.parts.splits import tokenize
+from tinybert_tf.pipeline.runs.log_lines import held_back
+from tinybert_tf.pipeline.runs.measure import measure
 
 DEFAULT_MAX_LENGTH = 128
 

@@ -16,17 +16,17 @@ from tinybert_tf.config.compression import CompressConfig
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.evaluation.cost import task_model_parameters
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.heads.tasks import TASK_MODELS
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.tasks import TASK_MODELS
-from tinybert_tf.pipeline.splits import own_files, read_datasets, train_split
-from tinybert_tf.pipeline.stages import Stage, planned_epochs
-from tinybert_tf.pipeline.student import SIZES, resolved_init, student_config
-from tinybert_tf.pipeline.table import format_table
+from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, train_split
+from tinybert_tf.pipeline.parts.stages import Stage, planned_epochs
+from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
+from tinybert_tf.pipeline.runs.table import format_table
 
 # What has an axis of heads, and its last axis.
 HEAD_FEATURES: dict[Any, Callable[[EncoderConfig], int | None]] = {

@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 
 from tinybert_tf.checkpoints.replace_file import replace_text
-from tinybert_tf.data.encoded import EncodedDataset
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.batches.encoded import EncodedDataset
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.export.card import Card
 from tinybert_tf.export.formats import Format, Wish, find_format
 from tinybert_tf.export.keras_runner import KerasRunner
 from tinybert_tf.export.rows import Runner, logits_of_rows
 from tinybert_tf.export.verify import Verification, check, compare, worst
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.heads.tasks import load_teaching, task_of
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.task_model import TaskModel
-from tinybert_tf.models.tasks import load_teaching, task_of
-from tinybert_tf.pipeline.export_cost import Measured, cost_table, measure_costs
-from tinybert_tf.pipeline.export_rows import GENERATED_ROWS, Labelled, Reader, dev_file, run_settings
-from tinybert_tf.pipeline.log_lines import held_back
-from tinybert_tf.pipeline.run_directory import check_can_be_made
+from tinybert_tf.pipeline.exporting.cost import Measured, cost_table, measure_costs
+from tinybert_tf.pipeline.exporting.rows import GENERATED_ROWS, Labelled, Reader, dev_file, run_settings
+from tinybert_tf.pipeline.runs.directory import check_can_be_made
+from tinybert_tf.pipeline.runs.log_lines import held_back
 
 logger = logging.getLogger(__name__)
 

@@ -8,22 +8,22 @@ from typing import Any
 import keras
 
 from tinybert_tf.config.schema import FinetuneConfig
-from tinybert_tf.data.label_names import shown
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.tokenizer import load_tokenizer
+from tinybert_tf.data.text.label_names import shown
+from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.metrics import choose_metric
+from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.tasks import load_for_labels
-from tinybert_tf.pipeline.callbacks import BestEpoch, stage_callbacks
-from tinybert_tf.pipeline.log_lines import held_back
-from tinybert_tf.pipeline.measure import measure
-from tinybert_tf.pipeline.results import measure_models
-from tinybert_tf.pipeline.run_directory import RunDirectory
-from tinybert_tf.pipeline.run_progress import RunProgress
-from tinybert_tf.pipeline.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.splits import data_fingerprints, read_datasets, tokenize
-from tinybert_tf.pipeline.stages import Stage, train_stage
+from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
+from tinybert_tf.pipeline.parts.splits import data_fingerprints, read_datasets, tokenize
+from tinybert_tf.pipeline.parts.stages import Stage, train_stage
+from tinybert_tf.pipeline.runs.callbacks import BestEpoch, stage_callbacks
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.log_lines import held_back
+from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.pipeline.runs.progress import RunProgress
+from tinybert_tf.pipeline.runs.results import measure_models
 
 logger = logging.getLogger(__name__)
 

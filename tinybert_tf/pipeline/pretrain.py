@@ -10,11 +10,11 @@ from typing import Any
 import keras
 
 from tinybert_tf.config.pretraining import PretrainConfig
-from tinybert_tf.data.batch_source import BatchStream
-from tinybert_tf.data.corpus import Corpus
-from tinybert_tf.data.masking import Masking
-from tinybert_tf.data.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.batches.batch_source import BatchStream
+from tinybert_tf.data.corpus.corpus import Corpus
+from tinybert_tf.data.corpus.masking import Masking
+from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.errors import InputError
@@ -22,19 +22,25 @@ from tinybert_tf.evaluation.cost import count_parameters
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics
 from tinybert_tf.metrics import Metrics
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.teacher import Teacher
-from tinybert_tf.pipeline.callbacks import CountsSteps, FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
-from tinybert_tf.pipeline.log_lines import held_back
-from tinybert_tf.pipeline.losses import make_loss
-from tinybert_tf.pipeline.projections import start_projections
-from tinybert_tf.pipeline.run_directory import RunDirectory
-from tinybert_tf.pipeline.run_progress import check_sources
-from tinybert_tf.pipeline.shapes import devices_for
-from tinybert_tf.pipeline.stages import check_losses, planned_steps
-from tinybert_tf.pipeline.student import SIZES, build_general_student, check_vocabulary, cut_from_teacher, resolved_init
+from tinybert_tf.models.teaching.teacher import Teacher
+from tinybert_tf.pipeline.parts.losses import make_loss
+from tinybert_tf.pipeline.parts.projections import start_projections
+from tinybert_tf.pipeline.parts.shapes import devices_for
+from tinybert_tf.pipeline.parts.stages import check_losses, planned_steps
+from tinybert_tf.pipeline.parts.student import (
+    SIZES,
+    build_general_student,
+    check_vocabulary,
+    cut_from_teacher,
+    resolved_init,
+)
+from tinybert_tf.pipeline.runs.callbacks import CountsSteps, FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.log_lines import held_back
+from tinybert_tf.pipeline.runs.progress import check_sources
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
 from tinybert_tf.training.run_checkpoint import RunCheckpoint, remove_checkpoint

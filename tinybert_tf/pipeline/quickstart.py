@@ -18,14 +18,14 @@ from tinybert_tf.config.schema import (
     Train,
 )
 from tinybert_tf.data.demo import make_reviews
-from tinybert_tf.data.tokenizer import train_wordpiece
+from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.finetune import run_finetune
-from tinybert_tf.pipeline.results import results_table
-from tinybert_tf.pipeline.run_directory import RunDirectory
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.results import results_table
 
 ROWS = {"train": 10_000, "dev": 1_000, "test": 1_000}
 VOCAB_SIZE = 1_000

@@ -10,7 +10,7 @@ from pathlib import Path
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.predictor import Predictor
 from tinybert_tf.export.server import make_app
-from tinybert_tf.pipeline.log_lines import held_back
+from tinybert_tf.pipeline.runs.log_lines import held_back
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinybert_tf.data.corpus_reader import CorpusFiles
-from tinybert_tf.data.tokenizer import train_wordpiece
-from tinybert_tf.data.wordpiece import CHARACTER_COVERAGE
+from tinybert_tf.data.corpus.reader import CorpusFiles
+from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
+from tinybert_tf.data.tokenizers.wordpiece import CHARACTER_COVERAGE
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.run_directory import check_can_be_made
+from tinybert_tf.pipeline.runs.directory import check_can_be_made
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import pytest
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import check_cut, cut_student
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.masked_lm import MaskedLM
-from tinybert_tf.models.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.masked_lm import MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 
 TEACHER = EncoderConfig(
     vocab_size=40,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinybert_tf.models.attention import MASKED, SelfAttention
-from tinybert_tf.models.embeddings import Embeddings
-from tinybert_tf.models.encoder_layer import EncoderLayer
+from tinybert_tf.models.encoder.attention import MASKED, SelfAttention
+from tinybert_tf.models.encoder.embeddings import Embeddings
+from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
 
 
 class Texts:

@@ -25,8 +25,8 @@ from tinybert_tf.models.cut.activations import (
 from tinybert_tf.models.cut.heads import NarrowHead, most_important_heads, narrow_head
 from tinybert_tf.models.cut.least_squares import Affine, LeastSquares, Moments
 from tinybert_tf.models.cut.residual_basis import expansion
-from tinybert_tf.models.embeddings import Embeddings
-from tinybert_tf.models.encoder_layer import EncoderLayer
+from tinybert_tf.models.encoder.embeddings import Embeddings
+from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
 
 Activations = list[np.ndarray]
 """Values of each batch, `(batch, seq_len, ...)`."""

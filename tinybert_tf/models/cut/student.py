@@ -15,10 +15,10 @@ from tinybert_tf.models.cut.activations import Texts, as_array, layer_activation
 from tinybert_tf.models.cut.layers import Activations, Fit, assign_dense, cut_embeddings, cut_layer, kernel_of
 from tinybert_tf.models.cut.least_squares import Affine, LeastSquares, Moments
 from tinybert_tf.models.cut.residual_basis import BASES, expansion, residual_basis
-from tinybert_tf.models.encoder import TransformerEncoder
-from tinybert_tf.models.heads import SequenceClassifier
-from tinybert_tf.models.task_model import TaskModel
-from tinybert_tf.models.token_heads import TokenModel
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.heads.token_heads import TokenModel
 
 # The pooler and the classifier see one row a text, not one a token: they lean more on the teacher's own weights.
 HEAD_RIDGE = 1e-2

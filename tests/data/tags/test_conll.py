@@ -1,0 +1,80 @@
+"""CoNLL files: what is read, and what is refused with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tinybert_tf.data.tags.conll import Sentence, read_conll
+from tinybert_tf.errors import InputError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "a.conll"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_sentences_and_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "\nin\tO\nNew\tB-loc\nYork\tI-loc\n\n\nnow\tO\n")
+    assert read_conll(path) == [
+        Sentence(["in", "New", "York"], ["O", "B-loc", "I-loc"], 2),
+        Sentence(["now"], ["O"], 7),
+    ]
+    assert read_conll(path, has_tags=False)[0] == Sentence(["in", "New", "York"], [], 2)
+
+
+def test_first_and_last_of_four_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "-DOCSTART- -X- -X- O\r\n\r\nEU NNP B-NP B-ORG\r\nrejects VBZ B-VP O\r\n")
+    assert read_conll(path) == [Sentence(["EU", "rejects"], ["B-ORG", "O"], 3)]
+
+
+def test_a_token_may_hold_a_space_where_there_are_tabs(tmp_path: Path) -> None:
+    assert read_conll(write(tmp_path, "New York\tB-loc\n"))[0].words == ["New York"]
+
+
+def test_tokens_alone(tmp_path: Path) -> None:
+    assert read_conll(write(tmp_path, "in\nYork\n"), has_tags=False) == [Sentence(["in", "York"], [], 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("in\tO\nYork\n", r"a\.conll:2: 'York'; a token and its tag, with a tab or a space between, is accepted"),
+        ("in\tO\nYork\t\n", r"a\.conll:2: 'York\\t'; a token and its tag"),
+        ("in\tO\n\n\tB-loc\n", r"a\.conll:3: '\\tB-loc'; a token and its tag"),
+        ("in\tO\nYork\tLOC\n", r"a\.conll:2: tag 'LOC'; O, B-<type> and I-<type> are accepted"),
+        ("York\tB-\n", r"a\.conll:1: tag 'B-'; O, B-<type> and"),
+        ("York\tE-loc\n", r"a\.conll:1: tag 'E-loc'; O, B-<type> and"),
+        ("in\tO\nYork\tI-loc\n", r"a\.conll:2: tag 'I-loc' after 'O'; it goes on with an entity, so B-loc or I-loc be"),
+        ("in\tB-org\nYork\tI-loc\n", r"a\.conll:2: tag 'I-loc' after 'B-org'; .* or 'B-loc' here, are accepted"),
+        ("York\tB-loc\n\nYork\tI-loc\n", r"a\.conll:3: tag 'I-loc' after 'O'"),
+        ("\n\n", r"a\.conll: no sentence; lines of a token and its tag"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_conll(write(tmp_path, text))
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing: no such file"):
+        read_conll(tmp_path / "nothing")
+    with pytest.raises(InputError, match="is a directory; a CoNLL file is accepted"):
+        read_conll(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "sentences", "entities"), [("wnut17/dev", 1009, 836), ("snips/test", 700, None)])
+def test_real_files_are_read_whole(data_dir: Path, name: str, sentences: int, entities: int | None) -> None:
+    found = read_conll(data_dir / f"{name}.conll")
+    assert len(found) == sentences
+    if entities is not None:
+        assert sum(tag.startswith("B-") for sentence in found for tag in sentence.tags) == entities
+
+
+def test_a_line_that_lost_a_column(tmp_path: Path) -> None:
+    path = write(tmp_path, "EU NNP B-NP B-ORG\n\nGerman JJ  B-NP   B-MISC\nrejects VBZ B-VP\n")
+    with pytest.raises(InputError, match=r":4: 'rejects VBZ B-VP' has 3 columns; 4, as line 1 has, are accepted"):
+        read_conll(path)
+    assert read_conll(path, has_tags=False)[1].words == ["German", "rejects"]

@@ -1,0 +1,132 @@
+"""SQuAD files: questions about paragraphs, with answers that are parts of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf.data.text.readers import read_text
+from tinybert_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, the text that it is about, and its answers: each a text and the character it begins at.
+
+    `answers` is empty where the text has none. `place` is where in the file the question is.
+    """
+
+    question: str
+    context: str
+    answers: list[tuple[str, int]]
+    place: str
+
+
+def read_squad(path: str | Path, has_answers: bool = True) -> list[Question]:
+    """The questions of a UTF-8 file in the JSON of SQuAD 1.1 or 2.0 (`is_impossible` where there is no answer).
+
+    Args:
+        path: the file.
+        has_answers: whether the answers are read; without, they need not be there.
+
+    Raises:
+        InputError: no such file, not this JSON, no question in it; an answer that is not where it is said to be; no
+            answer to a question that is not said to have none. The place is named, `data[0].paragraphs[2].qas[1]`.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(read_text(path, "SQuAD"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+    questions = [_question(path, has_answers, *found) for found in _questions(path, content)]
+    if not questions:
+        raise InputError(f"{path}: no question; at least one is accepted")
+    return questions
+
+
+def _questions(path: Path, content: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every question with its place and its paragraph's text."""
+    for article_place, article in _items(path, "", content, "data"):
+        for paragraph_place, paragraph in _items(path, article_place, article, "paragraphs"):
+            context = _text(path, paragraph_place, paragraph, "context")
+            for place, question in _items(path, paragraph_place, paragraph, "qas"):
+                yield place, context, question
+
+
+def _question(path: Path, has_answers: bool, place: str, context: str, values: dict[str, Any]) -> Question:
+    question = _text(path, place, values, "question")
+    answers: list[tuple[str, int]] = []
+    if has_answers:
+        if not values.get("is_impossible", False):
+            answers = [
+                _answer(path, where, answer, context) for where, answer in _items(path, place, values, "answers")
+            ]
+        if not answers and values.get("is_impossible") is not True:
+            raise InputError(f"{path}: {place} has no answer; one, or is_impossible: true, is accepted")
+    return Question(question, context, answers, f"{path}: {place}")
+
+
+def questions_of(questions: list[Any], contexts: list[Any], answers: list[Any] | None, source: str) -> list[Question]:
+    """The questions in columns, as the Hub has SQuAD: answers are lists `text` and `answer_start`, empty for none.
+
+    Raises:
+        InputError: something that is no text; an answer that is not where it is said to be.
+    """
+    found = []
+    for row, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+        values = {"question": question, "context": context}
+        asked, about = (_text(source, f"[{row}]", values, key) for key in ("question", "context"))
+        at = []
+        if answers is not None:
+            given = answers[row]
+            try:
+                pairs = list(zip(given["text"], given["answer_start"], strict=True))
+            except (KeyError, TypeError, ValueError):
+                raise InputError(
+                    f"{source}: [{row}].answers is {given!r}; lists text and answer_start, of one length, are accepted"
+                ) from None
+            at = [
+                _answer(source, f"[{row}].answers[{number}]", {"text": text, "answer_start": start}, about)
+                for number, (text, start) in enumerate(pairs)
+            ]
+        found.append(Question(asked, about, at, f"{source}: [{row}]"))
+    if not found:
+        raise InputError(f"{source}: no question; at least one is accepted")
+    return found
+
+
+def _answer(path: str | Path, place: str, values: dict[str, Any], context: str) -> tuple[str, int]:
+    text, start = _text(path, place, values, "text"), values.get("answer_start")
+    if not isinstance(start, int) or isinstance(start, bool) or start < 0:
+        raise InputError(
+            f"{path}: {place}.answer_start is {start!r}; the character that {text!r} begins at is accepted"
+        )
+    found = context[start : start + len(text)]
+    if found != text:
+        at = context.find(text)
+        there = f"it is at {at}" if at >= 0 else "it is nowhere in the context"
+        raise InputError(f"{path}: {place}: the answer {text!r} is not at character {start}, {found!r} is; {there}")
+    return text, start
+
+
+def _items(path: Path, place: str, values: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects in the list under a key, and their places."""
+    inside = f"{place}.{key}" if place else key
+    items = values.get(key) if isinstance(values, dict) else None
+    if not isinstance(items, list):
+        found = "missing" if items is None else f"a {type(items).__name__}"
+        raise InputError(f"{path}: {inside} is {found}; a list, as in SQuAD's files, is accepted")
+    for number, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise InputError(f"{path}: {inside}[{number}] is {item!r}; an object, as in SQuAD's files, is accepted")
+        yield f"{inside}[{number}]", item
+
+
+def _text(path: str | Path, place: str, values: dict[str, Any], key: str) -> str:
+    text = values.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"{path}: {place}.{key} is {text!r}; a text that is not empty is accepted")
+    return text

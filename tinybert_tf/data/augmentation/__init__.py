@@ -1,0 +1,1 @@
+"""Copies of texts with other words in them."""

@@ -1,0 +1,1 @@
+"""Tokenized rows as padded batches in a reproducible order."""

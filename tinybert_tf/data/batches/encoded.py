@@ -1,0 +1,176 @@
+"""A data set as a model reads it: rows of tokens, their labels, and the way from logits back to answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from tinybert_tf.data.batches.token_labels import TokenLabels
+from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
+
+if TYPE_CHECKING:  # batches are a Keras class, and answers come without Keras from an exported model
+    from tinybert_tf.data.batches.batches import Batches, Labels, RowInputs
+
+Prediction = dict[str, Any]
+# Rows that are looked at together where nothing is trained.
+BATCH_SIZE = 64
+
+
+class TrainValues(Protocol):
+    """What a configuration says of training batches."""
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch."""
+
+    @property
+    def batch_tokens(self) -> int | None:
+        """Tokens of a batch, in its place."""
+
+    @property
+    def seed(self) -> int:
+        """What the order comes from."""
+
+
+@dataclass(frozen=True)
+class EncodedDataset:
+    """Rows of tokens with their labels, where there are any; a subclass knows a task's answers.
+
+    A row is a text, or a part of one. `logits` are a model's of all rows, in their order, as `Batches.in_file_order`
+    gives them. `padded_lengths` as in `Batches`. `teacher`: the same rows as the teacher reads them, where it has
+    another tokenizer than the student.
+    """
+
+    tokens: TokenizedTexts
+    labels: Labels | None
+    pad_token_id: int
+    padded_lengths: Sequence[int] | None = field(default=None, kw_only=True)
+    teacher: EncodedDataset | None = field(default=None, kw_only=True)
+
+    @property
+    def for_teacher(self) -> EncodedDataset:
+        """The rows as the teacher reads them."""
+        return self if self.teacher is None else self.teacher
+
+    def batches(
+        self,
+        batch_size: int = 32,
+        seed: int | None = None,
+        group_by_length: bool | None = None,
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
+        row_inputs: RowInputs | None = None,
+    ) -> Batches:
+        """The rows in batches; see `tinybert_tf.data.batches.batches.Batches` for how they are cut."""
+        from tinybert_tf.data.batches.batches import Batches
+
+        return Batches(
+            self.tokens,
+            self.labels,
+            batch_size,
+            seed,
+            self.pad_token_id,
+            group_by_length,
+            row_inputs,
+            batch_tokens,
+            self.padded_lengths if padded_lengths is None else padded_lengths,
+        )
+
+    def training_batches(self, train: TrainValues, row_inputs: RowInputs | None = None) -> Batches:
+        """Shuffled batches, grouped by length."""
+        return self.batches(train.batch_size, train.seed, batch_tokens=train.batch_tokens, row_inputs=row_inputs)
+
+    def evaluation_batches(self, row_inputs: RowInputs | None = None, batch_size: int = BATCH_SIZE) -> Batches:
+        """Every row once, longest first."""
+        return self.batches(batch_size, group_by_length=True, row_inputs=row_inputs)
+
+    def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
+        """Padded inputs of rows drawn without replacement, rows of like length together.
+
+        `num_texts` of them, or all, but no more than have `max_tokens` tokens; always one.
+        """
+        rows = np.random.default_rng(seed).permutation(len(self.tokens))[:num_texts]
+        rows = rows[: max(1, np.searchsorted(np.cumsum(self.tokens.lengths[rows]), max_tokens, side="right"))]
+        rows = rows[np.argsort(self.tokens.lengths[rows], kind="stable")]
+        batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
+        return [self.tokens.padded(batch, self.pad_token_id) for batch in batches]
+
+    def fingerprint(self) -> str:
+        """A hash of all rows and their labels."""
+        digest = hashlib.sha256(self.tokens.fingerprint().encode())
+        labels = self.labels.values if isinstance(self.labels, TokenLabels) else self.labels
+        if labels is not None:
+            digest.update(np.ascontiguousarray(labels).view(np.uint8).data)
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, int]:
+        """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""
+        return {"rows": len(self.tokens), "truncated": self.tokens.num_truncated}
+
+    @property
+    def expected(self) -> Any:
+        """What `answers` are measured against."""
+        raise NotImplementedError
+
+    def answers(self, logits: np.ndarray) -> Any:
+        """What the task's metrics compare with `expected`."""
+        raise NotImplementedError
+
+    def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        """The answer to each text, as it is written in JSON."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class EncodedTexts(EncodedDataset):
+    """Texts, or pairs of them, each a row with an answer of its own; `written` makes JSON of their logits."""
+
+    label_names: Sequence[str]
+    written: Callable[[np.ndarray, Sequence[str]], list[Prediction]]
+
+    @property
+    def expected(self) -> Any:
+        """The labels."""
+        return self.labels
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """The logits."""
+        return logits
+
+    def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        """The answer to each text, as it is written in JSON."""
+        return self.written(logits, self.label_names)
+
+
+def write_classes(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
+    """`{"label": ..., "scores": {label: fraction, ...}}`, the fractions by softmax."""
+    return [
+        {"label": names[int(row.argmax())], "scores": dict(zip(names, map(float, row), strict=True))}
+        for row in softmax(logits)
+    ]
+
+
+def write_scores(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
+    """`{"score": ...}`."""
+    return [{"score": float(score)} for score in logits[:, 0]]
+
+
+def write_labels(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
+    """`{"labels": [...], "scores": {label: fraction, ...}}`: by the sigmoid, those of more than one half."""
+    return [
+        {
+            "labels": [name for name, logit in zip(names, row, strict=True) if logit > 0],
+            "scores": {name: float(1 / (1 + np.exp(-logit))) for name, logit in zip(names, row, strict=True)},
+        }
+        for row in logits.astype(np.float64)
+    ]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)

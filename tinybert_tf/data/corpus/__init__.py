@@ -1,0 +1,1 @@
+"""Raw text for pretraining: files, token arrays, segments, masked batches."""

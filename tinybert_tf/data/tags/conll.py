@@ -1,0 +1,98 @@
+"""CoNLL files: a token and its tag in a line, an empty line between sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tinybert_tf.data.text.readers import read_text
+from tinybert_tf.errors import InputError
+
+OUTSIDE = "O"
+# The line that CoNLL-2003's files begin a document with.
+DOCUMENT = "-DOCSTART-"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and their tags, none where they were not read, and the line of the first one, from 1."""
+
+    words: list[str]
+    tags: list[str]
+    line: int
+
+
+def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
+    """The sentences of a UTF-8 file: a line's first column is a token, its last the tag; tabs or spaces between.
+
+    Tags are BIO: `O` outside of an entity, `B-type` at its first word, `I-type` at its others. Lines that begin with
+    `-DOCSTART-` are passed over.
+
+    Args:
+        path: the file.
+        has_tags: whether the tags are read; without, a line may be a token alone.
+
+    Raises:
+        InputError: no such file, no sentence in it; a line with too few columns, or not as many as the first; a tag
+            that is not BIO, or an `I-type` that does not go on with an entity of its type.
+    """
+    path = Path(path)
+    sentences: list[Sentence] = []
+    num_columns, example = 0, 0
+    for first, lines in _blocks(read_text(path, "CoNLL")):
+        rows = [_columns(line) for line in lines]
+        for number, row in enumerate(rows, start=first):
+            if len(row) < 1 + has_tags or not (row[0].strip() and row[-1].strip()):
+                wanted = "a token and its tag, with a tab or a space between," if has_tags else "a token"
+                raise InputError(f"{path}:{number}: {lines[number - first]!r}; {wanted} is accepted")
+            num_columns, example = num_columns or len(row), example or number
+            if has_tags and len(row) != num_columns:
+                raise InputError(
+                    f"{path}:{number}: {lines[number - first]!r} has {len(row)} columns; {num_columns}, as line "
+                    f"{example} has, are accepted"
+                )
+        tags = [row[-1] for row in rows] if has_tags else []
+        check_bio(tags, partial(_line, path, first))
+        sentences.append(Sentence([row[0] for row in rows], tags, first))
+    if not sentences:
+        raise InputError(
+            f"{path}: no sentence; lines of a token and its tag, empty lines between sentences, are wanted"
+        )
+    return sentences
+
+
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines between empty ones, and the number of the first of them."""
+    block: list[str] = []
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        line = line.removesuffix("\r")
+        if line.strip() and not line.startswith(DOCUMENT):
+            block.append(line)
+        elif block:
+            yield number - len(block), block
+            block = []
+
+
+def _line(path: Path, first: int, word: int) -> str:
+    return f"{path}:{first + word}"
+
+
+def _columns(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
+
+
+def check_bio(tags: Sequence[str], place: Callable[[int], str]) -> None:
+    """Refuse a sentence's tags that are not BIO; `place` says where the tag of a word is."""
+    before = OUTSIDE
+    for word, tag in enumerate(tags):
+        prefix, dash, kind = tag.partition("-")
+        if tag != OUTSIDE and not (prefix in ("B", "I") and dash and kind):
+            raise InputError(f"{place(word)}: tag {tag!r}; O, B-<type> and I-<type> are accepted")
+        if prefix == "I" and before not in (f"B-{kind}", tag):
+            raise InputError(
+                f"{place(word)}: tag {tag!r} after {before!r}; it goes on with an entity, so B-{kind} or I-{kind} "
+                f"before it, or {f'B-{kind}'!r} here, are accepted"
+            )
+        before = tag

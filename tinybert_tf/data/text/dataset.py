@@ -1,0 +1,309 @@
+"""Texts and their labels, from a file, from lists or from a Hugging Face data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinybert_tf.data.batches.batches import Batches
+from tinybert_tf.data.text.hub_datasets import columns_of, load_split
+from tinybert_tf.data.text.label_names import ids_of, join_cell, names_of, split_cell
+from tinybert_tf.data.text.readers import column_names, read_columns
+from tinybert_tf.data.text.text_labels import find_text_labels
+from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
+from tinybert_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """Texts, or pairs of texts, and one label for each.
+
+    `texts` are str or `(a, b)`; `labels` are str, scores too, or None where there are none. `source` and `row_numbers`
+    say where a row is from: the line of a file, or the index in a list; `place_format` is how messages write the two.
+    `declared_names` are class names that came with the data, in the order of their ids.
+
+    Example:
+        >>> dataset = TextDataset.from_lists(["a fine film", "a dull film"], labels=["positive", "negative"])
+        >>> dataset.label_names()
+        ['negative', 'positive']
+        >>> dataset.label_ids(["negative", "positive"]).tolist()
+        [1, 0]
+    """
+
+    texts: list[str] | list[tuple[str, str]]
+    labels: list[str] | None
+    source: str
+    row_numbers: list[int]
+    place_format: str = "{source}:{row}"
+    declared_names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return self.labels is not None
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        text: str | Sequence[str],
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        may_be_empty: bool = False,
+    ) -> TextDataset:
+        """Read one text column, or two for pairs (`"a,b"` or `["a", "b"]`), of a `.tsv`, `.csv` or `.jsonl` file.
+
+        `label_names` are the classes in the order of their ids; `may_be_empty`: whether a label may.
+
+        Raises:
+            InputError: see `tinybert_tf.data.text.readers.read_columns`.
+        """
+        columns = _text_columns(text, lambda: column_names(path))
+        labels = [label] if label else []
+        table = read_columns(path, [*columns, *labels], labels if may_be_empty else ())
+        return cls(
+            _join([table[column] for column in columns]),
+            table[label] if label else None,
+            str(path),
+            table.row_numbers,
+            declared_names=None if label_names is None else list(label_names),
+        )
+
+    @classmethod
+    def from_lists(
+        cls,
+        texts: Sequence[str] | Sequence[tuple[str, str]],
+        labels: Sequence[str] | Sequence[int] | Sequence[float] | Sequence[Sequence[str]] | None = None,
+        may_be_empty: bool = False,
+    ) -> TextDataset:
+        """Take texts, or pairs of texts, and labels as they are: str or int, float for scores, lists for several.
+
+        `may_be_empty`: whether a label may, where it is a cell of several, `a,b`.
+
+        Raises:
+            InputError: there are none, they are not of one kind, one is empty, or the counts differ.
+        """
+        if isinstance(texts, str):
+            raise InputError("texts is a str; a list of texts is accepted")
+        given = None if labels is None else list(labels)
+        return cls._checked(list(texts), given, "texts", may_be_empty=may_be_empty)
+
+    @classmethod
+    def from_huggingface(
+        cls, dataset: Any, text: str | Sequence[str], label: str | None = None, may_be_empty: bool = False
+    ) -> TextDataset:
+        """Take columns of a `datasets.Dataset`; the names of a `ClassLabel` column, or a list of it, are the labels.
+
+        `may_be_empty` as in `from_lists`.
+
+        Raises:
+            InputError: a column is not there, or as in `from_lists`.
+        """
+        columns = _text_columns(text, lambda: list(dataset.column_names))
+        found = columns_of(dataset, *columns, *([label] if label else []))
+        texts = _join(found[: len(columns)])
+        labels = found[-1] if label else None
+        kind = (getattr(dataset, "features", None) or {}).get(label)
+        names = getattr(getattr(kind, "feature", kind), "names", None)
+        if labels is None or names is None:
+            return cls._checked(texts, labels, "dataset", may_be_empty=may_be_empty)
+
+        def name(row: int, class_id: Any) -> Any:
+            if isinstance(class_id, list):
+                return [name(row, each) for each in class_id]
+            if class_id not in range(len(names)):
+                raise InputError(f"dataset[{row}]: label {class_id!r}; 0 to {len(names) - 1} are accepted")
+            return names[class_id]
+
+        return cls._checked(texts, [name(row, each) for row, each in enumerate(labels)], "dataset", list(names))
+
+    @classmethod
+    def from_hub(
+        cls,
+        split: str,
+        text: str | Sequence[str],
+        label: str | None = None,
+        label_names: Sequence[str] | None = None,
+        may_be_empty: bool = False,
+    ) -> TextDataset:
+        """Columns of a data set of the Hugging Face Hub, `hub:owner/name:split` or `hub:owner/name/config:split`.
+
+        `label_names` are the classes in the order of their ids, where the data set has not their names itself.
+
+        Raises:
+            InputError: as `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
+        """
+        try:
+            dataset = cls.from_huggingface(load_split(split), text, label, may_be_empty)
+        except InputError as error:
+            raise InputError(str(error) if str(error).startswith(split) else f"{split}: {error}") from error
+        names = dataset.declared_names or (None if label_names is None else list(label_names))
+        return replace(dataset, source=split, place_format="{source}[{row}]", declared_names=names)
+
+    @classmethod
+    def _checked(
+        cls,
+        texts: list[Any],
+        labels: list[Any] | None,
+        source: str,
+        declared_names: list[str] | None = None,
+        may_be_empty: bool = False,
+    ) -> TextDataset:
+        if not texts:
+            raise InputError(f"{source}: there are none; at least one text is accepted")
+        if labels is not None and len(labels) != len(texts):
+            raise InputError(f"{len(labels)} labels for {len(texts)} texts: one label for each text is accepted")
+        for row, text in enumerate(texts):
+            parts = _parts(text)
+            if not (len(parts) in (1, 2) and all(isinstance(part, str) and part.strip() for part in parts)):
+                raise InputError(f"{source}[{row}] is {text!r}; a text or a pair of texts, not empty, is accepted")
+            if len(parts) != len(_parts(texts[0])):
+                raise InputError(f"{source}[{row}] is not like {source}[0]; texts or pairs of texts are accepted")
+        cells = []
+        for row, label in enumerate(labels or []):
+            if isinstance(label, list | tuple):
+                label = join_cell(label, f"{source}[{row}]")
+            elif not _is_number(label) and not (isinstance(label, str) and (label.strip() or may_be_empty)):
+                raise InputError(f"{source}[{row}] has label {label!r}; a string or a number is accepted")
+            cells.append(str(label))
+        return cls(
+            _join([list(column) for column in zip(*map(_parts, texts), strict=True)]),
+            None if labels is None else cells,
+            source,
+            list(range(len(texts))),
+            "{source}[{row}]",
+            declared_names,
+        )
+
+    def label_names(self) -> list[str]:
+        """The classes, in the order of their ids.
+
+        Names that came with the data; `["LABEL_0", ..., "LABEL_<highest>"]` where every label is an integer from 0;
+        else the distinct labels, sorted.
+
+        Raises:
+            InputError: there are no labels, or an integer is too large to be a class.
+        """
+        labels = self._given_labels()
+        if "" in labels:
+            raise InputError(f"{self.place(labels.index(''))}: no label; one for each text is accepted")
+        return names_of(labels, self.place) if self.declared_names is None else list(self.declared_names)
+
+    def label_ids(self, label_names: Sequence[str]) -> np.ndarray:
+        """Each row's class, `(rows,)` int32: the index of its label in `label_names`, or its label as an integer.
+
+        Raises:
+            InputError: a label is neither one of `label_names` nor an integer below their number.
+        """
+        labels = self._given_labels()
+        return np.array(ids_of(labels, label_names, self.place, self.declared_names), np.int32)
+
+    def names_in_cells(self) -> list[str]:
+        """The classes, where a label is a cell that holds any number of them, `a,b`; see `label_names`.
+
+        Raises:
+            InputError: a cell cannot be split, or all of them are empty.
+        """
+        if self.declared_names is not None:
+            return list(self.declared_names)
+        labels, rows = self._split_cells()
+        if not labels:
+            raise InputError(f"{self.source}: no row has a label; at least one label is wanted.")
+        return names_of(labels, lambda number: self.place(rows[number]))
+
+    def label_matrix(self, label_names: Sequence[str]) -> np.ndarray:
+        """Which labels each row's cell holds, `(rows, len(label_names))` float32: 1 where it does, else 0.
+
+        Raises:
+            InputError: a cell cannot be split; and as `label_ids`.
+        """
+        labels, rows = self._split_cells()
+        classes = ids_of(labels, label_names, lambda number: self.place(rows[number]), self.declared_names)
+        matrix = np.zeros((len(self), len(label_names)), np.float32)
+        matrix[rows, classes] = 1.0
+        return matrix
+
+    def _split_cells(self) -> tuple[list[str], list[int]]:
+        """The labels of all cells, and their rows."""
+        cells = [split_cell(cell, self.place(row)) for row, cell in enumerate(self._given_labels())]
+        labels = [label for cell in cells for label in cell]
+        return labels, [row for row, cell in enumerate(cells) for _ in cell]
+
+    def scores(self) -> np.ndarray:
+        """Each row's label as a number, `(rows,)` float32.
+
+        Raises:
+            InputError: a label is not a finite number.
+        """
+        scores = []
+        for row, label in enumerate(self._given_labels()):
+            try:
+                scores.append(math.nan if "_" in label else float(label))  # Python reads 1_000 as a thousand
+            except ValueError:
+                scores.append(math.nan)
+            if not abs(scores[-1]) <= float(np.finfo(np.float32).max):
+                raise InputError(f"{self.place(row)}: label {label!r}; a number is accepted")
+        return np.array(scores, np.float32)
+
+    def place(self, row: int) -> str:
+        """Where a row is from, for messages: `train.tsv:7`, or `texts[7]` for what was never a file."""
+        return self.place_format.format(source=self.source, row=self.row_numbers[row])
+
+    def batches(
+        self,
+        tokenizer: Any,
+        batch_size: int = 32,
+        seed: int | None = None,
+        max_length: int = 128,
+        label_names: Sequence[str] | None = None,
+        group_by_length: bool | None = None,
+        task: str = "sequence_classification",
+        batch_tokens: int | None = None,
+        padded_lengths: Sequence[int] | None = None,
+    ) -> Batches:
+        """Tokenize and cut into batches; see `tinybert_tf.data.batches.batches.Batches` for how they are cut.
+
+        `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
+        `label_names` are the model's classes, by default this data set's own; `task` says what labels are:
+        `sequence_classification`, `regression` or `multi_label`.
+        """
+        kind = find_text_labels(task)
+        if label_names is None:
+            label_names = kind.names(self) if self.has_labels else ()
+        encoded = kind.encode(self, as_tokenizer(tokenizer), label_names, max_length)
+        return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
+
+    def _given_labels(self) -> list[str]:
+        if self.labels is None:
+            raise InputError(f"{self.source}: was read without labels; name the column with label=...")
+        return self.labels
+
+
+def _text_columns(text: str | Sequence[str], available: Callable[[], list[str]]) -> list[str]:
+    """The one or two columns that `text` names: `"a"`, `"a,b"` (unless a column is called that) or `["a", "b"]`."""
+    columns = [text] if isinstance(text, str) else list(text)
+    if isinstance(text, str) and "," in text and text not in available():
+        columns = [column.strip() for column in text.split(",")]
+    if len(columns) not in (1, 2):
+        raise InputError(f"text={text!r} names {len(columns)} columns; one column, or two for pairs, are accepted")
+    return columns
+
+
+def _parts(text: Any) -> tuple[Any, ...]:
+    return tuple(text) if isinstance(text, list | tuple) else (text,)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _join(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:
+    return columns[0] if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))

@@ -1,0 +1,65 @@
+"""What the label of a text can be: a class, a score, or several classes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinybert_tf.data.batches.encoded import EncodedTexts, Prediction, write_classes, write_labels, write_scores
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
+from tinybert_tf.errors import InputError
+
+# The name that a score has among a model's labels, as Hugging Face calls it.
+SCORE = "LABEL_0"
+
+
+@dataclass(frozen=True)
+class TextLabels:
+    """How a task reads the labels of a `TextDataset` and writes a model's answers.
+
+    `targets(dataset, label_names)` is what a model learns, a row for each text; `names(dataset)` the labels of a new
+    model; `written(logits, label_names)` its answers; `may_be_empty`: whether a label may.
+    """
+
+    targets: Callable[[Any, Sequence[str]], np.ndarray]
+    names: Callable[[Any], list[str]]
+    written: Callable[[np.ndarray, Sequence[str]], list[Prediction]]
+    may_be_empty: bool = False
+
+    def encode(self, dataset: Any, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int) -> EncodedTexts:
+        """A row for each text, cut at `max_length` tokens.
+
+        Raises:
+            InputError: a label that is none of `label_names`; a `max_length` that leaves no room for text.
+        """
+        labels = self.targets(dataset, label_names) if dataset.has_labels else None
+        tokens = tokenizer.encode(dataset.texts, max_length)
+        return EncodedTexts(tokens, labels, tokenizer.pad_token_id, label_names, self.written)
+
+
+TEXT_LABELS = {
+    "sequence_classification": TextLabels(
+        lambda dataset, names: dataset.label_ids(names), lambda dataset: dataset.label_names(), write_classes
+    ),
+    "regression": TextLabels(lambda dataset, names: dataset.scores(), lambda dataset: [SCORE], write_scores),
+    "multi_label": TextLabels(
+        lambda dataset, names: dataset.label_matrix(names),
+        lambda dataset: dataset.names_in_cells(),
+        write_labels,
+        may_be_empty=True,
+    ),
+}
+
+
+def find_text_labels(task: str) -> TextLabels:
+    """The labels of a task of texts.
+
+    Raises:
+        InputError: the task has no texts with labels in columns.
+    """
+    if task not in TEXT_LABELS:
+        raise InputError(f"task {task!r} does not label whole texts; expected one of {', '.join(TEXT_LABELS)}.")
+    return TEXT_LABELS[task]

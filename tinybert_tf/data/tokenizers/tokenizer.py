@@ -1,0 +1,314 @@
+"""Text to token ids: a thin wrapper over the `tokenizers` library."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from tokenizers import models, normalizers
+
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.data.tokenizers.byte_level_bpe import (
+    ROBERTA_SPECIAL_TOKENS,
+    VOCABULARY_FILES,
+    byte_level_bpe_backend,
+    prefix_settings,
+    set_prefix_space,
+    vocabulary_files,
+)
+from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizers.wordpiece import (
+    CHARACTER_COVERAGE,
+    SPECIAL_TOKENS,
+    bert_normalizer,
+    learn_vocabulary,
+    normalizer_settings,
+    read_vocabulary,
+    wordpiece_backend,
+)
+from tinybert_tf.errors import InputError
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", *VOCABULARY_FILES)
+DEFAULT_MODEL_MAX_LENGTH = 512
+# Rows tokenized at a time: the library's `Encoding` objects are large, the flat arrays they become are not.
+ROWS_PER_CHUNK = 4096
+
+
+class Tokenizer:
+    """A BERT tokenizer: texts or pairs of texts to ids, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`; or a RoBERTa's.
+
+    Made by `load_tokenizer`, `as_tokenizer` or `train_wordpiece`. Padding and truncation that a `tokenizer.json` has
+    switched on are saved again with it, and have no effect on `encode`.
+
+    Example:
+        >>> tokenizer = train_wordpiece(["a fine film", "a dull film"], vocab_size=100, min_frequency=1)
+        >>> tokenizer.encode(["a fine film"]).input_ids.tolist() == [
+        ...     tokenizer.vocabulary()[token] for token in ("[CLS]", "a", "fine", "film", "[SEP]")
+        ... ]
+        True
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, settings: dict[str, Any] | None = None) -> None:
+        settings = settings or {}
+        defaults = ROBERTA_SPECIAL_TOKENS if isinstance(backend.model, models.BPE) else SPECIAL_TOKENS
+        special_tokens = {role: _token_text(settings.get(role) or default) for role, default in defaults.items()}
+        self._serialized = backend.to_str()
+        self._settings = {**settings, **special_tokens}
+        self._special_tokens = special_tokens
+        self._backend = tokenizers.Tokenizer.from_str(self._serialized)
+        self._backend.no_padding()
+        self._backend.no_truncation()
+        self._vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
+        for role in ("pad_token", "cls_token", "sep_token"):
+            if special_tokens[role] not in self._vocabulary:
+                raise InputError(
+                    f"the tokenizer has no {role}: {special_tokens[role]!r} is not among its {len(self._vocabulary)} "
+                    f"tokens; a vocabulary with {', '.join(defaults.values())} is accepted"
+                )
+        self.pad_token_id, self.cls_token_id, self.sep_token_id = (
+            self._vocabulary[special_tokens[role]] for role in ("pad_token", "cls_token", "sep_token")
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows an embedding table needs: the highest id, plus one."""
+        return max(self._vocabulary.values()) + 1
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of `[MASK]`.
+
+        Raises:
+            InputError: the vocabulary has none.
+        """
+        token = self._special_tokens["mask_token"]
+        if token not in self._vocabulary:
+            raise InputError(f"the tokenizer has no mask_token: {token!r} is not in its vocabulary; masking needs one")
+        return self._vocabulary[token]
+
+    def vocabulary(self) -> dict[str, int]:
+        """Token to id, special tokens included."""
+        return dict(self._vocabulary)
+
+    def special_token_ids(self) -> list[int]:
+        """Ids that are no piece of a text: `[PAD]`, `[UNK]`, `[CLS]`, ..., and what was added as special."""
+        added = [token_id for token_id, token in self._backend.get_added_tokens_decoder().items() if token.special]
+        roles = [self._vocabulary[token] for token in self._special_tokens.values() if token in self._vocabulary]
+        return sorted({*added, *roles})
+
+    def continuation_ids(self) -> list[int]:
+        """Ids of the pieces that go on with a word, such as `##s`.
+
+        Raises:
+            InputError: the tokenizer is not a WordPiece one.
+        """
+        if not isinstance(self._backend.model, models.WordPiece):
+            kind = type(self._backend.model).__name__
+            raise InputError(f"a {kind} tokenizer does not say which pieces are one word; a WordPiece one is accepted")
+        prefix = self._backend.model.continuing_subword_prefix
+        return sorted(token_id for token, token_id in self._vocabulary.items() if token.startswith(prefix))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which ids a text becomes: equal for a tokenizer that was saved and loaded."""
+        parts = json.loads(self._serialized)
+        decisive = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+    def encode(self, texts: Sequence[str | tuple[str, str]], max_length: int = 128) -> TokenizedTexts:
+        """Ids of `texts`, cut at `max_length` tokens (special tokens included), the longer text of a pair first.
+
+        Raises:
+            InputError: `max_length` leaves no room for text beside the special tokens.
+        """
+        rows = [text if isinstance(text, str) else tuple(text) for text in texts]
+        has_pairs = any(isinstance(row, tuple) for row in rows)
+        smallest = self._backend.num_special_tokens_to_add(has_pairs) + 1 + has_pairs
+        if max_length < smallest:
+            raise InputError(f"max_length={max_length} leaves no room for text; at least {smallest} is accepted")
+        return TokenizedTexts.of(self.encodings(rows, max_length))
+
+    def encodings(
+        self, rows: Sequence[Any], max_length: int, words: bool = False
+    ) -> Iterator[list[tokenizers.Encoding]]:
+        """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
+        self._backend.enable_truncation(max_length, strategy="longest_first")
+        for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
+            yield self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
+
+    @property
+    def piece_dtype(self) -> np.dtype:
+        """The smallest of uint16 and int32 that every id fits."""
+        return np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.int32)
+
+    def pieces(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all `texts`, one after the other, without special tokens, and the number of tokens of each (int64).
+
+        Nothing is cut. `[SEP]` and its like in a text are text here: pieces such as `[`, `sep`, `]`. Python's lock is
+        free while the library works, so threads can take turns with it.
+        """
+        ids, lengths = array.array(self.piece_dtype.char), array.array("q")
+        for encoding in self._verbatim_backend.encode_batch_fast(texts, add_special_tokens=False):
+            row = encoding.ids
+            ids.fromlist(row)
+            lengths.append(len(row))
+        return np.frombuffer(ids, self.piece_dtype), np.frombuffer(lengths, np.int64)
+
+    def words(self, text: str) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+        """Ids of a text without special tokens, and of each word `(start, end, token, pieces)`.
+
+        A word is `text[start:end]`; in the ids it is `pieces` of them from `token` on.
+        """
+        encoding = self._verbatim_backend.encode(text, add_special_tokens=False)
+        words: list[tuple[int, int, int, int]] = []
+        for token, ((start, end), word) in enumerate(zip(encoding.offsets, encoding.word_ids, strict=True)):
+            if token and word == encoding.word_ids[token - 1]:
+                first, _, begin, pieces = words[-1]
+                words[-1] = (first, end, begin, pieces + 1)
+            else:
+                words.append((start, end, token, 1))
+        return encoding.ids, words
+
+    def pieces_and_spans(self, texts: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
+        """Of each text its ids, as `pieces` gives them, and where they are in it, in characters, `(tokens, 2)`."""
+        encodings = self._verbatim_backend.encode_batch(list(texts), add_special_tokens=False)
+        return [(encoding.ids, np.array(encoding.offsets, np.int32).reshape(-1, 2)) for encoding in encodings]
+
+    @cached_property
+    def _verbatim_backend(self) -> tokenizers.Tokenizer:
+        backend = tokenizers.Tokenizer.from_str(self._serialized)
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = True
+        return backend
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write the files that `load_tokenizer` and `transformers.AutoTokenizer.from_pretrained` read.
+
+        `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and `vocab.txt` (a line is a token, its
+        number the id), or for a BPE `vocab.json` and `merges.txt`.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        config = {
+            "tokenizer_class": "RobertaTokenizer" if self._is_bpe else "BertTokenizer",
+            "model_max_length": DEFAULT_MODEL_MAX_LENGTH,
+            **self._settings,
+            **normalizer_settings(self._backend),
+            **prefix_settings(self._backend),
+        }
+        contents = {
+            "tokenizer.json": json.dumps(json.loads(self._serialized), ensure_ascii=False, indent=2),
+            "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True),
+            "special_tokens_map.json": json.dumps(self._special_tokens, ensure_ascii=False, indent=2),
+            **(vocabulary_files(self._backend) if self._is_bpe else {"vocab.txt": self._vocabulary_lines()}),
+        }
+        for name, content in contents.items():
+            (directory / name).write_text(content + "\n", encoding="utf-8", newline="\n")
+
+    @property
+    def _is_bpe(self) -> bool:
+        return isinstance(self._backend.model, models.BPE)
+
+    def _vocabulary_lines(self) -> str:
+        token_of = {token_id: token for token, token_id in self._vocabulary.items()}
+        # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
+        return "\n".join(token_of.get(token_id, f"[unused-id-{token_id}]") for token_id in range(self.vocab_size))
+
+
+def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
+    """The tokenizer of a Hugging Face directory or Hub repository, from the first of these files that are there.
+
+    `tokenizer.json`; `vocab.txt` (WordPiece); `vocab.json` and `merges.txt` (RoBERTa's byte-level BPE).
+    `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of `tokenizer_config.json` win
+    over what `tokenizer.json` says, as they do in transformers.
+
+    Raises:
+        InputError: no such directory, no tokenizer files in it, or files that cannot be read.
+    """
+    directory = resolve_directory(path_or_hub_id, allow_patterns=TOKENIZER_FILES)
+    config_path, json_path, vocab_path = (
+        directory / name for name in ("tokenizer_config.json", "tokenizer.json", "vocab.txt")
+    )
+    settings = _read_json_object(config_path) if config_path.is_file() else {}
+    if json_path.is_file():
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(json_path))
+        except Exception as error:  # the library raises bare `Exception`
+            raise InputError(f"{json_path}: not a tokenizer.json of the tokenizers library ({error})") from error
+        if isinstance(backend.normalizer, normalizers.BertNormalizer):
+            backend.normalizer = bert_normalizer({**normalizer_settings(backend), **settings})
+        set_prefix_space(backend, settings)
+        return Tokenizer(backend, settings)
+    if vocab_path.is_file():
+        return Tokenizer(wordpiece_backend(read_vocabulary(vocab_path), settings), settings)
+    if all((directory / name).is_file() for name in VOCABULARY_FILES):
+        return Tokenizer(byte_level_bpe_backend(directory, settings), settings)
+    raise InputError(
+        f"{directory}: no tokenizer here; tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
+    )
+
+
+def as_tokenizer(tokenizer: Any) -> Tokenizer:
+    """Our `Tokenizer` for one of ours or a Hugging Face fast tokenizer.
+
+    Raises:
+        InputError: it is neither, for instance a slow tokenizer or a path.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise InputError(
+            f"a {type(tokenizer).__name__} is not a tokenizer; tinybert_tf.load_tokenizer(...) or a fast tokenizer of "
+            "transformers is accepted"
+        )
+    special_tokens = {role: getattr(tokenizer, role, None) for role in SPECIAL_TOKENS}
+    return Tokenizer(
+        backend,
+        {
+            "model_max_length": tokenizer.model_max_length,
+            **{role: str(token) for role, token in special_tokens.items() if token is not None},
+        },
+    )
+
+
+def train_wordpiece(
+    texts: Iterable[str],
+    vocab_size: int,
+    lowercase: bool = True,
+    min_frequency: int = 2,
+    character_coverage: float = CHARACTER_COVERAGE,
+) -> Tokenizer:
+    """A BERT WordPiece tokenizer learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
+
+    The same texts give the same vocabulary, of at most `vocab_size` tokens; a pair of pieces is joined when it occurs
+    `min_frequency` times. The rarest characters, all but `character_coverage` of the texts, are not in it.
+
+    Raises:
+        InputError: `vocab_size` is too small for the special tokens and the other characters, or there is no text.
+    """
+    vocabulary = learn_vocabulary(texts, vocab_size, lowercase, min_frequency, character_coverage)
+    return Tokenizer(wordpiece_backend(vocabulary, {"do_lower_case": lowercase}))
+
+
+def _token_text(token: Any) -> str:
+    """A special token as `tokenizer_config.json` writes it: the text, or an object with its `content`."""
+    return token["content"] if isinstance(token, dict) else str(token)
+
+
+def _read_json_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a JSON object is accepted, found a {type(content).__name__}")
+    return content

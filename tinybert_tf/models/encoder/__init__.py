@@ -1,0 +1,1 @@
+"""The Transformer encoder, from embeddings to the output dict."""

@@ -1,0 +1,116 @@
+"""The embedding output: word, position and token type, summed, normalised, dropped out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.encoder.dropout import Dropout
+from tinybert_tf.models.initializer import encoder_initializer
+from tinybert_tf.models.quantization.fake_quantization import Dense, Embedding
+
+
+class Embeddings(keras.layers.Layer):
+    """Sum of word, position and token type embeddings, then LayerNorm and dropout (arXiv 1810.04805, figure 2).
+
+    Input: `input_ids` and optionally `token_type_ids`, each `(batch, seq_len)` int32; without the latter every token is
+    of type 0. Output: `(batch, seq_len, hidden_size)`, through a dense layer where `embedding_size` is another.
+
+    `type_vocab_size` 0 is a model without token types. With a `padding_idx`, as RoBERTa has, positions count the tokens
+    that are not this id, from `padding_idx + 1` on, and those that are have position `padding_idx`.
+
+    Raises:
+        InputError: a sequence longer than the positions reach.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        max_position_embeddings: int,
+        type_vocab_size: int,
+        layer_norm_eps: float,
+        dropout: float,
+        initializer_range: float,
+        embedding_size: int | None = None,
+        padding_idx: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.embedding_size = hidden_size if embedding_size is None else embedding_size
+        self.max_position_embeddings = max_position_embeddings
+        self.padding_idx = padding_idx
+
+        def table(rows: int, name: str) -> Embedding:
+            initializer = encoder_initializer(initializer_range)
+            # Looked up, then cast: with autocast the whole table would be, in each step.
+            return Embedding(
+                rows,
+                self.embedding_size,
+                embeddings_initializer=initializer,
+                autocast=False,
+                dtype=self.dtype_policy,
+                name=name,
+            )
+
+        self.word_embeddings = table(vocab_size, "word_embeddings")
+        self.position_embeddings = table(max_position_embeddings, "position_embeddings")
+        self.token_type_embeddings = table(type_vocab_size, "token_type_embeddings") if type_vocab_size else None
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_eps, dtype=self.dtype_policy, name="layer_norm"
+        )
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.projection = None
+        if self.embedding_size != hidden_size:
+            initializer = encoder_initializer(initializer_range)
+            self.projection = Dense(
+                hidden_size, kernel_initializer=initializer, dtype=self.dtype_policy, name="projection"
+            )
+
+    @property
+    def tables(self) -> dict[str, keras.layers.Embedding]:
+        """The embedding tables that there are, by name."""
+        tables = (self.word_embeddings, self.position_embeddings, self.token_type_embeddings)
+        return {table.name: table for table in tables if table is not None}
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the tables; they do not depend on the input's shape."""
+        for table in self.tables.values():
+            table.build((None, None))
+        self.layer_norm.build((None, None, self.embedding_size))
+        if self.projection is not None:
+            self.projection.build((None, None, self.embedding_size))
+        self.built = True
+
+    def call(self, input_ids: Any, token_type_ids: Any = None, training: bool | None = None) -> Any:
+        """`(batch, seq_len)` ids to `(batch, seq_len, hidden_size)`."""
+        embedded = self.layer_norm(self.summed(input_ids, token_type_ids))
+        embedded = self.dropout(embedded, training=training)
+        return embedded if self.projection is None else self.projection(embedded)
+
+    def summed(self, input_ids: Any, token_type_ids: Any = None) -> Any:
+        """What is normalised: the tables' rows, summed, `(batch, seq_len, embedding_size)`."""
+        embedded = self.word_embeddings(input_ids) + self.position_embeddings(self._positions(input_ids))
+        if self.token_type_embeddings is None:
+            return embedded
+        if token_type_ids is None:
+            token_type_ids = ops.zeros_like(input_ids)
+        return embedded + self.token_type_embeddings(token_type_ids)
+
+    def _positions(self, input_ids: Any) -> Any:
+        """The row of each token in the position table, `(seq_len,)` or `(batch, seq_len)` int32."""
+        first = 0 if self.padding_idx is None else self.padding_idx + 1
+        seq_len = input_ids.shape[1]
+        if seq_len is not None and first + seq_len > self.max_position_embeddings:
+            less = f", of which the first {first} are padding's" if first else ""
+            raise InputError(
+                f"a sequence of {seq_len} tokens; this model has "
+                f"max_position_embeddings={self.max_position_embeddings}{less}."
+            )
+        if self.padding_idx is None:
+            return ops.arange(ops.shape(input_ids)[1], dtype="int32")
+        is_token = ops.cast(ops.not_equal(input_ids, self.padding_idx), "int32")
+        return ops.cumsum(is_token, axis=1) * is_token + self.padding_idx

@@ -1,0 +1,87 @@
+"""One layer of BERT: self-attention and a feed-forward network, each added to its input and normalised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tinybert_tf.models.encoder.activations import ACTIVATIONS
+from tinybert_tf.models.encoder.attention import SelfAttention
+from tinybert_tf.models.encoder.dropout import Dropout
+from tinybert_tf.models.encoder.fast_layer import fast_layer, is_fast
+from tinybert_tf.models.initializer import encoder_initializer
+from tinybert_tf.models.quantization.fake_quantization import Dense
+
+
+class EncoderLayer(keras.layers.Layer):
+    """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
+
+    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `query_hidden`, rows
+    of `hidden`, the output of these alone.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        intermediate_size: int,
+        hidden_act: str,
+        hidden_dropout: float,
+        attention_dropout: float,
+        layer_norm_eps: float,
+        initializer_range: float,
+        head_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # No autocast: the mask stays float32. The sub-layers cast what they compute with.
+        super().__init__(autocast=False, **kwargs)
+        self.hidden_size = hidden_size
+        self.intermediate_size = intermediate_size
+
+        def dense(units: int, name: str, **kwargs: Any) -> Dense:
+            initializer = encoder_initializer(initializer_range)
+            return Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
+
+        def layer_norm(name: str) -> keras.layers.LayerNormalization:
+            return keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name=name)
+
+        self.attention = SelfAttention(
+            hidden_size,
+            num_attention_heads,
+            attention_dropout,
+            initializer_range,
+            head_size,
+            dtype=self.dtype_policy,
+            name="attention",
+        )
+        self.attention_layer_norm = layer_norm("attention_layer_norm")
+        self.intermediate = dense(intermediate_size, "intermediate")
+        self.hidden_act = hidden_act
+        self.activation = ACTIVATIONS[hidden_act]
+        self.output_projection = dense(hidden_size, "output", feeds_floats=True)
+        self.output_layer_norm = layer_norm("output_layer_norm")
+        self.dropout = Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the weights."""
+        shape = (None, None, self.hidden_size)
+        self.attention.build(shape)
+        self.attention_layer_norm.build(shape)
+        self.intermediate.build(shape)
+        self.output_projection.build((None, None, self.intermediate_size))
+        self.output_layer_norm.build(shape)
+        self.built = True
+
+    def call(
+        self, hidden: Any, mask_bias: Any, training: bool | None = None, query_hidden: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """`(batch, seq_len, hidden_size)` in and out, and the attention's intermediates."""
+        query_hidden = hidden if query_hidden is None else query_hidden
+        if is_fast(self):
+            return fast_layer(self, hidden, mask_bias, training, query_hidden)
+        attended, intermediates = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
+        hidden = self.attention_layer_norm(query_hidden + self.dropout(attended, training=training))
+        expanded = self.activation(self.intermediate(hidden))
+        projected = self.dropout(self.output_projection(expanded), training=training)
+        return self.output_layer_norm(hidden + projected), intermediates

@@ -1,0 +1,1 @@
+"""Task models: an encoder and a head."""

@@ -1,0 +1,296 @@
+"""Heads with named classes, and labels for whole texts: `SequenceClassifier`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import keras
+
+from tinybert_tf import features
+from tinybert_tf.checkpoints.families import ClassifierHead
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.checkpoints.tensors import Tensors
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder.dropout import Dropout
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.encoder.encoder_layer import ACTIVATIONS
+from tinybert_tf.models.heads.task_model import TaskModel, cross_entropy
+from tinybert_tf.models.quantization.fake_quantization import Dense
+
+# In the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
+_AUTHORS_CLASSIFIER = ("fit_dense.weight", "classifier.weight")
+
+
+class LabelledModel(TaskModel):
+    """A task model whose head is dropout and one linear layer to named classes.
+
+    A subclass implements `head` with `self.logits`; `head_design` says what that is made of.
+
+    Args:
+        encoder: an encoder, or the config of a new one.
+        num_labels: number of classes.
+        id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
+        dropout: fraction in [0, 1) dropped in front of the linear layer; the head's default, or `hidden_dropout_prob`.
+
+    Raises:
+        InputError: fewer than one label, or another number of names than labels.
+    """
+
+    has_labels = True
+
+    def __init__(
+        self,
+        encoder: TransformerEncoder | EncoderConfig,
+        num_labels: int = 2,
+        id2label: Mapping[int, str] | Sequence[str] | None = None,
+        dropout: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(encoder, **kwargs)
+        if num_labels < 1:
+            raise InputError(f"num_labels={num_labels}: at least 1 is wanted.")
+        self.num_labels = num_labels
+        self.id2label = _label_names(num_labels, id2label)
+        design = self.head_design(self.config)
+        default = self.config.hidden_dropout_prob if design.dropout is None else design.dropout
+        self.dropout = Dropout(default if dropout is None else dropout, dtype=self.dtype_policy, name="dropout")
+        self.dense = None
+        self._activation = ACTIVATIONS[design.activation or "tanh"]
+        if design.activation is not None:
+            self.dense = Dense(self.config.hidden_size, **self._dense_arguments("dense"))
+        # Never rounded: answers that are close to each other would become the same.
+        self.classifier = keras.layers.Dense(num_labels, **self._dense_arguments("classifier"))
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the head's weights; the encoder has its own."""
+        for layer in (self.dense, self.classifier):
+            if layer is not None:
+                layer.build((None, self.config.hidden_size))
+        self.built = True
+
+    def logits(self, hidden: Any, training: bool | None) -> Any:
+        """`(..., hidden_size)` to `(..., num_labels)`."""
+        return self.classifier(self.dropout(hidden, training=training))
+
+    @staticmethod
+    def head_design(config: EncoderConfig) -> ClassifierHead:
+        """The head's layers and their names, in the config's family."""
+        raise NotImplementedError
+
+    def _dense_arguments(self, name: str) -> dict[str, Any]:
+        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
+        return {"kernel_initializer": initializer, "dtype": self.dtype_policy, "name": name}
+
+    def head_arguments(self) -> dict[str, Any]:
+        """The labels."""
+        return {"num_labels": self.num_labels, "id2label": list(self.id2label.values())}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {**super().get_config(), **self.head_arguments(), "dropout": self.dropout.rate}
+
+    def directory_config(self) -> dict[str, Any]:
+        """The encoder's fields and the labels."""
+        return {
+            **super().directory_config(),
+            "id2label": {str(number): name for number, name in self.id2label.items()},
+            "label2id": {name: number for number, name in self.id2label.items()},
+            self.head_design(self.config).dropout_field: self.dropout.rate,
+        }
+
+    @classmethod
+    def _from_directory(
+        cls,
+        config: EncoderConfig,
+        values: Mapping[str, Any],
+        tensors: Tensors,
+        num_labels: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        design = cls.head_design(config)
+        kernel = next(name.tensor for name in design.names if name.variable == "classifier/kernel")
+        names = values.get("id2label")
+        if names is not None:
+            names = _names_in_order(names, source=str(tensors.path))
+        elif kernel in tensors:
+            names = [f"LABEL_{number}" for number in range(tensors.shape(kernel)[0])]
+        if num_labels is None:
+            num_labels = len(names) if names is not None else 2
+        elif names is not None and len(names) != num_labels:
+            names = None
+        dropout = values.get(design.dropout_field)
+        return cls(config, num_labels=num_labels, id2label=names, dropout=dropout, **kwargs)
+
+
+@keras.saving.register_keras_serializable("tinybert_tf")
+class SequenceClassifier(LabelledModel):
+    """Labels for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
+
+    In the other families the head has a dense layer of its own on the first token, in the pooler's place.
+    `logits` is `(batch, num_labels)`, and Hugging Face's `problem_type` says what is right:
+
+    - `single_label_classification`: one of the labels; trained with the cross-entropy of integer labels;
+    - `multi_label_classification`: any number of them, each by itself; the binary cross-entropy of labels `(batch,
+      num_labels)` of 0 and 1, the mean over them;
+    - `regression`: `logits` is one score; the mean squared error.
+
+    Args:
+        encoder: an encoder, with a pooler where it is a BERT, or the config of a new one.
+        num_labels: number of classes; 1 for a score.
+        id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
+        dropout: fraction in [0, 1) dropped from the pooled output; the family's default, or `hidden_dropout_prob`.
+        problem_type: as above; by default `regression` with one label, else `single_label_classification`.
+        relu: a ReLU on the pooled output, as in the classifiers of TinyBERT's authors; transformers has no class for
+            it, so `save_pretrained` refuses.
+
+    Raises:
+        InputError: fewer than one label, another number of names than labels, a `problem_type` that is not known or
+            does not go with the number of labels; saving with `relu`.
+
+    Example:
+        >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100), num_labels=2)
+        >>> model.id2label, model.problem_type
+        ({0: 'LABEL_0', 1: 'LABEL_1'}, 'single_label_classification')
+    """
+
+    architecture = "BertForSequenceClassification"
+
+    def __init__(
+        self,
+        encoder: TransformerEncoder | EncoderConfig,
+        num_labels: int = 2,
+        id2label: Mapping[int, str] | Sequence[str] | None = None,
+        dropout: float | None = None,
+        problem_type: str | None = None,
+        relu: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(encoder, num_labels, id2label, dropout, **kwargs)
+        self.relu = relu
+        if problem_type is None:
+            problem_type = "regression" if num_labels == 1 else "single_label_classification"
+        if problem_type not in PROBLEM_TYPES:
+            raise InputError(f"problem_type={problem_type!r} is not known; one of {', '.join(PROBLEM_TYPES)} is.")
+        if problem_type != "multi_label_classification" and (problem_type == "regression") != (num_labels == 1):
+            raise InputError(f"problem_type={problem_type!r} and num_labels={num_labels}: one label is a score.")
+        self.problem_type = problem_type
+
+    @staticmethod
+    def head_design(config: EncoderConfig) -> ClassifierHead:
+        """The family's."""
+        return config.family.classifier
+
+    @classmethod
+    def needs_pooler(cls, config: EncoderConfig) -> bool:
+        """Where the head has no dense layer of its own."""
+        return config.family.classifier.activation is None
+
+    @property
+    def predicts(self) -> str:  # type: ignore[override]
+        """What the logits are."""
+        return PROBLEM_TYPES[self.problem_type].predicts
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.compile`; without a `loss`, the one that goes with the `problem_type`."""
+        super().compile(optimizer=optimizer, loss=loss or PROBLEM_TYPES[self.problem_type].loss(), **kwargs)
+
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+        """`(batch, num_labels)` from the pooled output, or from the first token."""
+        if self.dense is None:
+            pooled = outputs[features.POOLED_OUTPUT]
+        else:
+            first = outputs[features.LAST_HIDDEN_STATE][:, 0]
+            if self.config.family.classifier.drops_input:
+                first = self.dropout(first, training=training)
+            pooled = self._activation(self.dense(first))
+        if self.relu:
+            pooled = keras.activations.relu(pooled)
+        return {features.LOGITS: self.logits(pooled, training)}
+
+    @property
+    def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
+        """The dense layer on the first token and what follows it: the head's own, or the encoder's pooler."""
+
+        def activation(values: Any) -> Any:
+            activated = self._activation(values)
+            return keras.activations.relu(activated) if self.relu else activated
+
+        return self.encoder.pooler if self.dense is None else self.dense, activation
+
+    @property
+    def has_loaded_head(self) -> bool:
+        """Whether `from_pretrained` found all of the head's weights, of a head that can be saved again."""
+        return super().has_loaded_head and not self.relu
+
+    def head_arguments(self) -> dict[str, Any]:
+        """The labels, and what is right of them."""
+        return {**super().head_arguments(), "problem_type": self.problem_type}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {**super().get_config(), "relu": self.relu}
+
+    def directory_config(self) -> dict[str, Any]:
+        """The encoder's fields, the labels, and a `problem_type` that is not the usual one."""
+        if self.relu:
+            raise InputError(
+                "a classifier of TinyBERT's authors has a ReLU that no class of transformers has, and is not saved; "
+                "distil a student from it, or give its encoder a new head."
+            )
+        is_usual = self.problem_type == "single_label_classification"
+        return {**super().directory_config(), **({} if is_usual else {"problem_type": self.problem_type})}
+
+    def tensor_names(self) -> tuple[TensorName, ...]:
+        """The encoder's table and the classifier."""
+        return self.encoder.tensor_names() + self.config.family.classifier.names
+
+    @classmethod
+    def _from_directory(
+        cls,
+        config: EncoderConfig,
+        values: Mapping[str, Any],
+        tensors: Tensors,
+        num_labels: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        if values.get("problem_type") == "multi_label_classification":  # the others are what the number of labels says
+            kwargs["problem_type"] = "multi_label_classification"
+        kwargs["relu"] = all(name in tensors for name in _AUTHORS_CLASSIFIER)
+        return super()._from_directory(config, values, tensors, num_labels, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True)
+class _ProblemType:
+    """What the logits are, and the loss that trains them."""
+
+    predicts: str
+    loss: Callable[[], keras.losses.Loss]
+
+
+PROBLEM_TYPES = {
+    "single_label_classification": _ProblemType(features.CLASSES, cross_entropy),
+    "multi_label_classification": _ProblemType(
+        features.LABELS, lambda: keras.losses.BinaryCrossentropy(from_logits=True)
+    ),
+    "regression": _ProblemType(features.SCORES, keras.losses.MeanSquaredError),
+}
+
+
+def _names_in_order(names: Any, source: str) -> list[str]:
+    try:
+        return [str(name) for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+    except (AttributeError, ValueError):
+        raise InputError(f"{source}: id2label is {names!r} in config.json; {{'0': name, ...}} is wanted.") from None
+
+
+def _label_names(num_labels: int, names: Mapping[int, str] | Sequence[str] | None) -> dict[int, str]:
+    if names is None:
+        return {number: f"LABEL_{number}" for number in range(num_labels)}
+    ordered = [names[number] for number in sorted(names)] if isinstance(names, Mapping) else list(names)
+    if len(ordered) != num_labels:
+        raise InputError(f"id2label has {len(ordered)} names for num_labels={num_labels}.")
+    return dict(enumerate(ordered))

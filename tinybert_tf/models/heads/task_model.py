@@ -1,0 +1,162 @@
+"""`TaskModel`: an encoder and a head, same call and same output dict as the encoder, plus `logits`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import keras
+
+from tinybert_tf import features
+from tinybert_tf.checkpoints.name_tables import TensorName
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
+
+
+def cross_entropy() -> keras.losses.Loss:
+    """Of logits with integer labels, where -100 is no label."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100)
+
+
+class TaskModel(PretrainedModel):
+    """What the task models share: an encoder below, a head above.
+
+    A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which gives the logits, and
+    whatever else it says in `answers`; `predicts` says what the logits are, see `tinybert_tf.features`. Trained as any
+    Keras model, `compile` and `fit`; losses and metrics see the logits, and without a `loss` it is the cross-entropy.
+    An encoder that is frozen (`encoder.trainable = False`) is run without dropout.
+    """
+
+    add_pooler = True
+    answers: ClassVar[tuple[str, ...]] = (features.LOGITS,)
+    predicts: str = features.CLASSES
+
+    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        config = encoder if isinstance(encoder, EncoderConfig) else encoder.config
+        needs_pooler = self.needs_pooler(config)
+        if isinstance(encoder, EncoderConfig):
+            encoder = TransformerEncoder(encoder, add_pooler=needs_pooler, dtype=self.dtype_policy, name="bert")
+        if needs_pooler and encoder.pooler is None:
+            raise InputError(f"{type(self).__name__} needs an encoder with a pooler; this one has none.")
+        self.encoder = encoder
+        self.config = config
+
+    @classmethod
+    def needs_pooler(cls, config: EncoderConfig) -> bool:
+        """Whether the head reads the pooled output, in the config's family."""
+        return cls.add_pooler
+
+    @property
+    def encoder_prefix(self) -> str:
+        """The family's: `bert.`, `roberta.`, ..."""
+        return self.config.family.tensor_prefix
+
+    def names_without_pooler(self) -> tuple[TensorName, ...]:
+        """The encoder's table, but for a pooler: of a head that does not read it."""
+        return tuple(name for name in self.encoder.tensor_names() if name not in self.config.family.pooler)
+
+    def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+        """The `answers`, from the model's inputs and the encoder's outputs."""
+        raise NotImplementedError
+
+    def call(
+        self,
+        inputs: Mapping[str, Any],
+        training: bool | None = None,
+        output_hidden_states: features.LayerRequest = False,
+        output_attention_scores: features.LayerRequest = False,
+        output_queries_keys_values: features.LayerRequest = False,
+        last_layer: int | None = None,
+    ) -> dict[str, Any]:
+        """The encoder's dict and `logits`; with `last_layer`, nothing above that layer. See `TransformerEncoder`."""
+        outputs = self.encoder(
+            inputs,
+            training=training if self.encoder.trainable else False,
+            output_hidden_states=output_hidden_states,
+            output_attention_scores=output_attention_scores,
+            output_queries_keys_values=output_queries_keys_values,
+            last_layer=last_layer,
+        )
+        if last_layer is None:
+            outputs |= self.head(inputs, outputs, training)
+        return outputs
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+        """`keras.Model.compile`; without a `loss`, cross-entropy of the logits with integer labels (-100: no label)."""
+        if loss is None:
+            loss = cross_entropy()
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The compiled loss, on the logits."""
+        return super().compute_loss(x, *self.compared(x, y, y_pred), sample_weight, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The compiled metrics, on the logits."""
+        return super().compute_metrics(x, *self.compared(x, y, y_pred), sample_weight)
+
+    def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What the compiled loss and metrics compare: the labels and the logits."""
+        return labels, outputs[features.LOGITS]
+
+    def predict_step(self, data: Any) -> Any:
+        """`predict` gives the `answers` alone: the other outputs' lengths differ from batch to batch."""
+        outputs = super().predict_step(data)
+        return {name: outputs[name] for name in self.answers}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {
+            "encoder": dataclasses.asdict(self.config),
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """A new, randomly initialised model of the same shape."""
+        return cls(**{**config, "encoder": EncoderConfig(**config["encoder"])})
+
+    @classmethod
+    def num_outputs(cls, num_labels: int) -> int:
+        """Columns of the logits of a model with so many labels."""
+        return num_labels
+
+    @classmethod
+    def new_head(cls, encoder: TransformerEncoder, label_names: Sequence[str], **kwargs: Any) -> Self:
+        """A new model on an encoder, to predict these labels."""
+        return cls(encoder, num_labels=len(label_names), id2label=list(label_names), **kwargs)
+
+    def with_encoder(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> Self:
+        """A new model of the same kind, with the same labels, on another encoder or a new one of this config."""
+        return type(self)(encoder, **self.head_arguments(), **kwargs)
+
+    def head_arguments(self) -> dict[str, Any]:
+        """Constructor arguments that say what is predicted."""
+        return {}
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of the model's classes, in order; none where it has no classes."""
+        return list((getattr(self, "id2label", None) or {}).values())
+
+    @property
+    def has_loaded_head(self) -> bool:
+        """Whether `from_pretrained` found all of the head's weights."""
+        if self.load_report is None:
+            return False
+        head = {name.tensor for name in self.tensor_names()} - {name.tensor for name in self.encoder.tensor_names()}
+        return not head & set(self.load_report.missing)
+
+    def variables_by_name(self) -> dict[str, Any]:
+        """The weights by path: the encoder's below the encoder, the head's below this model."""
+        below = self.encoder.variables_by_name()
+        in_encoder = {id(variable) for variable in below.values()}
+        head = (variable for variable in self.weights if id(variable) not in in_encoder)
+        return below | relative_paths(self, head)

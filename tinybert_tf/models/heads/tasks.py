@@ -1,0 +1,123 @@
+"""Which model a task takes, and which task a saved model is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf import features
+from tinybert_tf.checkpoints.families import BERT
+from tinybert_tf.checkpoints.formats import open_tensors, resolve_model
+from tinybert_tf.checkpoints.hf_directory import read_config
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.heads.masked_lm import MaskedLM
+from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier, TokenModel
+
+
+@dataclass(frozen=True)
+class TaskHead:
+    """The model of a task: its class, what its logits are, and what a new one is made with."""
+
+    model_class: type[TaskModel]
+    predicts: str = features.CLASSES
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+TASK_MODELS: dict[str, TaskHead] = {
+    "sequence_classification": TaskHead(SequenceClassifier),
+    "regression": TaskHead(SequenceClassifier, features.SCORES),
+    "multi_label": TaskHead(SequenceClassifier, features.LABELS, {"problem_type": "multi_label_classification"}),
+    "token_classification": TaskHead(TokenClassifier),
+    "question_answering": TaskHead(QuestionAnswering, features.POSITIONS),
+    "masked_lm": TaskHead(MaskedLM),
+}
+# What a model gives, in a message's words.
+_GIVES = {
+    features.CLASSES: "classes, one of them right",
+    features.SCORES: "one score",
+    features.LABELS: "labels, any number of them right",
+    features.POSITIONS: "an answer's first and last token",
+}
+
+
+def task_head(task: str) -> TaskHead:
+    """The task's row of `TASK_MODELS`.
+
+    Raises:
+        InputError: an unknown task.
+    """
+    if task not in TASK_MODELS:
+        raise InputError(f"task {task!r} is not known; one of {', '.join(TASK_MODELS)} is.")
+    return TASK_MODELS[task]
+
+
+def task_of(dir_or_hub_id: str | Path) -> str:
+    """The task that a saved model answers for, by its `config.json`: a classifier's, where that does not name another.
+
+    Raises:
+        InputError: no such directory, or one without a readable `config.json`.
+    """
+    directory = resolve_model(dir_or_hub_id)
+    values = read_config(directory)
+    architectures = values.get("architectures") or ()
+    problem = values.get("problem_type")
+    for task, head in TASK_MODELS.items():
+        suffix = head.model_class.architecture.removeprefix(BERT.class_prefix)
+        if issubclass(head.model_class, TokenModel) and any(name.endswith(suffix) for name in architectures):
+            return task
+    if problem == "multi_label_classification":
+        return "multi_label"
+    num_labels = len(values.get("id2label") or ()) or _num_rows_of_classifier(directory)
+    return "regression" if num_labels == 1 else "sequence_classification"
+
+
+def _num_rows_of_classifier(directory: Path) -> int:
+    """The labels of a head whose `config.json` does not name them; 0 where there is no such head."""
+    tensors = open_tensors(directory)
+    kernels = [name for name in ("classifier.weight", "classifier.out_proj.weight") if name in tensors]
+    return tensors.shape(kernels[0])[0] if kernels else 0
+
+
+def load_teaching(dir_or_hub_id: str | Path, task: str) -> TaskModel:
+    """A fine-tuned model of a task, float32.
+
+    Raises:
+        InputError: an unknown task; a directory without that task's head, or with one that gives something else; and as
+            `from_pretrained` of the models.
+    """
+    head = task_head(task)
+    model = head.model_class.from_pretrained(dir_or_hub_id, dtype="float32")
+    missing = model.load_report.missing if model.load_report is not None else ()
+    if missing:
+        raise InputError(
+            f"{dir_or_hub_id} has no {task} head: {missing[0]} is missing. Fine-tune it first, tinybert finetune "
+            f"--model {dir_or_hub_id} ..., or name the task that it is for."
+        )
+    if model.predicts != head.predicts:
+        raise InputError(
+            f"{dir_or_hub_id} gives {_GIVES[model.predicts]}; a model for task {task} gives {_GIVES[head.predicts]}. "
+            f"Fine-tune one: tinybert finetune --task {task} ..., or name the task that it is for: --task "
+            f"{task_of(dir_or_hub_id)}."
+        )
+    return model
+
+
+def load_for_labels(dir_or_hub_id: str | Path, task: str, label_names: Sequence[str]) -> TaskModel:
+    """The directory's model for the task where it has these labels, else its encoder with a new head for them.
+
+    `["LABEL_0"]` is the label of a score. Names that are `LABEL_i`, integers in a file, fit any as many.
+
+    Raises:
+        InputError: as `from_pretrained` of the models.
+    """
+    head = task_head(task)
+    model = head.model_class.from_pretrained(dir_or_hub_id)
+    integers = list(label_names) == [f"LABEL_{number}" for number in range(len(label_names))]
+    fits = sorted(model.label_names) == sorted(label_names) or (integers and len(model.label_names) == len(label_names))
+    if model.has_loaded_head and model.predicts == head.predicts and fits:
+        return model
+    return head.model_class.new_head(model.encoder, label_names, **head.arguments)

@@ -1,0 +1,1 @@
+"""Numbers rounded to small integers while a model trains."""

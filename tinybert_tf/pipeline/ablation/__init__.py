@@ -1,0 +1,1 @@
+"""The variants of an ablation and the tables of their results."""

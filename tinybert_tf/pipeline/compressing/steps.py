@@ -1,0 +1,237 @@
+"""The steps of a compression: the ways in which a student becomes smaller while it is distilled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from tinybert_tf.compression.clustering import KERNELS_AND_WORDS, cluster_weights
+from tinybert_tf.compression.pruning import ENCODER_KERNELS, MagnitudePruning, prunable_weights, zero_fractions
+from tinybert_tf.compression.quantization import quantize_aware
+from tinybert_tf.compression.structured_pruning import SIZES, prune_structure, pruned_config
+from tinybert_tf.config.compression import ClusteringSection, PruningSection, QuantizationSection, StructureSection
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.errors import InputError
+from tinybert_tf.export.litert_quantization import require_litert
+from tinybert_tf.models.quantization.rounding import refuse_quantized
+from tinybert_tf.pipeline.parts.distillation import Distillation
+from tinybert_tf.pipeline.parts.splits import train_split
+from tinybert_tf.pipeline.parts.stages import build_distiller
+
+
+class Step:
+    """One way in which a student becomes smaller, while it is distilled through all stages of a config.
+
+    A subclass checks its own section in its constructor, before anything is written, changes the student in `start`, or
+    trains it with `callbacks`. These stay for the steps after it: what it has done is not undone. `is_trained` says
+    whether it is distilled at all.
+    """
+
+    name: str
+    is_trained = True
+
+    def leaves(self, work: Distillation) -> Distillation:
+        """What the steps after it are checked on, before anything is done: by default the same student."""
+        return work
+
+    def start(self, work: Distillation) -> Distillation:
+        """What to go on with: by default with the same student."""
+        return work
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """What `fit` wants in this step, and in those after it."""
+        return []
+
+    def counts(self) -> bool:
+        """Whether the student of the epoch that ends is what it is to be."""
+        return True
+
+    def facts(self) -> dict[str, Any]:
+        """What `metrics.json` says of the student, besides what it says of every model."""
+        return {}
+
+
+class StructureStep(Step):
+    """Heads and units are removed.
+
+    Args:
+        section: the config's.
+        work: the student to be pruned, its stages.
+        number: of the section's rounds, from 1.
+    """
+
+    def __init__(self, section: StructureSection, work: Distillation, number: int) -> None:
+        self.name = "structure" if section.rounds == 1 else f"structure-{number}"
+        refuse_quantized(work.student, "structured pruning")
+        config = work.student.config
+        last = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
+        pruned_config(config, **last)
+        left = section.rounds - number
+        self.sizes = {
+            name: size + (getattr(config, name) - size) * left // section.rounds for name, size in last.items()
+        }
+        # A loss that compares heads may not fit fewer of them: said now, and not when it is their turn.
+        self.with_fewer = work.student.with_encoder(pruned_config(config, **self.sizes), dtype="float32")
+        self._distillers(work, self.with_fewer)
+
+    def leaves(self, work: Distillation) -> Distillation:
+        """A student of the smaller sizes."""
+        return dataclasses.replace(work, student=self.with_fewer)
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the smaller student."""
+        cut = work.config.student.cut
+        batches = work.splits["train"].sample(cut.num_texts, cut.max_tokens, work.config.train.seed)
+        with work.devices.scope():
+            student = prune_structure(work.student, batches, ridge=cut.ridge, **self.sizes)
+            return dataclasses.replace(work, student=student, distillers=self._distillers(work, student))
+
+    def _distillers(self, work: Distillation, student: Any) -> list[Distiller]:
+        """With the projections that there are: the student's hidden states are as wide as before."""
+        distillers = [build_distiller(work.distillers[0].teacher, student, stage) for stage in work.stages]
+        for ours, before in zip(distillers, work.distillers, strict=True):
+            ours.projections.set_weights(before.projections.get_weights())
+        return distillers
+
+
+class PruningStep(Step):
+    """Weights become zero.
+
+    Args:
+        section: the config's.
+        work: the student to be pruned, its stages.
+    """
+
+    name = "pruning"
+
+    def __init__(self, section: PruningSection, work: Distillation) -> None:
+        begin, end = section.steps(_total_steps(work))
+        self.pruning = MagnitudePruning(
+            section.sparsity,
+            begin_step=begin,
+            end_step=end,
+            frequency=section.frequency,
+            schedule=section.schedule,
+            pattern=section.pattern,
+            kernels=ENCODER_KERNELS if section.kernels is None else section.kernels,
+        )
+        self.pruning.check(work.student)
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the same student."""
+        self._student = work.student
+        return work
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """The pruning."""
+        return [self.pruning]
+
+    def counts(self) -> bool:
+        """When all of it is pruned."""
+        return self.pruning.is_complete
+
+    def facts(self) -> dict[str, Any]:
+        """The fraction of zeros in each pruned kernel."""
+        return {"sparsity": zero_fractions(self.pruning.check(self._student))}
+
+
+class QuantizationStep(Step):
+    """Numbers become integers of few bits.
+
+    Args:
+        section: the config's.
+
+    Raises:
+        InputError: what writes LiteRT files is not installed.
+    """
+
+    name = "quantization"
+
+    def __init__(self, section: QuantizationSection) -> None:
+        require_litert()
+        self.section = section
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the same student, that rounds its numbers."""
+        texts = self.section.calibration_texts
+        max_tokens = texts * work.config.data.max_length  # all of them: they are looked at one length at a time
+        batches = work.splits["train"].sample(texts, max_tokens, work.config.train.seed)
+        quantize_aware(work.student, batches, bits=self.section.bits, num_texts=texts)
+        return work
+
+    def facts(self) -> dict[str, Any]:
+        """The bits of weights."""
+        return {"weight_bits": self.section.bits}
+
+
+class ClusteringStep(Step):
+    """Matrices get few values.
+
+    Args:
+        section: the config's.
+        work: the student.
+    """
+
+    name = "clustering"
+    is_trained = False
+
+    def __init__(self, section: ClusteringSection, work: Distillation) -> None:
+        refuse_quantized(work.student, "clustering")
+        self.num_clusters = section.num_clusters
+        self.kernels = KERNELS_AND_WORDS if section.kernels is None else section.kernels
+        prunable_weights(work.student, self.kernels)
+
+    def start(self, work: Distillation) -> Distillation:
+        """With the same student, which is saved anew."""
+        cluster_weights(work.student, self.num_clusters, self.kernels)
+        work.student.save_pretrained(work.run.path / "student", tokenizer=work.tokenizer)
+        return work
+
+
+def _structure_steps(section: StructureSection, work: Distillation) -> list[Step]:
+    return [StructureStep(section, work, number) for number in range(1, section.rounds + 1)]
+
+
+def _pruning_steps(section: PruningSection, work: Distillation) -> list[Step]:
+    return [PruningStep(section, work)]
+
+
+def _quantization_steps(section: QuantizationSection, work: Distillation) -> list[Step]:
+    return [QuantizationStep(section)]
+
+
+def _clustering_steps(section: ClusteringSection, work: Distillation) -> list[Step]:
+    return [ClusteringStep(section, work)]
+
+
+# What a section of a config is made into; their order is that of `STEP_SECTIONS`.
+STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
+    "structure": _structure_steps,
+    "pruning": _pruning_steps,
+    "quantization": _quantization_steps,
+    "clustering": _clustering_steps,
+}
+
+
+def steps_of(name: str, section: Any, work: Distillation) -> list[Step]:
+    """The steps of a section, none where the config has it not.
+
+    Raises:
+        InputError: with the section's name before what the step says.
+    """
+    try:
+        return [] if section is None else STEPS[name](section, work)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _total_steps(work: Distillation) -> int:
+    """Optimizer steps of all stages."""
+    total = 0
+    for stage, section in zip(work.stages, work.config.stages, strict=True):
+        split = work.splits[train_split(section, work.config.data)]
+        total += stage.total_steps(len(split.training_batches(section.resolved(work.config.train))))
+    return total

@@ -1,0 +1,1 @@
+"""What an export is verified on, and what it costs."""

@@ -1,0 +1,103 @@
+"""The rows that an exported model is verified on, and calibrated with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinybert_tf.config.strict_yaml import parse_yaml
+from tinybert_tf.data.batches.encoded import EncodedDataset
+from tinybert_tf.data.tasks import find_task
+from tinybert_tf.data.text.hub_datasets import is_hub_split
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
+from tinybert_tf.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+GENERATED_ROWS = 128
+# Texts that the ranges of activations are measured on, drawn from the file.
+CALIBRATION_ROWS = 128
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A file of texts, its columns, and what integers in it stand for."""
+
+    path: str
+    text: str | Sequence[str] | None = None
+    label: str | None = None
+    labels: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How texts become rows for one model."""
+
+    task: str
+    tokenizer: Tokenizer
+    label_names: Sequence[str]
+    max_length: int
+
+    def read(self, file: Labelled, has_labels: bool = True) -> EncodedDataset:
+        """The rows of a file.
+
+        Raises:
+            InputError: as the task's `read` and `encode`.
+        """
+        task = find_task(self.task)
+        dataset = task.read(file.path, file.text, file.label if has_labels else None, file.labels, has_labels)
+        return task.encode(dataset, self.tokenizer, self.label_names, self.max_length)
+
+    def generated(self, seed: int = 1) -> EncodedDataset:
+        """Rows of random words of the vocabulary, from one word to more than there is room for."""
+        generator = np.random.default_rng(seed)
+        words = sorted({token.removeprefix("Ġ") for token in self.tokenizer.vocabulary() if token.isalpha()})
+        if not words:
+            raise InputError("the tokenizer has no token that is a word; give real texts with --verify")
+
+        def text() -> str:
+            return " ".join(generator.choice(words, generator.integers(1, self.max_length)))
+
+        is_pair = self.task == "question_answering"
+        texts = [(text(), text()) if is_pair else text() for _ in range(GENERATED_ROWS)]
+        task = find_task(self.task)
+        return task.encode(task.of_texts(texts, self.tokenizer), self.tokenizer, self.label_names, self.max_length)
+
+    def calibration(self, file: Labelled, lengths: Sequence[int]) -> dict[int, list[dict[str, np.ndarray]]]:
+        """Inputs of single texts for each of the lengths, drawn from a file; what is longer is cut.
+
+        Raises:
+            InputError: as `read`.
+        """
+        found = {}
+        for length in lengths:
+            rows = Reader(self.task, self.tokenizer, self.label_names, length).read(file, has_labels=False)
+            order = np.random.default_rng(1).permutation(len(rows.tokens))[:CALIBRATION_ROWS]
+            found[length] = [rows.tokens.padded([row], rows.pad_token_id, length) for row in order]
+        return found
+
+
+def run_settings(model: str | Path) -> dict[str, Any]:
+    """The resolved config of a run directory; empty where `model` is none."""
+    path = Path(model) / "config.yaml"
+    if not path.is_file():
+        return {}
+    found = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    return found if isinstance(found, dict) else {}
+
+
+def dev_file(settings: dict[str, Any]) -> Labelled | None:
+    """The file that chose the run's best epoch, where it is still there."""
+    data = settings.get("data") or {}
+    path = data.get("dev")
+    if path is None:
+        return None
+    if not (is_hub_split(path) or Path(path).is_file()):
+        logger.info(f"export: the run's dev file is not there: {path}")
+        return None
+    return Labelled(path, data.get("text"), data.get("label"), data.get("labels"))

@@ -1,0 +1,102 @@
+"""`Distillation`: the checked objects of a distillation, made from its config."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.data.batches.encoded import EncodedDataset
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf.metrics import Metrics, choose_metric
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.heads.tasks import load_teaching
+from tinybert_tf.models.limits import check_limits
+from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
+from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
+from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, tokenize
+from tinybert_tf.pipeline.parts.stages import (
+    Stage,
+    build_distiller,
+    map_of_first_weights,
+)
+from tinybert_tf.pipeline.parts.student import (
+    build_student,
+    check_two_tokenizers,
+    student_tokenizer,
+)
+from tinybert_tf.pipeline.parts.teachers import as_one, load_others
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.training.devices import Devices
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Distillation:
+    """A checked distillation, ready to train: every object a stage needs.
+
+    `metric` chooses the best epoch. `splits` are `train`, `dev`, `test`, and the stages' own files by their paths.
+    `teacher` is the first of several; `teachers` is what the student's predictions learn from, float32.
+    """
+
+    config: DistillConfig
+    run: RunDirectory
+    devices: Devices
+    tokenizer: Tokenizer
+    teacher: TaskModel
+    teachers: TaskModel | TeacherEnsemble
+    student: TaskModel
+    stages: list[Stage]
+    distillers: list[Distiller]
+    splits: dict[str, EncodedDataset]
+    metric: str
+
+    def measure_dev(self, model: Any) -> Metrics:
+        """The task's metrics on the dev set."""
+        return measure(model, self.split_of(model, "dev"), self.config.task)
+
+    def split_of(self, model: Any, name: str) -> EncodedDataset:
+        """A data set as the model reads it."""
+        return self.splits[name].for_teacher if model is self.teachers else self.splits[name]
+
+    @property
+    def has_two_tokenizers(self) -> bool:
+        """Whether teacher and student read different tokens."""
+        return self.splits["train"].teacher is not None
+
+
+def prepare(config: DistillConfig) -> Distillation:
+    """Read, load and build everything, so that what is wrong is said before anything is written."""
+    run = RunDirectory(config.out, config)
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
+    datasets = read_datasets(config.data, own_files(config, stages), config.task)
+    devices = devices_for(config.train)
+    keras.utils.set_random_seed(config.train.seed)
+    max_length, lengths = config.data.max_length, padded_lengths(config.data, devices)
+    with devices.scope():
+        loaded = load_teaching(config.teacher.dir, config.task)
+        tokenizer = load_tokenizer(config.teacher.dir)
+        check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
+        own = student_tokenizer(config.student, tokenizer, stages, config.teacher_cache)
+        labels = loaded.label_names
+        splits = tokenize(datasets, own, labels, max_length, config.task, lengths)
+        if own is not tokenizer:
+            check_two_tokenizers(config.student, loaded)
+            logger.info("the teacher has another tokenizer than the student: it is asked for its logits beforehand")
+            read_by_teacher = tokenize(datasets, tokenizer, labels, max_length, config.task)
+            splits = {name: dataclasses.replace(split, teacher=read_by_teacher[name]) for name, split in splits.items()}
+        metric = choose_metric(config.task, config.metric, len(labels))
+        others = load_others(config.teacher, loaded, tokenizer, config.task, max_length)
+        teacher = as_one(config.teacher, [loaded, *others], config.teacher.precision)
+        teachers = as_one(config.teacher, [loaded, *others], "float32") if others else loaded
+        student = build_student(config.student, loaded, own, map_of_first_weights(stages))
+        check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
+        distillers = [build_distiller(teacher, student, stage) for stage in stages]
+    return Distillation(config, run, devices, own, loaded, teachers, student, stages, distillers, splits, metric)

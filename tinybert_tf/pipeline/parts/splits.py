@@ -1,0 +1,89 @@
+"""The data sets of a run: read, checked and tokenized once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tinybert_tf.config.schema import Data, DistillConfig
+from tinybert_tf.config.schema import Stage as StageSection
+from tinybert_tf.data.batches.encoded import EncodedDataset
+from tinybert_tf.data.tasks import find_task
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
+
+if TYPE_CHECKING:  # which trains on these
+    from tinybert_tf.pipeline.parts.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+
+def read_datasets(
+    data: Data, more: Mapping[str, bool] = MappingProxyType({}), task: str = "sequence_classification"
+) -> dict[str, Any]:
+    """The files of a config: `train`, `dev` and, where there is one, `test`; and `more`, by their paths.
+
+    Args:
+        data: the files and columns.
+        more: paths, and whether their labels are read.
+        task: what is in them.
+
+    Raises:
+        InputError: as `Task.read`.
+    """
+    paths = {"train": data.train, "dev": data.dev, "test": data.test}
+    has_labels = {path: True for path in paths.values() if path is not None} | dict(more)
+    read = {
+        path: find_task(task).read(path, data.text, data.label, data.labels, labelled)
+        for path, labelled in has_labels.items()
+    }
+    named = {name: read[path] for name, path in paths.items() if path is not None}
+    return named | {path: read[path] for path in more}
+
+
+def tokenize(
+    datasets: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    label_names: Sequence[str],
+    max_length: int,
+    task: str = "sequence_classification",
+    padded_lengths: Sequence[int] | None = None,
+) -> dict[str, EncodedDataset]:
+    """Token ids and labels of every data set; says how many texts were cut at `max_length`.
+
+    Raises:
+        InputError: as `Task.encode`, of any of them before the first is tokenized.
+    """
+    for dataset in datasets.values():
+        find_task(task).check(dataset, label_names)
+    encoded = {}
+    for name, dataset in datasets.items():
+        of_task = find_task(task).encode(dataset, tokenizer, label_names, max_length)
+        encoded[name], tokens = replace(of_task, padded_lengths=padded_lengths), of_task.tokens
+        logger.info(
+            f"{name}: {len(tokens)} rows, {tokens.lengths.mean():.1f} tokens on average; "
+            f"{tokens.num_truncated} cut at {max_length} tokens"
+        )
+    return encoded
+
+
+def data_fingerprints(splits: Mapping[str, EncodedDataset]) -> dict[str, str]:
+    """Hashes of all that is trained on or chosen by, named for a message."""
+    return {f"{name} data": split.fingerprint() for name, split in splits.items() if name != "test"}
+
+
+def train_split(section: StageSection, data: Data) -> str:
+    """The data set that a stage trains on: `train`, or its own file's path."""
+    return "train" if section.train in (None, data.train) else str(section.train)
+
+
+def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
+    """The stages' own training files, and whether their labels are read: for a loss, or for the baseline."""
+    files: dict[str, bool] = {}
+    for section, stage in zip(config.stages, stages, strict=True):
+        path = train_split(section, config.data)
+        if path != "train":
+            files[path] = files.get(path, False) or config.baseline or stage.needs_labels
+    return files

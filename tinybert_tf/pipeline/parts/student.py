@@ -1,0 +1,259 @@
+"""The student of a config: its size, its first weights, and whether it fits its teacher."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf import features
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.formats import MODEL_FILES
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
+from tinybert_tf.config.schema import CutSection, StudentSection
+from tinybert_tf.data.tokenizers.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
+from tinybert_tf.distillation.layer_map import LayerMap
+from tinybert_tf.errors import InputError
+from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf.models.cut.student import Cut, check_cut, cut_student
+from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.heads.token_heads import TokenModel
+from tinybert_tf.models.layer_copy import copy_layers
+from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.teaching.teacher import in_precision
+from tinybert_tf.pipeline.parts.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+WIDTHS = ("hidden_size", "num_attention_heads", "intermediate_size")
+
+
+def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "student") -> EncoderConfig:
+    """The student's sizes: a preset's or half the teacher's layers, then the config's own; the rest as the teacher.
+
+    `key` is the section's, for the messages.
+
+    Raises:
+        InputError: an unknown preset, heads that do not divide the width, sizes beside a directory that has its own.
+    """
+    sizes = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
+    if section.dir is not None:
+        if sizes:
+            raise InputError(f"{key}.{next(iter(sizes))} is given beside {key}.dir, which has its own sizes.")
+        directory = resolve_directory(section.dir, [CONFIG_FILE])
+        return EncoderConfig.from_dict(read_config(directory), source=str(config_path(directory)))
+    if section.preset is not None:
+        preset = EncoderConfig.from_preset(section.preset)
+        sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
+    else:
+        sizes = {"num_hidden_layers": max(1, teacher.num_hidden_layers // 2), **sizes}
+    has_own_heads = not sizes.keys().isdisjoint({"hidden_size", "num_attention_heads"})
+    try:
+        return dataclasses.replace(teacher, **sizes, head_dim=None if has_own_heads else teacher.head_dim)
+    except InputError as error:
+        raise InputError(f"{key}.{error}") from None
+
+
+def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig, key: str = "student") -> str:
+    """Where the first weights come from: `dir`, `cut`, `layers` or `random`; `auto` is `cut` wherever that is possible.
+
+    `key` is the section's, for the messages.
+
+    Raises:
+        InputError: `layers` asked for between different widths, `cut` of a student that is larger than its teacher, or
+            an `init` beside a directory's weights.
+    """
+    if section.dir is not None:
+        if section.init != "auto":
+            raise InputError(f"{key}.init={section.init!r} is given beside {key}.dir, whose weights it starts from.")
+        return "dir"
+    if section.init == "auto":
+        return "random" if _why_not_cut(student, teacher) else "cut"
+    if section.init == "cut" and (why := _why_not_cut(student, teacher)):
+        raise InputError(f"{key}.{why}")
+    different = [name for name in WIDTHS if getattr(student, name) != getattr(teacher, name)]
+    if section.init == "layers" and different:
+        name = different[0]
+        raise InputError(
+            f"{key}.init='layers' copies the teacher's layers, and {name} differs: student {getattr(student, name)}, "
+            f"teacher {getattr(teacher, name)}; use init 'cut' or 'random', or the teacher's {name}."
+        )
+    return section.init
+
+
+def _why_not_cut(student: EncoderConfig, teacher: EncoderConfig) -> str:
+    """What `check_cut` says; empty where the student can be cut from its teacher."""
+    try:
+        check_cut(student, teacher)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def student_tokenizer(
+    section: StudentSection, teachers: Tokenizer, stages: Sequence[Stage], teacher_cache: str
+) -> Tokenizer:
+    """The tokenizer that the student's texts are read with: its directory's own, else the teacher's.
+
+    Raises:
+        InputError: they differ, and a stage compares more than predictions; or the teacher is not asked beforehand.
+    """
+    if section.dir is None:
+        return teachers
+    directory = resolve_directory(section.dir, [*MODEL_FILES, *TOKENIZER_FILES])
+    difference = _other_vocabulary(directory, teachers)
+    if not difference:
+        return teachers
+    for stage in stages:
+        inside = next((loss for loss in stage.losses if set(loss.feature_names) != {features.LOGITS}), None)
+        if inside is not None:
+            raise InputError(
+                f"{difference}; both must read the same token ids for {inside.name} of stage {stage.name!r}: only "
+                f"losses of predictions compare models with different tokenizers."
+            )
+    if teacher_cache == "off":
+        raise InputError(f"{difference}; its teacher is asked beforehand then: teacher_cache auto is wanted, not off.")
+    return load_tokenizer(directory)
+
+
+def check_vocabulary(model_dir: str, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer for a model's directory that has another one.
+
+    Raises:
+        InputError: it has.
+    """
+    directory = resolve_directory(model_dir, TOKENIZER_FILES)
+    if _other_vocabulary(directory, tokenizer):
+        raise InputError(f"tokenizer: another vocabulary than the one in {directory}, whose token ids the model knows.")
+
+
+def check_two_tokenizers(section: StudentSection, teacher: TaskModel) -> None:
+    """Refuse a teacher whose predictions are of tokens, which a student with another tokenizer does not have.
+
+    Raises:
+        InputError: it is one.
+    """
+    if isinstance(teacher, TokenModel):
+        raise InputError(
+            f"student {section.dir}: has another tokenizer than its teacher, and a {type(teacher).__name__} predicts "
+            f"for each token; both must read the same token ids."
+        )
+
+
+def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokenizer, layer_map: Any) -> TaskModel:
+    """The student with its first weights and the teacher's labels.
+
+    Raises:
+        InputError: it does not fit the teacher: another vocabulary, other labels or another order of them; and as
+            `student_config` and `resolved_init`.
+    """
+    config = student_config(section, teacher.config)
+    init = resolved_init(section, config, teacher.config)
+    if init == "dir":
+        return _load_student(str(section.dir), teacher, tokenizer)
+    student = teacher.with_encoder(config, name="student")
+    _first_weights(student, teacher, init, section, layer_map)
+    return student
+
+
+def build_general_student(
+    section: StudentSection, teacher: TransformerEncoder, tokenizer: Tokenizer, layer_map: Any
+) -> TransformerEncoder:
+    """The student of a general distillation with its first weights; it has a pooler where its teacher has one.
+
+    Raises:
+        InputError: another vocabulary than the teacher's; and as `student_config` and `resolved_init`.
+    """
+    config = student_config(section, teacher.config, "model")
+    init = resolved_init(section, config, teacher.config, "model")
+    if init == "dir":
+        return TransformerEncoder.from_pretrained(_student_directory(str(section.dir), tokenizer), name="student")
+    student = TransformerEncoder(config, add_pooler=teacher.pooler is not None, name="student")
+    _first_weights(student, teacher, init, section, layer_map)
+    return student
+
+
+def _first_weights(
+    student: PretrainedModel, teacher: PretrainedModel, init: str, section: StudentSection, layer_map: Any
+) -> None:
+    """Copy layers where that is asked for, and say why a student that could have been cut is random."""
+    if init == "random" and section.init == "auto":
+        logger.info(f"student: starts from random weights: {_why_not_cut(student.config, teacher.config)}")
+    if init != "layers":
+        return
+    pairs = LayerMap.resolve(layer_map, student.num_hidden_layers, teacher.num_hidden_layers).one_to_one()
+    copy_layers(student, teacher, pairs)
+    logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
+
+
+def cut_from_teacher(
+    student: TransformerEncoder | TaskModel,
+    teacher: TransformerEncoder | TaskModel,
+    layer_map: Any,
+    batches: Sequence[Mapping[str, Any]],
+    section: CutSection,
+) -> Cut:
+    """Fit the student's weights to its teacher's activations on `batches`; see `cut_student`.
+
+    Each of its layers is cut from the teacher layer that `layer_map` gives it; of a map that leaves one out, or goes
+    back, from the uniform map's.
+    """
+    depths = student.num_hidden_layers, teacher.num_hidden_layers
+    pairs = LayerMap.resolve(layer_map, *depths).one_to_one()
+    layers = [theirs for _, theirs in pairs]
+    if [ours for ours, _ in pairs] != list(range(1, depths[0] + 1)) or layers != sorted(set(layers)):
+        pairs = LayerMap.uniform(*depths).layer_pairs()
+    exact = in_precision(student, "float32")
+    cut = cut_student(exact, teacher, pairs, batches, basis=section.basis, ridge=section.ridge)
+    if exact is not student:
+        weights = exact.variables_by_name()
+        for name, variable in student.variables_by_name().items():
+            variable.assign(weights[name])
+    held = ", ".join(f"{1 - missed:.0%}" for missed in cut.unexplained.values())
+    logger.info(
+        f"student: cut from the teacher's layers {[layer for _, layer in pairs]} on "
+        f"{sum(len(batch['input_ids']) for batch in batches)} texts; before training it holds {held} of the variance "
+        f"of their outputs, embeddings first"
+    )
+    return cut
+
+
+def _load_student(path: str, teacher: TaskModel, tokenizer: Tokenizer) -> TaskModel:
+    directory = _student_directory(path, tokenizer)
+    student = type(teacher).from_pretrained(directory, name="student")
+    if not student.has_loaded_head or student.predicts != teacher.predicts:
+        return teacher.with_encoder(student.encoder, name="student")
+    ours, theirs = student.label_names, teacher.label_names
+    if ours != theirs:
+        what = "in another order" if sorted(ours) == sorted(theirs) else "other ones"
+        raise InputError(
+            f"student {path}: its labels {ours} are {what} than the teacher's {theirs}; they must be equal."
+        )
+    return student
+
+
+def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
+    """The directory of a student that reads the teacher's tokens."""
+    directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
+    difference = _other_vocabulary(directory, tokenizer)
+    if difference:
+        raise InputError(f"{difference}; both must read the same token ids.")
+    return directory
+
+
+def _other_vocabulary(directory: Path, tokenizer: Tokenizer) -> str:
+    """How a directory's vocabulary, if it has one, differs from the teacher's; empty where it does not."""
+    if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        return ""
+    ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()
+    if ours == theirs:
+        return ""
+    differing = sum(theirs.get(token) != number for token, number in ours.items())
+    return (
+        f"student {directory}: its vocabulary differs from the teacher's ({len(ours)} and {len(theirs)} tokens, "
+        f"{differing} of the student's with another id or none)"
+    )

@@ -1,0 +1,1 @@
+"""A run: its directory, its progress, what it logs and measures."""

@@ -1,0 +1,158 @@
+"""How far a run's training is, kept in a checkpoint after every epoch: the same command goes on from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.runs.callbacks import BestEpoch
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.training.run_checkpoint import RunCheckpoint, read_notes, remove_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class StageProgress:
+    """What is done of a stage: `patience` is what its early end remembers."""
+
+    epochs: int = 0
+    is_over: bool = False
+    patience: dict[str, float] = field(default_factory=dict)
+
+
+class RunProgress:
+    """The stages of a run, one after the other, and a checkpoint after each of their epochs.
+
+    The checkpoint holds what the stage in progress trains; of the stages before it only the best epoch is left, in the
+    run directory. A run that goes on ends with the weights, the log and the metrics of one that was never interrupted.
+
+    Args:
+        run: the run.
+        sources: hashes of what the run is made from, by name.
+        kept: variables that are not the model's alone, such as projections that later stages go on from.
+
+    Raises:
+        InputError: the run was interrupted with other sources, or its checkpoint is damaged.
+    """
+
+    def __init__(self, run: RunDirectory, sources: Mapping[str, str], kept: Sequence[Any] = ()) -> None:
+        self.run = run
+        self.kept = kept
+        self.path = run.path / "checkpoints" / "last.safetensors"
+        notes = read_notes(self.path)
+        self.was_interrupted = notes is not None
+        notes = notes or {"sources": dict(sources), "stages": [], "best": {}, "seconds": {}}
+        check_sources(run, notes["sources"], sources)
+        self._sources, self._logged = notes["sources"], notes.get("logged", {})
+        self._stages = {(model, name): StageProgress(**values) for model, name, values in notes["stages"]}
+        self._best: dict[str, float] = notes["best"]
+        self._seconds: dict[str, float] = notes["seconds"]
+
+    def begin(self) -> None:
+        """Make the run directory; of a run that goes on, keep the log up to the checkpoint."""
+        if not self.was_interrupted:
+            self.run.create()
+            return
+        self.run.keep_logs(self._logged)
+        model, stage = list(self._stages)[-1]
+        epochs = self._stages[model, stage].epochs
+        logger.info(f"{self.run.path}: goes on after epoch {epochs} of the {model}'s stage {stage!r}")
+
+    def turn_to(self, model: str) -> None:
+        """From here on it is this model that is trained, and takes time."""
+        self._model, self._began = model, time.monotonic() - self._seconds.get(model, 0.0)
+
+    def seconds(self) -> float:
+        """What the training of the model has taken, interrupted runs included."""
+        self._seconds[self._model] = time.monotonic() - self._began
+        return self._seconds[self._model]
+
+    def follow(self, best: BestEpoch) -> None:
+        """Keep the metric of a model's best epoch; where there has been one, the model gets its weights."""
+        self._best_epoch = best
+        if self._model in self._best:
+            best.go_on(self._best[self._model])
+
+    def past_epochs(self, stage: str) -> int | None:
+        """The epochs of a stage of the model's that another one has followed; None of one that is still to be done."""
+        key = (self._model, stage)
+        return self._stages[key].epochs if key in list(self._stages)[:-1] else None
+
+    def stage(self, name: str) -> StageCheckpoint:
+        """The callback of a stage that begins, or goes on."""
+        return StageCheckpoint(self, self._stages.setdefault((self._model, name), StageProgress()))
+
+    def save(self, model: keras.Model) -> None:
+        """Write the checkpoint, after an epoch of the stage that began last."""
+        self.seconds()
+        if self._best_epoch.best is not None:
+            self._best[self._model] = float(self._best_epoch.best)
+        notes = {
+            "sources": self._sources,
+            "stages": [(*key, dataclasses.asdict(stage)) for key, stage in self._stages.items()],
+            "best": self._best,
+            "seconds": self._seconds,
+            "logged": self.run.num_logged,
+        }
+        RunCheckpoint(self.path, model, self.kept).save(notes)
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Write `metrics.json`: the run is complete, and its checkpoint goes."""
+        self.run.write_metrics(results)
+        remove_checkpoint(self.path)
+
+
+def check_sources(run: RunDirectory, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse to go on with a run that was interrupted with other sources.
+
+    Raises:
+        InputError: names the first that differs.
+    """
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise InputError(
+                f"{run.path}: was interrupted with another {name}; give it what it began with, or another --out."
+            )
+
+
+class StageCheckpoint(keras.callbacks.Callback):
+    """Saves a stage after each of its epochs; the last of its callbacks, so that what is saved has passed the others.
+
+    Args:
+        progress: the run's.
+        stage: what is done of the stage.
+    """
+
+    def __init__(self, progress: RunProgress, stage: StageProgress) -> None:
+        super().__init__()
+        self.progress = progress
+        self.stage = stage
+        self._end_early: keras.callbacks.EarlyStopping | None = None
+
+    def go_on(self, model: keras.Model, end_early: keras.callbacks.EarlyStopping | None) -> StageProgress:
+        """Give a compiled model the stage's last state, and say what is done; `end_early`: what may end the stage."""
+        self._end_early = end_early
+        if self.stage.epochs:
+            RunCheckpoint(self.progress.path, model, self.progress.kept).restore()
+        return self.stage
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Remind the early end of the epochs before."""
+        if self._end_early is not None and self.stage.patience:
+            vars(self._end_early).update(self.stage.patience)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Save."""
+        self.stage.epochs = epoch + 1
+        self.stage.is_over = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if self._end_early is not None:
+            self.stage.patience = {"best": float(self._end_early.best), "wait": self._end_early.wait}
+        self.progress.save(self.model)
