@@ -6,17 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.text.hub_datasets import columns_of, load_split
 from tinybert_tf.data.text.label_names import ids_of, join_cell, names_of, split_cell
 from tinybert_tf.data.text.readers import column_names, read_columns
 from tinybert_tf.data.text.text_labels import find_text_labels
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
+
+if TYPE_CHECKING:  # batches are a Keras class, and an exported model answers without Keras
+    from tinybert_tf.data.batches.batches import Batches
 
 
 @dataclass(frozen=True)
