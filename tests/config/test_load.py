@@ -13,7 +13,7 @@ from tinybert_tf.config.schema import (
     FinetuneConfig,
     LossSection,
     ModelSection,
-    Stage,
+    StageSection,
     StudentSection,
     TeacherSection,
     Train,
@@ -64,14 +64,14 @@ def test_a_full_file(tmp_path: Path) -> None:
         data=Data("train.tsv", "dev.tsv", ("sentence",), "label"),
         train=Train(learning_rate=3e-5),
         stages=(
-            Stage(
+            StageSection(
                 "first",
                 (LossSection("embedding"), LossSection("attention", 0.5, {"reduction": "paper"})),
                 layer_map=((0, 0), (1, 3)),
                 epochs=9,
                 learning_rate=1e-4,
             ),
-            Stage("second", (LossSection("prediction"),), epochs=8),
+            StageSection("second", (LossSection("prediction"),), epochs=8),
         ),
         out="runs/one",
         baseline=True,

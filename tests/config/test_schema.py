@@ -12,7 +12,7 @@ from tinybert_tf.config.schema import (
     FinetuneConfig,
     LossSection,
     ModelSection,
-    Stage,
+    StageSection,
     StudentSection,
     TeacherSection,
     Train,
@@ -92,12 +92,12 @@ def test_preset_and_dir_exclude_each_other() -> None:
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "two words", "ä", "a\\b"])
 def test_stage_names_are_safe_in_paths(name: str) -> None:
     with pytest.raises(InputError, match=r"^name: .* is not letters, digits"):
-        Stage(name, LOSSES)
+        StageSection(name, LOSSES)
 
 
 @pytest.mark.parametrize("layer_map", ["uniform", "top", "bottom", ((0, 0), (1, 3))])
 def test_layer_maps(layer_map: Any) -> None:
-    assert Stage("one", LOSSES, layer_map=layer_map).layer_map == layer_map
+    assert StageSection("one", LOSSES, layer_map=layer_map).layer_map == layer_map
 
 
 @pytest.mark.parametrize("layer_map", ["middle", (), ((0, -1),), ((1, 2, 3),), ((0, 1.0),), 3])
@@ -105,16 +105,16 @@ def test_layer_maps_that_are_refused(layer_map: Any) -> None:
     with pytest.raises(
         InputError, match=r"^layer_map: .* is not one of uniform, top, bottom, emd, attention, or a list of pairs"
     ):
-        Stage("one", LOSSES, layer_map=layer_map)
+        StageSection("one", LOSSES, layer_map=layer_map)
 
 
 def test_stages_want_losses_and_their_own_names() -> None:
     with pytest.raises(InputError, match=r"^losses: is empty"):
-        Stage("one", ())
+        StageSection("one", ())
     with pytest.raises(InputError, match=r"^projections: 'none' is not one of shared, per_layer"):
-        Stage("one", LOSSES, projections="none")
+        StageSection("one", LOSSES, projections="none")
     sections = {"teacher": TeacherSection("t"), "data": DATA, "out": "run"}
-    stages = (Stage("a", LOSSES), Stage("b", LOSSES), Stage("a", LOSSES))
+    stages = (StageSection("a", LOSSES), StageSection("b", LOSSES), StageSection("a", LOSSES))
     with pytest.raises(InputError, match=r"^stages\.2\.name: 'a' names an earlier stage too"):
         DistillConfig(stages=stages, **sections)
     with pytest.raises(InputError, match=r"^stages: is empty"):
@@ -157,11 +157,11 @@ def test_every_schedule_that_there_is_may_be_named() -> None:
 
 def test_a_stage_overrides_train() -> None:
     train = Train(epochs=5, learning_rate=1e-4, seed=7, precision="float32")
-    stage = Stage("one", LOSSES, epochs=2, weight_decay=0.0, train="more.tsv", schedule="constant", patience=3)
+    stage = StageSection("one", LOSSES, epochs=2, weight_decay=0.0, train="more.tsv", schedule="constant", patience=3)
     assert stage.resolved(train) == Train(
         epochs=2, learning_rate=1e-4, weight_decay=0.0, seed=7, precision="float32", schedule="constant", patience=3
     )
-    assert Stage("two", LOSSES).resolved(train) == train
+    assert StageSection("two", LOSSES).resolved(train) == train
 
 
 def test_default_stages_are_tinyberts() -> None:

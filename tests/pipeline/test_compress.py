@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tinybert_tf.config.compression import CompressConfig, StructureSection
-from tinybert_tf.config.schema import Data, LossSection, Stage, StudentSection, TeacherSection, Train
+from tinybert_tf.config.schema import Data, LossSection, StageSection, StudentSection, TeacherSection, Train
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline.compressing.steps import StructureStep
 from tinybert_tf.pipeline.parts.distillation import prepare
@@ -144,7 +144,7 @@ def test_projections_go_on_where_heads_are_gone(teacher_run: Path, opinions: Pat
         student=StudentSection(num_hidden_layers=1, hidden_size=8),
         data=Data(**files, text=("text",), label="label", max_length=16),
         train=Train(precision="float32"),
-        stages=(Stage("inside", (LossSection("hidden_state"),)),),
+        stages=(StageSection("inside", (LossSection("hidden_state"),)),),
         structure=StructureSection(intermediate_size=16),
         out=str(tmp_path / "run"),
     )

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 from tinybert_tf.config.load import load_config
-from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Stage, StudentSection, TeacherSection, Train
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    LossSection,
+    StageSection,
+    StudentSection,
+    TeacherSection,
+    Train,
+)
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
@@ -198,9 +206,9 @@ def test_the_baseline_differs_in_the_teacher_only(config: DistillConfig, trainin
 def test_stages_from_a_config(config: DistillConfig, trainings: list[Training]) -> None:
     losses = config.stages[1].losses
     stages = (
-        Stage("one", losses, epochs=3, learning_rate=1e-3),
-        Stage("two", losses, batch_size=40),
-        Stage("three", losses, max_steps=5),
+        StageSection("one", losses, epochs=3, learning_rate=1e-3),
+        StageSection("two", losses, batch_size=40),
+        StageSection("three", losses, max_steps=5),
     )
     distill.run_distill(
         dataclasses.replace(
@@ -231,9 +239,9 @@ def test_the_baseline_takes_the_students_files_and_steps(
     more = more_rows(tmp_path)
     ends_after["second"] = 2
     stages = (
-        Stage("first", (LossSection("prediction"),), train=more, batch_size=5, epochs=3, max_steps=7),
-        Stage("second", (LossSection("hidden_state"),), train=more, epochs=6, patience=1),
-        Stage("third", (LossSection("prediction"),), epochs=1),
+        StageSection("first", (LossSection("prediction"),), train=more, batch_size=5, epochs=3, max_steps=7),
+        StageSection("second", (LossSection("hidden_state"),), train=more, epochs=6, patience=1),
+        StageSection("third", (LossSection("prediction"),), epochs=1),
     )
     distill.run_distill(dataclasses.replace(config, stages=stages, baseline=True))
     student, baseline = trainings[:3], trainings[3:]
@@ -261,7 +269,7 @@ def test_the_baseline_takes_the_students_files_and_steps(
 def test_labels_of_an_own_file_are_read_where_they_are_wanted(
     config: DistillConfig, tmp_path: Path, loss: LossSection, baseline: bool, wanted: bool
 ) -> None:
-    stages = (Stage("one", (loss,), train=more_rows(tmp_path, header="text")),)
+    stages = (StageSection("one", (loss,), train=more_rows(tmp_path, header="text")),)
     given = dataclasses.replace(config, stages=stages, baseline=baseline)
     if wanted:
         with pytest.raises(InputError, match=r"more\.tsv: no column 'label'; it has 'text'"):
@@ -275,10 +283,12 @@ def test_three_stages_in_an_odd_order(
 ) -> None:
     """Predictions first, on a file without labels; then what is inside, until nothing gets better; then both."""
     stages = (
-        Stage("outside", (LossSection("prediction"),), train=more_rows(tmp_path, header="text"), epochs=2),
+        StageSection("outside", (LossSection("prediction"),), train=more_rows(tmp_path, header="text"), epochs=2),
         # Nothing is learned at this rate: the first epoch's loss is never beaten.
-        Stage("inside", (LossSection("hidden_state"),), epochs=7, patience=1, learning_rate=1e-12, schedule="constant"),
-        Stage("both", (LossSection("attention"), LossSection("prediction")), max_steps=13, schedule="cosine"),
+        StageSection(
+            "inside", (LossSection("hidden_state"),), epochs=7, patience=1, learning_rate=1e-12, schedule="constant"
+        ),
+        StageSection("both", (LossSection("attention"), LossSection("prediction")), max_steps=13, schedule="cosine"),
     )
     results = distill.run_distill(dataclasses.replace(config, stages=stages))
     rows = log_rows(tmp_path / "run")
@@ -297,7 +307,7 @@ def test_three_stages_in_an_odd_order(
 
 
 def test_a_baseline_stops_where_its_student_did(config: DistillConfig, tmp_path: Path) -> None:
-    stages = (Stage("one", (LossSection("prediction"),), epochs=3, patience=1, learning_rate=1e-12),)
+    stages = (StageSection("one", (LossSection("prediction"),), epochs=3, patience=1, learning_rate=1e-12),)
     distill.run_distill(dataclasses.replace(config, stages=stages, baseline=True))
     steps = [(row["stage"], row["step"]) for row in log_rows(tmp_path / "run")]
     assert steps == [("one", "10"), ("one", "20"), ("baseline-one", "10"), ("baseline-one", "20")]

@@ -12,7 +12,15 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Stage, StudentSection, TeacherSection, Train
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    LossSection,
+    StageSection,
+    StudentSection,
+    TeacherSection,
+    Train,
+)
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
@@ -45,7 +53,7 @@ def config(teacher_run: Path, opinions: Path, tmp_path: Path) -> DistillConfig:
         student=StudentSection(dir=str(tmp_path / "small")),
         data=Data(**files, text=("text",), label="label", max_length=16),
         train=Train(epochs=8, batch_size=8, learning_rate=1e-2, precision="float32"),
-        stages=(Stage(name="prediction", losses=(LossSection(name="prediction"),)),),
+        stages=(StageSection(name="prediction", losses=(LossSection(name="prediction"),)),),
         cache_dir=str(tmp_path / "cache"),
         out=str(tmp_path / "run"),
     )
@@ -79,7 +87,7 @@ def test_a_run(config: DistillConfig, teacher_run: Path, tinybert: Callable[...,
 
 
 def test_losses_of_what_is_inside_are_refused(config: DistillConfig) -> None:
-    inside = Stage(name="inside", losses=(LossSection(name="prediction"), LossSection(name="hidden_state")))
+    inside = StageSection(name="inside", losses=(LossSection(name="prediction"), LossSection(name="hidden_state")))
     with pytest.raises(InputError) as caught:
         prepare(replace(config, stages=(*config.stages, inside)))
     message = str(caught.value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tinybert_tf.config.rules import CheckedSection, Rule, SettingError, one_of
-from tinybert_tf.config.schema import DistillConfig, LossSection, Stage
+from tinybert_tf.config.schema import DistillConfig, LossSection, StageSection
 from tinybert_tf.errors import InputError
 
 _PLACE = Rule("a fraction of the steps from 0 to 1, or a whole number of steps", lambda v: _is_place(v))
@@ -115,9 +115,9 @@ class ExportSection(CheckedSection):
     min_agreement: float = 0.95
 
 
-def _compression_stage() -> tuple[Stage, ...]:
+def _compression_stage() -> tuple[StageSection, ...]:
     """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
-    return (Stage("compress", (LossSection("prediction"),)),)
+    return (StageSection("compress", (LossSection("prediction"),)),)
 
 
 # The steps, in the order in which they are taken.
@@ -134,7 +134,7 @@ class CompressConfig(DistillConfig):
     `export`: a file of the student, verified; one that is quantized has its LiteRT file in any case.
     """
 
-    stages: tuple[Stage, ...] = field(default_factory=_compression_stage)
+    stages: tuple[StageSection, ...] = field(default_factory=_compression_stage)
     structure: StructureSection | None = None
     pruning: PruningSection | None = None
     quantization: QuantizationSection | None = None

@@ -191,7 +191,7 @@ class LossSection(CheckedSection):
 
 
 @dataclass(frozen=True)
-class Stage(CheckedSection):
+class StageSection(CheckedSection):
     """One stage of a distillation: its losses, its layer map, and what it overrides in `data.train` and `train`.
 
     `layer_map`: `uniform`, `top`, `bottom`, learned ones (`emd`, `attention`), or pairs (student layer, teacher layer).
@@ -232,11 +232,11 @@ def inside_losses() -> tuple[LossSection, ...]:
     return tuple(LossSection(name) for name in ("embedding", "attention", "hidden_state"))
 
 
-def _tinybert_stages() -> tuple[Stage, ...]:
+def _tinybert_stages() -> tuple[StageSection, ...]:
     """Return TinyBERT's two stages (Jiao et al. 2020): first what is inside the network, then its output."""
     return (
-        Stage("intermediate", inside_losses()),
-        Stage("prediction", (LossSection("prediction"),)),
+        StageSection("intermediate", inside_losses()),
+        StageSection("prediction", (LossSection("prediction"),)),
     )
 
 
@@ -271,7 +271,7 @@ class DistillConfig(LabelledConfig):
     student: StudentSection = field(default_factory=StudentSection)
     data: Data
     train: Train = field(default_factory=Train)
-    stages: tuple[Stage, ...] = field(default_factory=_tinybert_stages)
+    stages: tuple[StageSection, ...] = field(default_factory=_tinybert_stages)
     teacher_cache: str = "auto"
     cache_dir: str | None = None
     max_disk_gib: float = 20.0

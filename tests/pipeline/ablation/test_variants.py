@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from tinybert_tf.config.ablation import AblationConfig, Variant
-from tinybert_tf.config.schema import Data, DistillConfig, LossSection, Stage, StudentSection, TeacherSection, Train
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    LossSection,
+    StageSection,
+    StudentSection,
+    TeacherSection,
+    Train,
+)
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.ablation.variants import CHANGES, plan_variants
 
 INSIDE = tuple(LossSection(name) for name in ("embedding", "attention", "hidden_state"))
 STAGES = (
-    Stage("inside", INSIDE, train="more.tsv", epochs=9),
-    Stage("outside", (LossSection("prediction", options={"temperature": 2.0}),), train="more.tsv"),
+    StageSection("inside", INSIDE, train="more.tsv", epochs=9),
+    StageSection("outside", (LossSection("prediction", options={"temperature": 2.0}),), train="more.tsv"),
 )
 
 
@@ -211,7 +219,9 @@ def test_refused(base: DistillConfig, variant: Variant, message: str) -> None:
 def test_nothing_to_remove(base: DistillConfig, name: str, message: str) -> None:
     labels = LossSection("prediction", options={"hard_label_weight": 1.0})
     bare = dataclasses.replace(
-        base, student=StudentSection(), stages=(Stage("one", (LossSection("hidden_state"), labels), train="train.tsv"),)
+        base,
+        student=StudentSection(),
+        stages=(StageSection("one", (LossSection("hidden_state"), labels), train="train.tsv"),),
     )
     assert refused(bare, Variant(name, changes=(name,))) == f"variant {name!r}: {message}"
 

@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 import tinybert_tf as tb
-from tinybert_tf.config.schema import Data, DistillConfig, LossSection, TeacherSection, Train, WeightSection
-from tinybert_tf.config.schema import Stage as StageSection
+from tinybert_tf.config.schema import (
+    Data,
+    DistillConfig,
+    LossSection,
+    StageSection,
+    TeacherSection,
+    Train,
+    WeightSection,
+)
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.errors import InputError

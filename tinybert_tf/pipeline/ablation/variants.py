@@ -13,7 +13,7 @@ from typing import Any
 
 from tinybert_tf.config.ablation import BASE, AblationConfig, Variant
 from tinybert_tf.config.load import build_config, dump_config
-from tinybert_tf.config.schema import DistillConfig, LossSection, Stage, StudentSection
+from tinybert_tf.config.schema import DistillConfig, LossSection, StageSection, StudentSection
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
@@ -127,7 +127,7 @@ def labels_for_predictions(config: DistillConfig) -> DistillConfig:
     def learns_it(loss: LossSection) -> bool:
         return loss.name == "prediction" and loss.options.get("hard_label_weight") != 1.0
 
-    def stage_of(stage: Stage) -> Stage:
+    def stage_of(stage: StageSection) -> StageSection:
         losses = tuple(changed(loss) if learns_it(loss) else loss for loss in stage.losses)
         return stage if losses == stage.losses else dataclasses.replace(stage, losses=losses, train=None)
 

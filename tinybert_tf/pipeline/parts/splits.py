@@ -8,8 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tinybert_tf.config.schema import Data, DistillConfig
-from tinybert_tf.config.schema import Stage as StageSection
+from tinybert_tf.config.schema import Data, DistillConfig, StageSection
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer

@@ -10,8 +10,7 @@ from typing import Any
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.config.schema import Stage as StageSection
-from tinybert_tf.config.schema import Train
+from tinybert_tf.config.schema import StageSection, Train
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.layer_map import LayerMap
