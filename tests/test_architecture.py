@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinybert_tf"
 MAX_LINES = 320
+# Lines of a function's body without its docstring: the median, and what nine in ten stay within.
+MEDIAN_LINES, P90_LINES = 3, 14
 
 # A room is a folder or a single file of the package. Imports go down: to a lower floor, or within the room.
 FLOORS = {
@@ -232,3 +234,22 @@ def test_tests_mirror_the_package() -> None:
         f"tests/{folder}" for folder in folders if folder.parts[:1] != ("golden",) and not (PACKAGE / folder).is_dir()
     ]
     assert not broken, f"tests in a folder that the package does not have: {broken}"
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body, its docstring left out."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return 0 if not body else (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+def test_functions_are_short() -> None:
+    functions = [
+        node
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    lengths = sorted(map(body_lines, functions))
+    median, p90 = lengths[len(lengths) // 2], lengths[len(lengths) * 9 // 10]
+    assert median <= MEDIAN_LINES, f"the median function has {median} lines; at most {MEDIAN_LINES}"
+    assert p90 <= P90_LINES, f"a tenth of all functions has over {p90} lines; at most {P90_LINES}"
