@@ -481,12 +481,24 @@ def test_flags_that_are_missing(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: VERB (see tinybert --help)"),
-        (["destil"], "invalid choice: 'destil'"),
-        (["distill", "--epoch", "3"], "unrecognized arguments: --epoch (see tinybert --help)"),
-        (["distill", "--epochs"], "argument --epochs: expected one argument (see tinybert distill --help)"),
+        (["distil"], "tinybert has no verb distil; did you mean distill? (see tinybert --help)"),
+        (["xyz"], "tinybert has no verb xyz (see tinybert --help)"),
+        (["--verson"], "tinybert has no flag --verson; did you mean --version? (see tinybert --help)"),
+        (
+            ["distill", "--epoch", "3"],
+            "tinybert distill has no flag --epoch; did you mean --epochs? (see tinybert distill --help)",
+        ),
+        (
+            ["finetune", "--lr=1"],
+            "finetune has no flag --lr; did you mean --learning-rate? (see ",
+        ),
+        (["distill", "a.yaml", "b.yaml"], "tinybert distill takes no more arguments, got 'b.yaml' (see "),
+        (["distill", "--epochs"], "--epochs: expected one argument (see tinybert distill --help)"),
         (["evaluate", "bert"], "the following arguments are required: --data"),
-        (["evaluate", "bert", "--max-length", "many"], "argument --max-length: invalid int value: 'many'"),
+        (["evaluate", "bert", "--max-length", "many"], "tinybert: --max-length: expected an integer >= 8, got 'many'"),
+        (["evaluate", "bert", "--max-length", "7"], "tinybert: --max-length: expected an integer >= 8, got '7'"),
+        (["export", "bert", "--min-agreement", "all"], "tinybert: --min-agreement: expected a number, got 'all'"),
+        (["vocab", "--size", "-5"], "tinybert: --size: expected an integer >= 1, got '-5' (see tinybert vocab --help)"),
         (["predict"], "the following arguments are required: MODEL"),
     ],
 )

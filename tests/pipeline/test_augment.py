@@ -440,17 +440,16 @@ def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("copies", 0, "copies=0: a whole number of at least 1 is accepted"),
-        ("candidates", 0, "candidates=0: a whole number of at least 1 is accepted"),
+        ("copies", 0, "--copies: expected an integer >= 1, got '0' (see tinybert augment --help)"),
         ("candidates", 149, "candidates=149: the vocabulary has "),
         ("replace_probability", 0, "replace_probability=0.0: a number above 0, at most 1 is accepted"),
         ("replace_probability", "nan", "replace_probability=nan: a number above 0, at most 1 is accepted"),
-        ("batch_size", -1, "batch_size=-1: a whole number of at least 1 is accepted"),
-        ("seed", -1, "seed=-1: a whole number of at least 0 is accepted"),
+        ("batch_size", -1, "--batch-size: expected an integer >= 1, got '-1'"),
+        ("seed", -1, "--seed: expected an integer >= 0, got '-1'"),
         ("variant", "mine", "variant='mine': one of paper, authors is accepted"),
         ("max_length", 25, "max_length=25: {model} has max_position_embeddings=24; at most that many tokens"),
         ("precision", "double", "precision='double' is not known; one of auto, float32, bfloat16, float16 is."),
-        ("copies", "many", "argument --copies: invalid int value: 'many' (see tinybert augment --help)"),
+        ("copies", "many", "--copies: expected an integer >= 1, got 'many' (see tinybert augment --help)"),
     ],
 )
 def test_settings_are_refused_by_name(

@@ -185,7 +185,10 @@ def test_what_is_not_the_model_is_not_kept(
         (["--format", "litert", "--calibrate", "x.tsv"], "--calibrate x.tsv: only --quantize full_int8"),
         (["--format", "litert", "--lengths", "16,25"], "--lengths 25: {model} takes texts of 8 to 24 tokens"),
         (["--format", "litert", "--lengths", "4"], "--lengths 4: "),
-        (["--format", "litert", "--lengths", "16;24"], "--lengths '16;24': numbers of tokens with commas"),
+        (
+            ["--format", "litert", "--lengths", "16;24"],
+            "--lengths: expected integers with commas between them, such as 64,128, got '16;24'",
+        ),
         (["--format", "onnx", "--lengths", "16"], "--lengths: onnx takes texts of any length"),
         (["--format", "litert", "--min-agreement", "95"], "--min-agreement 95.0: a fraction from 0 to 1"),
         (["--format", "litert", "--teacher", "nowhere/at/all"], "nowhere/at/all"),

@@ -1,62 +1,62 @@
-"""The flags of `export` and `serve`."""
+"""`export` and `serve`: a model as a file for phones and servers, and behind HTTP."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from tinybert_tf.errors import InputError
+from tinybert_tf.cli.flags import BATCH_SIZE, LABEL, MAX_LENGTH, MODEL, TEXT, integer, integers, number
+from tinybert_tf.cli.tensorflow import import_tensorflow, import_what_runs
+from tinybert_tf.cli.verb import Flag, Verb
 
 # Written out: `--help` need not import what exports. A test holds them to `FORMATS`.
 FORMAT_NAMES = "litert, saved_model, onnx, hf"
 SCHEME_NAMES = "dynamic_int8, dynamic_int4, weight_int8, weight_int4, full_int8, float16"
 
 
-def with_export(parser: argparse.ArgumentParser) -> None:
-    """Give `export` its flags."""
-    parser.add_argument("model", metavar="MODEL", help="model or run directory, or a Hub id")
-    parser.add_argument("--format", required=True, metavar="NAME", help=FORMAT_NAMES)
-    parser.add_argument("--quantize", metavar="SCHEME", help=SCHEME_NAMES)
-    parser.add_argument(
-        "--lengths", metavar="N[,N]", help="tokens that texts are padded to (default: as trained, or 128)"
-    )
-    parser.add_argument("--verify", metavar="F", help="labelled file to verify on (default: a run's dev file)")
-    parser.add_argument("--text", metavar="COLUMN[,COLUMN]", help="column of the text, or two, where it has columns")
-    parser.add_argument("--label", metavar="COLUMN", help="column of the label, likewise")
-    parser.add_argument("--calibrate", metavar="F", help="file of texts to measure ranges on, for full_int8")
-    parser.add_argument("--teacher", metavar="DIR", help="model to measure beside (default: a run's teacher)")
-    parser.add_argument(
-        "--min-agreement", type=float, default=0.95, metavar="X", help="fraction of answers that stay (default 0.95)"
-    )
-    parser.add_argument("--out", required=True, metavar="DIR", help="directory to make")
+def _export(arguments: argparse.Namespace) -> None:
+    import_tensorflow()
+    from tinybert_tf.pipeline.export import ExportOptions, run_export
+
+    print(run_export(ExportOptions(**{flag.attribute: getattr(arguments, flag.attribute) for flag in EXPORT.flags})))
 
 
-def export_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `ExportOptions` is made of."""
-    names = ("model", "format", "out", "quantize", "verify", "text", "label", "calibrate", "teacher", "min_agreement")
-    return {name: getattr(arguments, name) for name in names} | {"lengths": _numbers(arguments.lengths)}
+def _serve(arguments: argparse.Namespace) -> None:
+    import_what_runs(arguments.model)
+    from tinybert_tf.pipeline.serve import run_serve
+
+    run_serve(**{flag.attribute: getattr(arguments, flag.attribute) for flag in SERVE.flags})
 
 
-def _numbers(written: str | None) -> tuple[int, ...] | None:
-    if written is None:
-        return None
-    try:
-        return tuple(int(part) for part in written.split(","))
-    except ValueError:
-        raise InputError(f"--lengths {written!r}: numbers of tokens with commas between, 64,128, are wanted") from None
-
-
-def with_serving(parser: argparse.ArgumentParser) -> None:
-    """Give `serve` its flags."""
-    parser.add_argument("model", metavar="MODEL", help="model or run directory, an export, or a Hub id")
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen at (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, metavar="N", help="port to listen at (default 8000)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts computed together (default 32)")
-    parser.add_argument(
-        "--max-length", type=int, metavar="TOKENS", help="tokens a text is cut at (default: the model's)"
-    )
-
-
-def serving_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of `run_serve`."""
-    return {name: getattr(arguments, name) for name in ("host", "port", "batch_size", "max_length")}
+EXPORT = Verb(
+    "export",
+    "write a model as a file for phones and servers, verify it, and measure what it costs",
+    (
+        MODEL.but(help="model directory, run directory or Hub id"),
+        Flag("--format", "NAME", FORMAT_NAMES, required=True),
+        Flag("--quantize", "SCHEME", SCHEME_NAMES, otherwise="none, float32"),
+        Flag("--lengths", "N[,N]", "numbers of tokens that texts are padded to", type=integers,
+             otherwise="the length of the run's training, or 128"),
+        Flag("--verify", "F", "labelled file to verify on",
+             otherwise="the run's dev file, or texts of random words"),
+        TEXT,
+        LABEL,
+        Flag("--calibrate", "F", "file of texts to measure ranges on; full_int8 needs it", otherwise="none"),
+        Flag("--teacher", "DIR", "model to measure beside it", otherwise="the run's teacher, if any"),
+        Flag("--min-agreement", "X", "least fraction of answers that the export must share with the model",
+             default=0.95, type=number),
+        Flag("--out", "DIR", "directory to make", required=True),
+    ),
+    _export,
+)  # fmt: skip
+SERVE = Verb(
+    "serve",
+    "serve a model's answers over HTTP",
+    (
+        MODEL,
+        Flag("--host", "NAME", "address to listen at", default="127.0.0.1"),
+        Flag("--port", "N", "port to listen at; 0 takes any free one", default=8000, type=integer()),
+        BATCH_SIZE,
+        MAX_LENGTH.but(otherwise="the model's limit"),
+    ),
+    _serve,
+)

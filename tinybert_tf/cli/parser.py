@@ -1,37 +1,85 @@
-"""How a command line is read: errors in one line, numbers that are no flags, texts after flags."""
+"""How a command line is read: one line for what is wrong, with the nearest word that there is."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
-import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
+from tinybert_tf.cli.verb import Verb
+
+# argparse's own takes -1e-5 for a flag, and then says that a value is missing.
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
 
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every other error here."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # argparse's own takes -1e-5 for a flag, and then says that a value is missing.
+    def __init__(self, prog: str, description: str = "") -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
         self._negative_number_matcher = NEGATIVE_NUMBER
 
     def error(self, message: str) -> NoReturn:
         """End with status 2."""
-        self.exit(2, f"tinybert: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"tinybert: {message.removeprefix('argument ')} (see {self.prog} --help)\n")
+
+    def refuse_unknown(self, unknown: Sequence[str]) -> None:
+        """End with status 2 if anything is left over; a flag is answered with the nearest one."""
+        flags = [part.partition("=")[0] for part in unknown if part.startswith("-") and " " not in part]
+        if flags:
+            self.error(f"{self.prog} has no flag {flags[0]}{_guess(flags[0], self._option_string_actions)}")
+        if unknown:
+            self.error(f"{self.prog} takes no more arguments, got {' '.join(unknown)!r}")
 
 
-def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; `predict`'s texts also where a flag stands before them, where argparse takes none."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] != ["predict"]:
-        return parser.parse_args(given)
-    flags_end = given.index("--") if "--" in given else len(given)
+def overview(verbs: Mapping[str, Verb]) -> str:
+    """The help of `tinybert` itself: its verbs."""
+    width = max(map(len, verbs))
+    return "\n".join((
+        "usage: tinybert VERB [ARGUMENT ...]",
+        "",
+        "Make a BERT small: distil it into a student, compress it, export it.",
+        "",
+        *(f"    {name:{width}}  {verb.help}" for name, verb in verbs.items()),
+        "",
+        "tinybert VERB --help lists the arguments of a verb and their defaults; tinybert --version prints the version.",
+    ))  # fmt: skip
+
+
+def find_verb(name: str, verbs: Mapping[str, Verb]) -> Verb:
+    """The verb of a name; one that is not there ends with status 2."""
+    if name not in verbs:
+        what = "flag" if name.startswith("-") else "verb"
+        OneLineParser(prog="tinybert").error(
+            f"tinybert has no {what} {name}{_guess(name, [*verbs, '--help', '--version'])}"
+        )
+    return verbs[name]
+
+
+def parse_arguments(verb: Verb, given: Sequence[str]) -> argparse.Namespace:
+    """The verb's arguments; texts also after a flag, where argparse takes none."""
+    parser = OneLineParser(prog=f"tinybert {verb.name}", description=verb.help)
+    verb.add_to(parser)
+    parser.set_defaults(verb=verb.name)
+    texts = next((flag.attribute for flag in verb.flags if flag.nargs == "*"), None)
+    flags_end = list(given).index("--") if texts and "--" in given else len(given)
     arguments, rest = parser.parse_known_args(given[:flags_end])
-    if any(part.startswith("-") and " " not in part for part in rest):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    arguments.texts += rest + given[flags_end + 1 :]
+    if texts is None or any(part.startswith("-") and " " not in part for part in rest):
+        parser.refuse_unknown(rest)
+        return arguments
+    setattr(arguments, texts, getattr(arguments, texts) + rest + list(given[flags_end + 1 :]))
     return arguments
+
+
+def _guess(found: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?`, for a word that is near, or that has the first letters of the words of one (`--lr`)."""
+    words = list(known)
+    short = [word for word in words if _initials(word) == found.lstrip("-")]
+    near = short or difflib.get_close_matches(found, words, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _initials(word: str) -> str:
+    return "".join(part[:1] for part in word.strip("-").split("-"))

@@ -1,0 +1,126 @@
+"""`distill` and the verbs that take the same config: `compress`, `cache-teacher`, `explain`, `ablate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Set
+from typing import Any
+
+from tinybert_tf.cli.flags import ALLOW_WEAK_TEACHER, BASELINE, DISTILLATION, words
+from tinybert_tf.cli.from_config import load
+from tinybert_tf.cli.tensorflow import import_tensorflow
+from tinybert_tf.cli.verb import Flag, Verb
+from tinybert_tf.config.ablation import AblationConfig
+from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
+from tinybert_tf.config.schema import DistillConfig
+from tinybert_tf.errors import InputError
+
+
+def _distill(arguments: argparse.Namespace) -> None:
+    config = load(DISTILL.flags, DistillConfig, arguments)
+    import_tensorflow()
+    from tinybert_tf.pipeline.distill import run_distill
+
+    _print_results(run_distill(config), config)
+
+
+def _compress(arguments: argparse.Namespace) -> None:
+    config = load(COMPRESS.flags, CompressConfig, arguments)
+    import_tensorflow()
+    from tinybert_tf.pipeline.compress import run_compress
+
+    _print_results(run_compress(config), config)
+
+
+def _print_results(metrics: Any, config: DistillConfig) -> None:
+    from tinybert_tf.metrics import choose_metric
+    from tinybert_tf.pipeline.runs.results import results_table
+
+    print(results_table(metrics, config.metric or choose_metric(config.task), reference="teacher"))
+
+
+def _either(keys: Set[str]) -> type[DistillConfig]:
+    """A compression's config where a section of one is given, else a distillation's."""
+    return DistillConfig if keys.isdisjoint(STEP_SECTIONS) else CompressConfig
+
+
+def _cache_teacher(arguments: argparse.Namespace) -> None:
+    config = load(CACHE_TEACHER.flags, _either, arguments)
+    import_tensorflow()
+    from tinybert_tf.pipeline.cache_teacher import run_cache_teacher
+    from tinybert_tf.pipeline.parts.distillation import prepare
+    from tinybert_tf.pipeline.runs.log_lines import held_back
+
+    with held_back():
+        work = prepare(config)
+    print(run_cache_teacher(work))
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    config = load(EXPLAIN.flags, _either, arguments)
+    import_tensorflow()
+    from tinybert_tf.pipeline.explain import explain_distill
+
+    print(explain_distill(config))
+
+
+def _ablate(arguments: argparse.Namespace) -> None:
+    config = load(ABLATE.flags, AblationConfig, arguments)
+    import_tensorflow()
+    from tinybert_tf.pipeline.ablate import run_ablate
+    from tinybert_tf.pipeline.ablation.results import markdown
+
+    results = run_ablate(config, plot=not arguments.no_plot)
+    print(markdown(results))
+    if results.failures:
+        first = results.failures[0]
+        raise InputError(
+            f"{len(results.failures)} of {results.num_runs} runs failed, the first {first.variant}, seed {first.seed}: "
+            f"{first.error}"
+        )
+
+
+DISTILL = Verb(
+    "distill",
+    "train a small student on a fine-tuned teacher",
+    (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER),
+    _distill,
+    DistillConfig,
+)
+COMPRESS = Verb(
+    "compress",
+    "make a distilled student smaller: prune, quantize or cluster it while it is distilled",
+    (*DISTILLATION, ALLOW_WEAK_TEACHER),
+    _compress,
+    CompressConfig,
+)
+CACHE_TEACHER = Verb(
+    "cache-teacher",
+    "compute what a distillation reads of its teacher, and keep it on disk",
+    (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER),
+    _cache_teacher,
+    DistillConfig,
+)
+EXPLAIN = Verb(
+    "explain",
+    "show what `distill` or `compress` would do: config, sizes, layer maps, steps",
+    (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER),
+    _explain,
+    DistillConfig,
+)
+ABLATE = Verb(
+    "ablate",
+    "run a distillation and variants of it over several seeds, and print a table of means and spreads",
+    (
+        *(flag for flag in DISTILLATION if flag.name not in ("--seed", "--out")),
+        Flag("--variants", "NAME[,NAME]", "named changes, such as no_embedding,top; a config can have others",
+             key="variants", type=words, otherwise="those of the config"),
+        Flag("--seeds", "N[,N]", "seeds that each variant is run with", key="seeds", type=words),
+        Flag("--out", "DIR", "directory of the tables and of all runs", key="out"),
+        BASELINE,
+        ALLOW_WEAK_TEACHER,
+        Flag("--no-plot", None, "draw no plot; a plot needs matplotlib"),
+    ),
+    _ablate,
+    AblationConfig,
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""From a config file, flags and `--set` to a checked configuration."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from tinybert_tf.cli.verb import Flag
+from tinybert_tf.errors import InputError
+
+# Keys that take a preset's name or a directory.
+_SIZES = ("student", "model")
+
+
+def load(verb_flags: tuple[Flag, ...], cls: Any, arguments: argparse.Namespace) -> Any:
+    """The configuration of the file, the flags and the `--set`s; the later wins.
+
+    Raises:
+        InputError: as `load_config`; keys that are given nowhere are named by their flags.
+    """
+    from tinybert_tf.config.load import MissingKeysError, load_config
+
+    flags = [flag for flag in verb_flags if flag.key]
+    given: dict[str, Any] = {}
+    for flag in flags:
+        value = getattr(arguments, flag.attribute)
+        if value is not None and value is not False:
+            given |= _preset_or_dir(flag, value) if flag.key in _SIZES else {flag.key: value}
+    try:
+        return load_config(cls, arguments.config, given, arguments.settings)
+    except MissingKeysError as error:
+        flag_of = {flag.key: flag.name for flag in flags}
+        missing = ", ".join(flag_of.get(key, key) for key in error.keys)
+        raise InputError(f"{arguments.verb} needs {missing} (or a config with {', '.join(error.keys)}).") from None
+
+
+def _preset_or_dir(flag: Flag, value: str) -> dict[str, Any]:
+    from tinybert_tf.models.config import PRESETS
+
+    if value in PRESETS:
+        return {f"{flag.key}.preset": value, f"{flag.key}.dir": None}
+    if not os.path.isdir(value) and "/" not in value:
+        raise InputError(f"{flag.name} {value!r} is neither a directory nor a preset; presets: {', '.join(PRESETS)}.")
+    return {f"{flag.key}.dir": value, f"{flag.key}.preset": None}

@@ -1,0 +1,66 @@
+"""`finetune` and `pretrain`: models that learn from labels, or from raw text."""
+
+from __future__ import annotations
+
+import argparse
+
+from tinybert_tf.cli.flags import DATA, LABELLED, MAX_LENGTH, OUT, TRAIN, of_key
+from tinybert_tf.cli.from_config import load
+from tinybert_tf.cli.tensorflow import import_tensorflow
+from tinybert_tf.cli.verb import Flag, Verb
+from tinybert_tf.config.pretraining import PretrainConfig
+from tinybert_tf.config.schema import FinetuneConfig
+
+
+def _finetune(arguments: argparse.Namespace) -> None:
+    config = load(FINETUNE.flags, FinetuneConfig, arguments)
+    import_tensorflow()
+    from tinybert_tf.metrics import choose_metric
+    from tinybert_tf.pipeline.finetune import run_finetune
+    from tinybert_tf.pipeline.runs.results import results_table
+
+    print(results_table(run_finetune(config), config.metric or choose_metric(config.task), reference="model"))
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    config = load(PRETRAIN.flags, PretrainConfig, arguments)
+    import_tensorflow()
+    from tinybert_tf.pipeline.pretrain import run_pretrain, summary
+
+    print(summary(config, run_pretrain(config)))
+
+
+FINETUNE = Verb(
+    "finetune",
+    "train a pretrained model on labelled texts",
+    (
+        Flag("--model", "DIR", "pretrained model: a directory or a Hub id", key="model.dir"),
+        *DATA,
+        *TRAIN,
+        *LABELLED,
+        OUT,
+    ),
+    _finetune,
+    FinetuneConfig,
+)
+PRETRAIN = Verb(
+    "pretrain",
+    "train a model on raw text: as a masked language model, or on a teacher's inside",
+    (
+        Flag("--model", "PRESET|DIR", "model: a preset's size, or a directory to go on from", key="model",
+             otherwise="half of the teacher's layers"),
+        Flag("--teacher", "DIR", "pretrained teacher, for general distillation, which needs no label",
+             key="teacher.dir", otherwise="none, a masked language model"),
+        Flag("--corpus", "F", "text files: a sentence a line, an empty line between documents", key="corpus.files",
+             nargs="+"),
+        Flag("--dev", "F", "text that is only measured on", key="corpus.dev", otherwise="none"),
+        Flag("--tokenizer", "DIR", "tokenizer of a new model, such as `tinybert vocab` makes", key="tokenizer",
+             otherwise="the model's or the teacher's"),
+        of_key(MAX_LENGTH, "corpus.max_length"),
+        *(flag.but(otherwise=flag.otherwise.replace("3", "1")) if flag.name == "--epochs" else flag for flag in TRAIN),
+        Flag("--head-only", None, "train the head alone; the encoder stays as it is", key="head_only"),
+        OUT,
+    ),
+    _pretrain,
+    PretrainConfig,
+)  # fmt: skip

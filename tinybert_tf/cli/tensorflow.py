@@ -1,0 +1,27 @@
+"""TensorFlow, imported without the lines that it writes."""
+
+from __future__ import annotations
+
+import os
+
+from tinybert_tf.export.quiet import quiet
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the lines that its C++ core writes to stderr while it loads.
+
+    Those lines ignore TF_CPP_MIN_LOG_LEVEL; they are shown if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, a machine without a GPU is an error
+    with quiet():
+        import tensorflow as tf
+    # Every model has a `predict` of its own; TensorFlow counts them as one that is traced again and again, and warns.
+    tf.get_logger().setLevel("ERROR")
+
+
+def import_what_runs(model: str) -> None:
+    """Import TensorFlow, unless the model is an export that is run without it."""
+    from tinybert_tf.export.predictor import needs_tensorflow
+
+    if needs_tensorflow(model):
+        import_tensorflow()

@@ -1,0 +1,93 @@
+"""What a verb is: a name, a table of flags, and the function that runs it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinybert_tf.config.defaults import default_of
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One argument of a verb: `--name` with a value, a switch where there is no `metavar`, or a place without dashes.
+
+    `key`: the dotted key of the verb's config that it sets. `default`: its value where it is not given; a flag with a
+    `key` has the config's. `otherwise`: what the help says in place of a default that is not one value.
+    """
+
+    name: str
+    metavar: str | None
+    help: str
+    key: str = ""
+    default: Any = None
+    otherwise: str = ""
+    type: Callable[[str], Any] = str
+    required: bool = False
+    nargs: str | None = None
+
+    @property
+    def attribute(self) -> str:
+        """The name of its value among the parsed arguments."""
+        return self.name.lstrip("-").replace("-", "_")
+
+    def but(self, **changes: Any) -> Flag:
+        """This flag, with some words or values of its own."""
+        return replace(self, **changes)
+
+    def described(self, config: Any) -> str:
+        """The help, with the default."""
+        default = self.default
+        if self.metavar is None:
+            return f"{self.help} (default: off)"
+        if default is None and self.key and config is not None:
+            default = default_of(config, self.key)
+        said = self.otherwise or ("" if default is None else _written(default))
+        return (f"{self.help} (default: {said})" if said else self.help).replace("%", "%%")
+
+    def add_to(self, parser: argparse.ArgumentParser, config: Any = None) -> None:
+        """Let a parser read it."""
+        help = self.described(config)
+        if self.metavar is None:
+            parser.add_argument(self.name, action="store_true", help=help)
+            return
+        options: dict[str, Any] = {"metavar": self.metavar, "help": help, "type": self.type, "default": self.default}
+        if self.nargs is not None:
+            options["nargs"] = self.nargs
+        if self.name.startswith("-"):
+            options["required"] = self.required
+        parser.add_argument(self.name, **options)
+
+
+def _written(value: Any) -> str:
+    """A value as somebody types it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A word of the command line: what it does, in one line, its flags, and the function that does it.
+
+    `config`: the class of the configuration that a file, the flags with a key and `--set` make; the verb then takes a
+    file and `--set` too.
+    """
+
+    name: str
+    help: str
+    flags: tuple[Flag, ...]
+    run: Callable[[argparse.Namespace], None]
+    config: Any = None
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Let a parser read all flags of the verb."""
+        if self.config is not None:
+            parser.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file; flags and --set win over it")
+        for flag in self.flags:
+            flag.add_to(parser, self.config)
+        if self.config is not None:
+            parser.add_argument(
+                "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+                help="set any key of the config, such as stages.0.epochs=5; may be repeated",
+            )  # fmt: skip
