@@ -37,6 +37,7 @@ FLOORS = {
     "features": 0,
     "trainable_model": 0,
     "errors": -1,  # the ground that every room stands on
+    "version": -1,
 }
 
 

@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.cli.verbs import VERBS
 
 Tinybert = Callable[..., Any]
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 # === Help ===
@@ -55,6 +57,7 @@ def test_the_overview(tinybert: Tinybert) -> None:
 def test_version(tinybert: Tinybert) -> None:
     command = tinybert("--version")
     assert (command.status, command.out, command.err) == (0, f"tinybert {tb.__version__}\n", "")
+    assert tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["version"] == tb.__version__
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tinybert_tf.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from tinybert_tf.compression.clustering import cluster_weights
     from tinybert_tf.compression.pruning import MagnitudePruning
@@ -64,8 +66,6 @@ if TYPE_CHECKING:
     from tinybert_tf.pipeline.parts.stages import Stage, distill, tinybert_stages
     from tinybert_tf.training.devices import setup_devices
     from tinybert_tf.training.optimizer import bert_optimizer
-
-__version__ = "0.1.0"
 
 _MODULE_OF = {
     "AttentionKLLoss": "distillation.losses",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tinybert_tf import __version__
 from tinybert_tf.cli.parser import find_verb, overview, parse_arguments
 from tinybert_tf.cli.verbs import VERBS
 from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.pipeline.runs.log_lines import on_stderr
+from tinybert_tf.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
