@@ -31,9 +31,10 @@ from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.text.readers import read_columns
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
+from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
+from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, DistillationLoss, EmbeddingLoss, HiddenStateLoss
-from tinybert_tf.distillation.teacher_cache import TeacherCache, TeacherFeatures
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.teaching.teacher import Teacher

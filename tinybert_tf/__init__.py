@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinybert_tf.data.tags.tagging import TaggedDataset
     from tinybert_tf.data.text.dataset import TextDataset
     from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
+    from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
     from tinybert_tf.distillation.distiller import Distiller
     from tinybert_tf.distillation.layer_map import LayerMap
     from tinybert_tf.distillation.losses import (
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
         WeightSchedule,
     )
     from tinybert_tf.distillation.multi_task import MultiTaskDistiller
-    from tinybert_tf.distillation.teacher_cache import TeacherCache
     from tinybert_tf.errors import InputError
     from tinybert_tf.export.predictor import Predictor
     from tinybert_tf.models.config import EncoderConfig

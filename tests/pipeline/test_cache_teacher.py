@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.pipeline.cache_teacher import default_directory
+from tinybert_tf.pipeline.parts.kept_features import default_directory
 
 PAPER = "stages.0.losses=[{name: attention, reduction: paper}]"
 

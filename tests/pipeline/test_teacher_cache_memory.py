@@ -18,11 +18,11 @@ from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss
-from tinybert_tf.distillation.teacher_cache import TeacherCache
+from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.pipeline.parts.teacher_features import with_teacher_features
+from tinybert_tf.pipeline.parts.ask_teacher import with_teacher_features
 
 LENGTH, STEPS = 128, 20
 rows = int(sys.argv[2])

@@ -25,9 +25,9 @@ from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiec
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.pipeline.cache_teacher import cache_teacher
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.parts.distillation import prepare
+from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 
 TEACHER_LOGITS = "teacher/logits"
 

@@ -12,7 +12,6 @@ from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig, ExportSection
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.export.formats import find_format
-from tinybert_tf.pipeline.cache_teacher import cache_teacher
 from tinybert_tf.pipeline.compressing.steps import steps_of
 from tinybert_tf.pipeline.export import (
     ExportOptions,
@@ -22,6 +21,7 @@ from tinybert_tf.pipeline.export import (
     run_export,
 )
 from tinybert_tf.pipeline.parts.distillation import Distillation, prepare
+from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 from tinybert_tf.pipeline.parts.student import resolved_init
 from tinybert_tf.pipeline.parts.training import check_teacher, give_first_weights, train_stages
 from tinybert_tf.pipeline.runs.log_lines import held_back

@@ -7,9 +7,9 @@ from typing import Any
 
 from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
-from tinybert_tf.pipeline.cache_teacher import cache_teacher
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.pipeline.parts.distillation import prepare
+from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 from tinybert_tf.pipeline.parts.splits import data_fingerprints
 from tinybert_tf.pipeline.parts.training import check_teacher, give_first_weights, train_stages
 from tinybert_tf.pipeline.runs.log_lines import held_back

@@ -11,7 +11,7 @@ from tinybert_tf.config.schema import FinetuneConfig
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.text.label_names import shown
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits

@@ -15,8 +15,8 @@ from tinybert_tf.data.corpus.corpus import Corpus
 from tinybert_tf.data.corpus.masking import Masking
 from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import count_parameters
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics

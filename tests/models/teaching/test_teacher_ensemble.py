@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import HiddenStateLoss, PredictionLoss
-from tinybert_tf.distillation.teacher_cache import teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.teaching.teacher import Teacher

@@ -18,6 +18,7 @@ from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.tasks import load_teaching
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
+from tinybert_tf.pipeline.parts.ensemble import as_one, load_others
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, tokenize
 from tinybert_tf.pipeline.parts.stages import (
@@ -30,7 +31,6 @@ from tinybert_tf.pipeline.parts.student import (
     check_two_tokenizers,
     student_tokenizer,
 )
-from tinybert_tf.pipeline.parts.teachers import as_one, load_others
 from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.measure import measure
 from tinybert_tf.training.devices import Devices

@@ -12,6 +12,7 @@ import keras
 from tinybert_tf import features
 from tinybert_tf.config.schema import StageSection, Train
 from tinybert_tf.data.batches.batches import Batches
+from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses import (
@@ -21,12 +22,11 @@ from tinybert_tf.distillation.losses import (
     HiddenStateLoss,
     PredictionLoss,
 )
-from tinybert_tf.distillation.teacher_cache import TeacherCache
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
+from tinybert_tf.pipeline.parts.ask_teacher import with_teacher_features
 from tinybert_tf.pipeline.parts.losses import make_loss
 from tinybert_tf.pipeline.parts.projections import carry_projections, start_projections
-from tinybert_tf.pipeline.parts.teacher_features import with_teacher_features
 from tinybert_tf.pipeline.runs.callbacks import CountsSteps, FiniteTraining, StopAfterSteps
 from tinybert_tf.pipeline.runs.progress import StageCheckpoint
 from tinybert_tf.training.optimizer import bert_optimizer

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.distillation.teacher_cache import TeacherFeatures
+from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import TASK_METRICS, constant_score, format_metric
 from tinybert_tf.pipeline.parts.distillation import Distillation

@@ -1,8 +1,11 @@
-"""A teacher's features for batches: from its cache, where they are filled in first."""
+"""A teacher's answers to the rows of a data set: asked once, kept in the cache, put into batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,8 +15,11 @@ import tensorflow as tf
 from tinybert_tf import features
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
+from tinybert_tf.distillation.cache.feature_file import CachedFeature
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
+from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, TeacherFeatures
 from tinybert_tf.errors import InputError
 
 Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
@@ -31,43 +37,64 @@ def with_teacher_features(batches: Batches, distiller: Distiller, cache: Teacher
     """
     if any(comparison.loss.reads_padding for comparison in distiller.comparisons):
         return batches
-    tokens, pad_token_id = batches.tokens, batches.pad_token_id
-    missing = missing_bytes(cache, [distiller], tokens)
+    fingerprint = teacher_fingerprint(distiller.teacher)
+    asked = AskedRows.of(cache, fingerprint, [distiller], batches.tokens, batches.pad_token_id)
+    missing = asked.missing_bytes()
     if missing and not cache.has_room(missing):
         raise InputError(
             f"teacher cache {cache.directory}: {missing:,} bytes more are wanted than max_bytes={cache.max_bytes:,.0f} "
             f"and the disk have left."
         )
-    fill(cache, [distiller], tokens, pad_token_id)
-    return batches.with_row_inputs(read(cache, distiller, tokens))
+    asked.fill()
+    return batches.with_row_inputs(asked.read(distiller))
 
 
-def compared(distiller: Distiller) -> list[CachedFeature]:
-    """What a distiller compares of its teacher."""
+@dataclass(frozen=True)
+class AskedRows:
+    """The rows of a data set, and the Distillers of one teacher that want its features of them; `folder` keeps these.
+
+    `pad_token_id` is the one of the tokenizer that the rows come from.
+    """
+
+    cache: TeacherCache
+    folder: Path
+    distillers: Sequence[Distiller]
+    tokens: TokenizedTexts
+    pad_token_id: int
+
+    @classmethod
+    def of(
+        cls,
+        cache: TeacherCache,
+        fingerprint: str,
+        distillers: Sequence[Distiller],
+        tokens: TokenizedTexts,
+        pad_token_id: int,
+    ) -> AskedRows:
+        """With the folder that belongs to a teacher of this fingerprint."""
+        return cls(cache, cache.folder_of(fingerprint, tokens.fingerprint()), distillers, tokens, pad_token_id)
+
+    def missing_bytes(self) -> int:
+        """Bytes that `fill` would write."""
+        return self.cache.missing_bytes(self.folder, self._union(), self.tokens.lengths)
+
+    def fill(self) -> None:
+        """Compute what the Distillers compare, as far as it is not there, in one pass."""
+        arguments = _merged(distiller.teacher_arguments for distiller in self.distillers)
+        answer = _answers(self.distillers[0].teacher, arguments)
+        batches = functools.partial(_AllRows, self.tokens, self.pad_token_id)
+        self.cache.fill(self.folder, self._union(), self.tokens.lengths, batches, answer)
+
+    def read(self, distiller: Distiller) -> TeacherFeatures:
+        """What was filled, as far as one Distiller compares it."""
+        return TeacherFeatures(self.folder, _compared(distiller), self.tokens.lengths)
+
+    def _union(self) -> list[CachedFeature]:
+        return list({one.key: one for distiller in self.distillers for one in _compared(distiller)}.values())
+
+
+def _compared(distiller: Distiller) -> list[CachedFeature]:
     return [CachedFeature(key, shape[1:]) for key, shape in distiller.teacher_shapes.items()]
-
-
-def missing_bytes(cache: TeacherCache, distillers: list[Distiller], tokens: TokenizedTexts) -> int:
-    """Bytes that `fill` would write."""
-    folder = cache.folder(distillers[0].teacher, tokens.fingerprint())
-    return cache.missing_bytes(folder, _union(distillers), tokens.lengths)
-
-
-def fill(cache: TeacherCache, distillers: list[Distiller], tokens: TokenizedTexts, pad_token_id: int) -> None:
-    """Compute what distillers of one teacher compare of these rows, as far as it is not there, in one pass."""
-    teacher = distillers[0].teacher
-    answer = _answers(teacher, _merged(distiller.teacher_arguments for distiller in distillers))
-    folder = cache.folder(teacher, tokens.fingerprint())
-    cache.fill(folder, _union(distillers), tokens.lengths, lambda: _AllRows(tokens, pad_token_id), answer)
-
-
-def read(cache: TeacherCache, distiller: Distiller, tokens: TokenizedTexts) -> TeacherFeatures:
-    """What was filled."""
-    return TeacherFeatures(cache.folder(distiller.teacher, tokens.fingerprint()), compared(distiller), tokens.lengths)
-
-
-def _union(distillers: Iterable[Distiller]) -> list[CachedFeature]:
-    return list({feature.key: feature for distiller in distillers for feature in compared(distiller)}.values())
 
 
 def _merged(calls: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from tinybert_tf import features
-from tinybert_tf.distillation import teacher_cache
+from tinybert_tf.distillation.cache import fill as filling
+from tinybert_tf.distillation.cache.feature_file import CachedFeature
+from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
+from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.distillation.teacher_cache import CachedFeature, TeacherCache, TeacherFeatures, teacher_fingerprint
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
@@ -108,7 +110,7 @@ def test_what_is_there_is_not_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_filling_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher_cache, "BATCHES_PER_SAVE", 1)
+    monkeypatch.setattr(filling, "BATCHES_PER_SAVE", 1)
     with pytest.raises(KeyboardInterrupt):
         fill(tmp_path / "one", ALL, Rows(stop_at=2))
     assert not list((tmp_path / "one").glob("*-*.json"))
@@ -119,7 +121,7 @@ def test_an_interrupted_filling_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_interrupted_filling_of_other_features_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher_cache, "BATCHES_PER_SAVE", 1)
+    monkeypatch.setattr(filling, "BATCHES_PER_SAVE", 1)
     with pytest.raises(KeyboardInterrupt):
         fill(tmp_path / "one", [LOGITS], Rows(stop_at=2))
     check(fill(tmp_path / "one", ALL), ALL)
@@ -229,20 +231,6 @@ def test_what_reads_padding_says_so() -> None:
         loss.reads_padding for loss in (EmbeddingLoss(), AttentionLoss(), HiddenStateLoss(), PredictionLoss())
     )
     assert all(loss("paper").reads_padding for loss in (EmbeddingLoss, AttentionLoss, HiddenStateLoss))
-
-
-def test_a_teachers_fingerprint() -> None:
-    prints = {
-        teacher_fingerprint(teacher)
-        for teacher in (
-            Teacher(make(2, seed=1), precision="float32"),
-            Teacher(make(2, seed=3), precision="float32"),
-            Teacher(make(2, seed=1), precision="bfloat16"),
-            Teacher(make(2, seed=1, num_attention_heads=4), precision="float32"),
-        )
-    }
-    assert len(prints) == 4
-    assert teacher_fingerprint(Teacher(make(2, seed=1), precision="float32")) in prints
 
 
 def test_keys_lead_back_to_the_output_dict() -> None:

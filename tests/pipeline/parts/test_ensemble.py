@@ -17,7 +17,7 @@ from tinybert_tf.config.schema import TeacherSection
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.pipeline.parts.teachers import as_one, load_others
+from tinybert_tf.pipeline.parts.ensemble import as_one, load_others
 
 
 @pytest.fixture(scope="module")

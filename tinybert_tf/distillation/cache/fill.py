@@ -1,0 +1,97 @@
+"""Asking a teacher for every row of a data set, and writing down what it answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from keras import ops
+
+from tinybert_tf.checkpoints.replace_file import replace_text
+from tinybert_tf.distillation.cache.feature_file import CachedFeature, FeatureFile, corner, description, file_bytes
+
+logger = logging.getLogger(__name__)
+
+PROGRESS = "progress.json"
+# Batches between two places to go on from after an interruption.
+BATCHES_PER_SAVE = 64
+
+
+class TeacherBatches(Protocol):
+    """Rows of the data set and their padded inputs, every row once, in an order that is always the same."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, step: int, /) -> tuple[np.ndarray, Mapping[str, np.ndarray]]: ...
+
+
+def fill(
+    folder: Path,
+    missing: Sequence[CachedFeature],
+    lengths: np.ndarray,
+    batches: TeacherBatches,
+    answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]],
+) -> None:
+    """Ask the teacher for every row, and write what it says."""
+    wanted = {"features": [description(feature, lengths) for feature in missing], "of": len(batches)}
+    done = _batches_done(folder, wanted)
+    total = sum(file_bytes(feature, lengths) for feature in missing)
+    where = f"goes on after batch {done} of {len(batches)}" if done else f"{len(lengths):,} rows"
+    logger.info(f"teacher cache: {where}, {total / 2**20:,.0f} MiB into {folder}")
+    if not done:
+        for feature in missing:
+            for suffix, size in (("bin", int(feature.row_bytes(lengths).sum())), ("crc", 4 * len(lengths))):
+                with (folder / f"{feature.file_name}.{suffix}").open("wb") as empty:
+                    empty.truncate(size)
+    with contextlib.ExitStack() as stack:
+        files = [FeatureFile(folder, feature, lengths, "r+b") for feature in missing]
+        for file in files:
+            stack.callback(file.close)
+        for step, rows, answers in _asked(batches, done, answer, [feature.key for feature in missing]):
+            for file in files:
+                values = answers[file.feature.key]
+                for place, row in enumerate(rows):
+                    shape = file.feature.row_shape(int(lengths[row]))
+                    file.write(int(row), values[place][corner(shape)])
+            if (step + 1) % BATCHES_PER_SAVE == 0:
+                for file in files:
+                    file.save()
+                replace_text(folder / PROGRESS, json.dumps({**wanted, "batches": step + 1}))
+    for feature in missing:
+        replace_text(folder / f"{feature.file_name}.json", json.dumps(description(feature, lengths)))
+    (folder / PROGRESS).unlink(missing_ok=True)
+
+
+def _asked(
+    batches: TeacherBatches, done: int, answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]], keys: list[str]
+) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
+    """The other batches: number, rows, answers; each is asked while the one before is written."""
+
+    def ask(step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        rows, inputs = batches[step]
+        answers = answer(inputs)
+        return rows, {key: np.asarray(ops.convert_to_numpy(answers[key])) for key in keys}
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = None
+        for step in range(done, len(batches)):
+            # The first one in the caller's own thread: it is traced there.
+            rows, answers = ask(step) if coming is None else coming.result()
+            coming = thread.submit(ask, step + 1) if step + 1 < len(batches) else None
+            yield step, rows, answers
+
+
+def _batches_done(folder: Path, wanted: Mapping[str, Any]) -> int:
+    """Where an interrupted filling of the same features was."""
+    try:
+        there = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        done = int(there.pop("batches"))
+        return done if there == wanted else 0
+    except (OSError, ValueError, KeyError):
+        return 0

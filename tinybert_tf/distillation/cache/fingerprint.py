@@ -1,0 +1,160 @@
+"""A hash of everything that a teacher computes its features with: classes, settings, weights, rounding; no names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# Whose code is known by its release: a class of theirs says in its config what it computes.
+LIBRARIES = ("keras", "tinybert_tf", "tensorflow", "builtins")
+# What a serialized layer has beside what it computes.
+NOT_CONTENT = ("trainable", "build_config", "compile_config")
+# What Keras gives a model of its own accord: when it is made, and when it is compiled and run.
+OF_KERAS = {
+    *("optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting", "accumulation_steps"),
+    *("_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator"),
+}
+
+
+def teacher_fingerprint(teacher: keras.Model) -> str:
+    """A hash of a model's architecture, settings, rounding and weights, in their order and in their precision.
+
+    Two models have the same if they compute the same from the same inputs in the same way; layers' names do not count.
+    What a class of the user's computes is its code and its attributes, whether or not it has a `get_config`.
+    """
+    layers = teacher._flatten_layers()
+    digest = hashlib.sha256(_Description(layers).text().encode())
+    for variable in teacher.weights:
+        _add_array(digest, ops.convert_to_numpy(variable))
+    return digest.hexdigest()
+
+
+class _Description:
+    """All layers of a model, each by its class, its dtypes and its settings; a layer's name is its place among them."""
+
+    def __init__(self, layers: list[keras.layers.Layer]) -> None:
+        self._layers = layers
+        self._place_of_name = {layer.name: f"layer {place}" for place, layer in reversed([*enumerate(layers)])}
+        self._place_of = {id(layer): f"layer {place}" for place, layer in enumerate(layers)}
+        self._begun: dict[int, str] = {}
+
+    def text(self) -> str:
+        """As JSON."""
+        described = [self._layer(layer) for layer in self._layers]
+        return json.dumps(self._without_names(described), sort_keys=True)
+
+    def _layer(self, layer: keras.layers.Layer) -> list[Any]:
+        cls = type(layer)
+        has_config = cls.get_config is not keras.layers.Layer.get_config
+        config = layer.get_config() if has_config else None
+        settings = [] if has_config and _is_known(cls) else self._attributes(layer)
+        rounding = getattr(layer, "fake_quantizer", None)
+        return [
+            cls.__qualname__,
+            self._code(cls),
+            layer.dtype_policy.name,
+            config,
+            settings,
+            None if rounding is None else rounding.get_config(),
+        ]
+
+    def _attributes(self, owner: Any) -> dict[str, Any]:
+        keras_own = OF_KERAS | vars(keras.Model()).keys() if isinstance(owner, keras.layers.Layer) else set()
+        return {
+            name: self._content(value)
+            for name, value in vars(owner).items()
+            if name not in keras_own and not name.startswith("_self_")
+        }
+
+    def _content(self, value: Any) -> Any:
+        """A value as JSON has it; of things that compute nothing (an initializer, an optimizer), the class."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if id(value) in self._place_of:
+            return self._place_of[id(value)]
+        if isinstance(value, Mapping):
+            return {str(key): self._content(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._content(each) for each in value]
+        if isinstance(value, set | frozenset):
+            return sorted(json.dumps(self._content(each), sort_keys=True) for each in value)
+        if id(value) in self._begun:
+            return self._begun[id(value)]
+        self._begun[id(value)] = f"object {len(self._begun)}"
+        return self._object(value)
+
+    def _object(self, value: Any) -> Any:
+        if isinstance(value, types.MethodType):
+            return self._content(value.__func__)
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return [value.__qualname__, self._code(value)]
+        if isinstance(value, bytes | np.ndarray | np.generic) or ops.is_tensor(value) or hasattr(value, "numpy"):
+            return _digest_of(value)
+        if _is_known(type(value)) or not hasattr(value, "__dict__"):
+            return type(value).__qualname__
+        return [type(value).__qualname__, self._code(type(value)), self._attributes(value)]
+
+    def _code(self, cls: type) -> list[Any]:
+        """The functions of a class and its bases, as far as they belong to no library."""
+        foreign = (each for each in cls.__mro__ if not _is_known(each))
+        return [self._content(dict(_functions(each))) for each in foreign]
+
+    def _function(self, function: types.FunctionType) -> list[Any]:
+        """Its instructions, its defaults, and the values that it takes from around it."""
+        if function.__module__.partition(".")[0] in LIBRARIES:
+            return [function.__module__, function.__qualname__]
+        code = function.__code__
+        around = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
+        around = {name: value for name, value in around.items() if not isinstance(value, types.ModuleType | type)}
+        closed_over = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not None]
+        return [
+            _instructions(code),
+            self._content([function.__defaults__, function.__kwdefaults__, closed_over, around]),
+        ]
+
+    def _without_names(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._place_of_name.get(value, value)
+        if isinstance(value, Mapping):
+            kept = {name: each for name, each in value.items() if name not in NOT_CONTENT}
+            return {self._without_names(str(name)): self._without_names(each) for name, each in kept.items()}
+        if isinstance(value, list | tuple):
+            return [self._without_names(each) for each in value]
+        return value if value is None or isinstance(value, bool | int | float) else self._content(value)
+
+
+def _is_known(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in LIBRARIES
+
+
+def _functions(cls: type) -> Iterator[tuple[str, types.FunctionType]]:
+    for name, value in vars(cls).items():
+        plain = getattr(value, "fget", None) or getattr(value, "__func__", value)
+        if isinstance(plain, types.FunctionType):
+            yield name, plain
+
+
+def _instructions(code: types.CodeType) -> list[Any]:
+    constants = [_instructions(each) if isinstance(each, types.CodeType) else repr(each) for each in code.co_consts]
+    return [code.co_code.hex(), code.co_names, constants]
+
+
+def _digest_of(value: Any) -> str:
+    digest = hashlib.sha256()
+    _add_array(digest, np.frombuffer(value, np.uint8) if isinstance(value, bytes) else ops.convert_to_numpy(value))
+    return digest.hexdigest()
+
+
+def _add_array(digest: Any, values: Any) -> None:
+    values = np.ascontiguousarray(values)
+    digest.update(f"{values.dtype} {values.shape}".encode())
+    digest.update(values.view(np.uint8).data if values.ndim else values.tobytes())

@@ -1,0 +1,117 @@
+"""Which of a teacher's features a run computes once and keeps, and where."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinybert_tf import features
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
+from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
+from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.parts.ask_teacher import AskedRows
+from tinybert_tf.pipeline.parts.distillation import Distillation
+from tinybert_tf.pipeline.parts.splits import train_split
+
+logger = logging.getLogger(__name__)
+
+LOGITS = features.teacher_key(features.LOGITS)
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A stage that goes through a data set `epochs` times and wants features of its rows."""
+
+    stage: int
+    split: str
+    epochs: int
+
+    def is_cheap(self, work: Distillation) -> bool:
+        """Whether it wants logits alone."""
+        return set(work.distillers[self.stage].teacher_shapes) == {LOGITS}
+
+
+def default_directory() -> Path:
+    """Where caches are by default: `$TINYBERT_CACHE`, or `tinybert_tf` among the user's caches."""
+    if os.environ.get("TINYBERT_CACHE"):
+        return Path(os.environ["TINYBERT_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinybert_tf" / "teachers"
+
+
+def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[int, str], TeacherFeatures]:
+    """Compute what the config's `teacher_cache` says, or find it, and hand it out by stage number and data set.
+
+    `auto` keeps what is read more than once, or `is_asked_for`, as far as `max_disk_gib` goes, logits first. A teacher
+    with another tokenizer than its student's is always asked beforehand.
+
+    Raises:
+        InputError: `features` are wanted, and do not fit, or a loss cannot take them; the directory cannot be written.
+    """
+    config = work.config
+    if config.teacher_cache == "off":
+        return {}
+    is_asked_for = is_asked_for or work.has_two_tokenizers
+    cache = TeacherCache(config.cache_dir or default_directory(), config.max_disk_gib * GIB)
+    uses = [use for use in _uses(work) if config.teacher_cache != "auto" or is_asked_for or use.epochs > 1]
+    uses = [use for use in uses if _is_kept(work, use)]
+    if not uses:
+        return {}
+    kept = functools.partial(_cached, work, cache, teacher_fingerprint(work.distillers[0].teacher))
+    found: dict[tuple[int, str], TeacherFeatures] = {}
+    for split in dict.fromkeys(use.split for use in uses):
+        chosen = [use for use in uses if use.split == split]
+        found |= kept(chosen) or kept([use for use in chosen if use.is_cheap(work)])
+    return found
+
+
+def _uses(work: Distillation) -> list[_Use]:
+    """Every stage's training data and the dev set, as often as they are gone through."""
+    uses = []
+    for number, (stage, section) in enumerate(zip(work.stages, work.config.stages, strict=True)):
+        split = train_split(section, work.config.data)
+        train = work.splits[split].training_batches(section.resolved(work.config.train))
+        epochs = -(-stage.total_steps(len(train)) // len(train))
+        uses += [_Use(number, split, epochs), _Use(number, "dev", epochs)]
+    return uses
+
+
+def _is_kept(work: Distillation, use: _Use) -> bool:
+    """Whether the mode and the losses allow it."""
+    mode, name = work.config.teacher_cache, work.stages[use.stage].name
+    for comparison in work.distillers[use.stage].comparisons:
+        if comparison.loss.reads_padding:
+            if mode == "features":
+                raise InputError(
+                    f"teacher_cache: 'features' of stage {name!r}: {comparison.name} compares padding too, which a "
+                    f"cache does not have; reduction 'tokens', or teacher_cache auto, is wanted."
+                )
+            return False
+    return mode != "logits" or use.is_cheap(work)
+
+
+def _cached(
+    work: Distillation, cache: TeacherCache, fingerprint: str, uses: Sequence[_Use]
+) -> dict[tuple[int, str], TeacherFeatures]:
+    """The features of one data set for these stages; none where there is no room for them."""
+    if not uses:
+        return {}
+    name, split = uses[0].split, work.splits[uses[0].split]
+    distillers = [work.distillers[use.stage] for use in uses]
+    rows = split.for_teacher
+    asked = AskedRows.of(cache, fingerprint, distillers, rows.tokens, rows.pad_token_id)
+    missing = asked.missing_bytes()
+    if missing and not cache.has_room(missing):
+        left = f"max_disk_gib={work.config.max_disk_gib:g} and the disk of {cache.directory} have left"
+        needed = f"{name}: the teacher's features want {missing / GIB:,.2f} GiB, more than {left}"
+        if work.config.teacher_cache == "features" or work.has_two_tokenizers:
+            raise InputError(f"teacher_cache: {needed}; auto or logits, or more room, is wanted.")
+        logger.info(f"teacher cache: {needed}")
+        return {}
+    asked.fill()
+    return {(use.stage, name): asked.read(work.distillers[use.stage]) for use in uses}
