@@ -36,8 +36,9 @@ FLOORS = {
     "config": 0,
     "features": 0,
     "trainable_model": 0,
-    "errors": -1,  # the ground that every room stands on
+    "json_file": -1,
     "version": -1,
+    "errors": -2,  # the ground that every room stands on
 }
 
 

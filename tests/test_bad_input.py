@@ -616,3 +616,39 @@ def test_labels_that_stand_for_others(scene: Scene) -> None:
     assert (
         "is one of 'negative', 'positive', and the model's labels are 'dull', 'fine'; the same ones, in any" in message
     )
+
+
+# === What is on disk is not what it should be ===
+
+
+@pytest.mark.parametrize("verb", ["distill", "evaluate", "predict"])
+def test_a_model_with_a_number_that_is_not_finite(scene: Scene, verb: str) -> None:
+    path = scene.teacher / "model.safetensors"
+    tensors = load_file(path)
+    tensors["classifier.weight"][0, 0] = np.nan
+    save_file(tensors, path, metadata={"format": "pt"})
+    if verb == "distill":
+        refused = scene.refused()
+    else:
+        flags = ["--data", scene.flags["--train"], "--text", "text", "--label", "label"]
+        ended = scene.tinybert(verb, scene.teacher, *(flags if verb == "evaluate" else ["a film"]))
+        assert (ended.status, ended.out) == (2, "")
+        refused = ended.err.removeprefix("tinybert: ").strip()
+    message = f"{path}: tensor classifier.weight: expected finite numbers, got 1 of "
+    assert refused.startswith(message + f"{tensors['classifier.weight'].size} ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", '{"model_type": ["bert"]}', 'model_type: expected a string or null, got ["bert"]'),
+        ("config.json", '{"architectures": [3]}', "architectures: expected a list of strings or null, got [3]"),
+        ("config.json", "[" * 100_000, "expected JSON of at most 100 brackets within brackets, got more"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["distill", "predict"])
+def test_json_that_is_not_what_it_should_be(scene: Scene, verb: str, name: str, content: str, message: str) -> None:
+    (scene.teacher / name).write_text(content)
+    ended = scene.command() if verb == "distill" else scene.tinybert("predict", scene.teacher, "a film")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"tinybert: {scene.teacher / name}: {message}\n"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +47,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 
 
 def test_no_config(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no config\.json here, a Hugging Face model directory is wanted"):
+    with pytest.raises(InputError, match=r"expected a Hugging Face model directory, found no config\.json in it"):
         read_config(tmp_path)
 
 
@@ -56,8 +55,15 @@ def test_no_config(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"{", r"config\.json: not valid JSON"),
-        (b"\xff\xfe", r"config\.json: not valid JSON"),
-        (json.dumps([1]).encode(), "holds a JSON list, an object of hyper-parameters is wanted"),
+        (b"\xff\xfe", r"config\.json: expected UTF-8 text, got byte 0xff at position 0"),
+        (b"[1]", r"expected a JSON object, got \[1\]"),
+        (b'{"model_type": ["bert"]}', r'model_type: expected a string or null, got \["bert"\]'),
+        (b'{"architectures": [3]}', r"architectures: expected a list of strings or null, got \[3\]"),
+        (b'{"architectures": "BertModel"}', r"architectures: expected a list of strings or null, got 'BertModel'"),
+        (b'{"id2label": ["a"]}', r'id2label: expected an object or null, got \["a"\]'),
+        (b'{"classifier_dropout": 1}', r"classifier_dropout: expected a fraction in \[0, 1\) or null, got 1"),
+        (b'{"classifier_dropout": NaN}', r"classifier_dropout: expected a fraction in \[0, 1\) or null, got NaN"),
+        (b'{"is_decoder": "false"}', r"is_decoder: expected true or false or null, got 'false'"),
     ],
 )
 def test_a_broken_config(content: bytes, message: str, tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.checkpoints.tensorflow_files import hugging_face_name, open_checkpoint, open_keras_file
+from tinybert_tf.checkpoints.tensorflow_files import (
+    TensorFlowTensors,
+    hugging_face_name,
+    open_checkpoint,
+    open_keras_file,
+)
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
@@ -193,3 +198,11 @@ def test_a_real_checkpoint_saved_again(data_dir: Path, golden: Golden, tmp_path:
     expected = golden("google_tf_toy")
     again = BertPretraining.from_pretrained(tmp_path)
     assert_close(again(inputs_of(expected), training=False)["logits"], expected["logits"])
+
+
+def test_numbers_that_are_not_finite_are_named_as_the_file_calls_them() -> None:
+    name = "bert/pooler/dense/kernel"
+    tensors = TensorFlowTensors(Path("model.h5"), {name: (1, 2)}, lambda name: np.array([[1, np.inf]], np.float16))
+    message = r"model\.h5: tensor bert/pooler/dense/kernel: expected finite numbers, got 1 of 2 that are NaN or inf"
+    with pytest.raises(InputError, match=message):
+        tensors.read("bert.pooler.dense.weight")

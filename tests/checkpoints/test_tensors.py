@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -84,7 +85,7 @@ def test_a_shard_outside_the_directory(shard: str, tmp_path: Path) -> None:
     inside.mkdir()
     save_file({"a": A}, tmp_path / "secret.safetensors")
     _shards(inside, {"a": shard})
-    with pytest.raises(InputError, match=r"is outside the directory"):
+    with pytest.raises(InputError, match=r"weight_map: a: expected the name of a file in the same directory, got"):
         TensorFiles.open(inside)
 
 
@@ -94,8 +95,42 @@ def test_a_tensor_that_its_shard_does_not_hold(tmp_path: Path) -> None:
         TensorFiles.open(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 3}', '"x"'])
-def test_a_broken_index(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", r"expected a JSON object, got \[\]"),
+        ("{}", "expected `weight_map`, tensors and the files that hold them, found none"),
+        ('{"weight_map": 3}', "weight_map: expected an object, got 3"),
+        ('{"weight_map": {"a": 3}}', "weight_map: a: expected the name of a file in the same directory, got 3"),
+    ],
+)
+def test_a_broken_index(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(InputError, match=r"index\.json: not a safetensors index"):
+    with pytest.raises(InputError, match=rf"index\.json: {message}"):
         TensorFiles.open(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite(dtype: Any, value: float, tmp_path: Path) -> None:
+    save_file({"good": A, "bad": np.array([0, value, value], dtype)}, tmp_path / "model.safetensors")
+    tensors = TensorFiles.open(tmp_path)
+    np.testing.assert_array_equal(tensors.read("good"), A)
+    message = r"model\.safetensors: tensor bad: expected finite numbers, got 2 of 3 that are NaN or infinite"
+    with pytest.raises(InputError, match=message):
+        tensors.read("bad")
+
+
+def test_numbers_too_large_for_float32(tmp_path: Path) -> None:
+    save_file({"a": np.array([1e300])}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="tensor a: expected finite numbers, got 1 of 1"):
+        TensorFiles.open(tmp_path).read("a")
+
+
+def test_the_shard_with_a_number_that_is_not_finite(tmp_path: Path) -> None:
+    save_file({"a": np.array([np.nan], np.float32)}, tmp_path / "model-00001-of-00002.safetensors")
+    _shards(tmp_path, {"a": "model-00001-of-00002.safetensors"})
+    save_file({"a": np.array([np.nan], np.float32)}, tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(InputError, match=r"model-00001-of-00002\.safetensors: tensor a: expected finite numbers"):
+        TensorFiles.open(tmp_path).read("a")

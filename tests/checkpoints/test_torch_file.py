@@ -79,10 +79,13 @@ def test_shards(stand_in: Path) -> None:
     assert tensors.names() == ["a", "b"]
     np.testing.assert_array_equal(tensors.read("b"), B)
     index.write_text(json.dumps({"weight_map": {"a": "../pytorch_model-1.bin"}}))
-    with pytest.raises(InputError, match=r"index\.json: shard '\.\./pytorch_model-1\.bin' is not in the directory"):
+    with pytest.raises(
+        InputError,
+        match=r"index\.json: weight_map: a: expected the name of a file in the same dir",
+    ):
         TorchTensors.open(stand_in)
     index.write_text("[]")
-    with pytest.raises(InputError, match=r"index\.json: not an index of shards"):
+    with pytest.raises(InputError, match=r"index\.json: expected a JSON object, got \[\]"):
         TorchTensors.open(stand_in)
 
 
@@ -95,6 +98,26 @@ def test_what_torch_refuses_is_one_line(stand_in: Path) -> None:
     assert (
         str(caught.value) == f"{path}: torch cannot read it with weights_only=True (Unsupported global: posix.system)"
     )
+
+
+@pytest.mark.parametrize("python_path", ["", f"{os.pathsep}"])
+def test_a_module_beside_the_model_is_not_run(
+    stand_in: Path, python_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty entry of `PYTHONPATH` stands for the current directory."""
+    for name in ("torch", "numpy", "safetensors"):
+        (stand_in / f"{name}.py").write_text(f"open({str(stand_in / 'was_run')!r}, 'w')")
+    monkeypatch.setenv("PYTHONPATH", python_path + os.environ["PYTHONPATH"])
+    write(stand_in / "pytorch_model.bin", a=A)
+    monkeypatch.chdir(stand_in)
+    np.testing.assert_array_equal(TorchTensors.open(Path()).read("a"), A)
+    assert not (stand_in / "was_run").exists()
+
+
+def test_a_tensor_that_is_not_finite_is_named_by_the_users_file(stand_in: Path) -> None:
+    write(stand_in / "pytorch_model.bin", a=A, b=np.array([1, np.nan], np.float32))
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: tensor b: expected finite numbers, got 1 of 2"):
+        TorchTensors.open(stand_in).read("b")
 
 
 def test_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

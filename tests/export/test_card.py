@@ -29,12 +29,17 @@ def test_it_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": "positive"}, "labels is 'positive'; a list of names"),
-        ({"labels": [1]}, r"labels is \[1\]"),
-        ({"lengths": 64}, "lengths is 64; null or a list"),
-        ({"max_length": "64"}, "max_length is '64'; a number"),
-        ({"task": None}, "task is None"),
-        ({"more": 1}, "an object with file, format, labels"),
+        ({"labels": "positive"}, "labels: expected a list of strings, got 'positive'"),
+        ({"labels": [1]}, r"labels: expected a list of strings, got \[1\]"),
+        ({"lengths": 64}, "lengths: expected a list of integers >= 1 or null, got 64"),
+        ({"max_length": "64"}, "max_length: expected an integer >= 1, got '64'"),
+        ({"max_length": True}, "max_length: expected an integer >= 1, got true"),
+        ({"task": None}, "task: expected a string, got null"),
+        ({"file": "../model.tflite"}, "file: expected the name of a file in the same directory or '.', got '../model"),
+        ({"file": "/etc/passwd"}, "file: expected the name of a file in the same directory"),
+        ({"file": ".."}, "file: expected the name of a file in the same directory"),
+        ({"file": "a\\b"}, "file: expected the name of a file in the same directory"),
+        ({"more": 1}, "expected the keys format, file, task, .*, got file, format, "),
     ],
 )
 def test_it_is_damaged(change: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -47,8 +52,8 @@ def test_it_is_damaged(change: dict[str, Any], message: str, tmp_path: Path) -> 
 
 def test_it_is_no_json(tmp_path: Path) -> None:
     (tmp_path / CARD_FILE).write_bytes(b"{\xff")
-    with pytest.raises(InputError, match="not readable as JSON"):
+    with pytest.raises(InputError, match=r"expected UTF-8 text, got byte 0xff at position 1"):
         Card.read(tmp_path)
     (tmp_path / CARD_FILE).write_text("[]", encoding="utf-8")
-    with pytest.raises(InputError, match="an object with"):
+    with pytest.raises(InputError, match=r"expected a JSON object, got \[\]"):
         Card.read(tmp_path)

@@ -164,7 +164,7 @@ def test_configs_of_other_models(values: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "cannot be read as JSON"), ("[1]", "a JSON object is wanted, found list")]
+    ("content", "message"), [("{", "not valid JSON"), ("[1]", r"expected a JSON object, got \[1\]")]
 )
 def test_files_that_are_no_config(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "config.json"
@@ -174,7 +174,7 @@ def test_files_that_are_no_config(tmp_path: Path, content: str, message: str) ->
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"absent.json: cannot be read"):
+    with pytest.raises(InputError, match=r"absent.json: no such file"):
         EncoderConfig.from_json(tmp_path / "absent.json")
 
 

@@ -12,9 +12,25 @@ from safetensors.numpy import save_file
 from tinybert_tf.checkpoints.replace_file import replace_file, replace_text
 from tinybert_tf.checkpoints.tensors import SINGLE_FILE
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import FLAG, FRACTION, NULL, OBJECT, TEXT, TEXTS, read_object
 
 CONFIG_FILE = "config.json"
 GOOGLE_CONFIG_FILE = "bert_config.json"
+# What we read of it beside the encoder's sizes, which `EncoderConfig` checks. Hugging Face writes null for "not given".
+CONFIG_KINDS = {
+    "model_type": TEXT | NULL,
+    "architectures": TEXTS | NULL,
+    "problem_type": TEXT | NULL,
+    "id2label": OBJECT | NULL,
+    "position_embedding_type": TEXT | NULL,
+    "hidden_act": TEXT | NULL,
+    "activation": TEXT | NULL,
+    "is_decoder": FLAG | NULL,
+    "tie_word_embeddings": FLAG | NULL,
+    "classifier_dropout": FRACTION | NULL,
+    "seq_classif_dropout": FRACTION | NULL,
+    "fake_quantization": OBJECT | NULL,
+}
 
 
 def config_path(directory: Path) -> Path:
@@ -25,17 +41,15 @@ def config_path(directory: Path) -> Path:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Return the contents of the config; raises InputError where it is missing or not a JSON object."""
+    """The contents of the config.
+
+    Raises:
+        InputError: it is missing, not a JSON object, or has a value of another kind than `CONFIG_KINDS`.
+    """
     path = config_path(directory)
     if not path.is_file():
-        raise InputError(f"{directory}: no {CONFIG_FILE} here, a Hugging Face model directory is wanted")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: holds a JSON {type(config).__name__}, an object of hyper-parameters is wanted")
-    return config
+        raise InputError(f"{directory}: expected a Hugging Face model directory, found no {CONFIG_FILE} in it")
+    return read_object(path, CONFIG_KINDS)
 
 
 def write_directory(directory: Path, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinybert_tf.checkpoints.tensors import finite
 from tinybert_tf.errors import InputError
 
 KERAS_FILE = "tf_model.h5"
@@ -61,12 +62,13 @@ class TensorFlowTensors:
         return self._shapes[stored][:: -1 if transposed else 1]
 
     def read(self, name: str) -> np.ndarray:
-        """Return one tensor as float32; raises InputError for one that is damaged."""
+        """Return one tensor as float32; raises InputError for one that is damaged, or does not hold finite numbers."""
         stored, transposed = self._stored[name]
         try:
-            value = np.asarray(self._read(stored)).astype(np.float32, copy=False)
+            value = np.asarray(self._read(stored))
         except Exception as error:  # TensorFlow and h5py each raise their own classes
             raise InputError(f"{self.path}: {stored} cannot be read ({_first_line(error)})") from error
+        value = finite(value, f"{self.path}: tensor {stored}")
         return value.T if transposed else value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -10,20 +9,20 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from tinybert_tf.checkpoints.tensors import TensorFiles
+from tinybert_tf.checkpoints.tensors import TensorFiles, read_index
 from tinybert_tf.errors import InputError
 
 TORCH_FILE = "pytorch_model.bin"
 TORCH_INDEX = "pytorch_model.bin.index.json"
 
 # A pickle can run code: with `weights_only` torch refuses all but tensors. In a process of its own, because torch and
-# TensorFlow in one can crash.
+# TensorFlow in one can crash. It writes into the current directory.
 _CONVERT = """
 import json, sys
 from pathlib import Path
 import numpy, torch
 from safetensors.numpy import save_file
-out, *files = sys.argv[1:]
+out, files = ".", sys.argv[1:]
 weight_map = {}
 for number, file in enumerate(files):
     tensors = torch.load(file, map_location="cpu", weights_only=True)
@@ -51,15 +50,14 @@ class TorchTensors(TensorFiles):
         single = directory / TORCH_FILE
         source = single if single.is_file() else directory / TORCH_INDEX
         files = [single] if single.is_file() else _shards(source)
-        if subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode:
-            raise InputError(
-                f"{source}: reading it takes torch, which is not installed; install torch, or load the model in "
-                f"transformers where torch is: its save_pretrained(directory) writes model.safetensors"
-            )
         temporary = Path(tempfile.mkdtemp(prefix="tinybert_tf-"))
         try:
-            command = [python, "-c", _CONVERT, str(temporary), *map(str, files)]
-            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            if _run(python, temporary, "import torch").returncode:
+                raise InputError(
+                    f"{source}: reading it takes torch, which is not installed; install torch, or load the model in "
+                    f"transformers where torch is: its save_pretrained(directory) writes model.safetensors"
+                )
+            ended = _run(python, temporary, _CONVERT, *(str(file.absolute()) for file in files))
             if ended.returncode:
                 reason = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise InputError(f"{source}: torch cannot read it with weights_only=True ({reason})")
@@ -71,12 +69,15 @@ class TorchTensors(TensorFiles):
         return tensors
 
 
+def _run(python: str, directory: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a directory with nothing in it.
+
+    Python looks for modules in the current directory, with -P too where `PYTHONPATH` has an empty entry: a `torch.py`
+    beside a model would be run. (Not -I, which hides a torch among the user's own packages.)
+    """
+    command = [python, "-P", "-c", program, *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
 def _shards(index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{index}: not an index of shards, a JSON object with `weight_map` is wanted") from error
-    for name in names:
-        if Path(name).name != name or not (index.parent / name).is_file():
-            raise InputError(f"{index}: shard {name!r} is not in the directory")
-    return [index.parent / name for name in names]
+    return [index.parent / name for name in sorted(set(read_index(index).values()))]

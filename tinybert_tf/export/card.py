@@ -6,10 +6,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import FILE_NAME, NULL, TEXT, TEXTS, Kind, integer, list_of, read_object
 
 CARD_FILE = "labels.json"
 
@@ -50,35 +50,21 @@ class Card:
                 f"{path}: not there, and without it nobody knows the labels of this model; export it again with "
                 "`tinybert export`, and keep the files of its directory together"
             )
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not readable as JSON ({error})") from None
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or not names >= values.keys() >= names - {"lengths", "quantize"}:
-            raise InputError(f"{path}: an object with {', '.join(sorted(names))} is wanted")
-        card = cls(**values)
-        wrong = next((name for name in names if not _fits(getattr(card, name), _TYPES[name])), None)
-        if wrong is not None:
-            raise InputError(f"{path}: {wrong} is {getattr(card, wrong)!r}; {_TYPES[wrong][1]} is wanted")
-        return card
+        values = read_object(path, KINDS)
+        if not KINDS.keys() >= values.keys() >= KINDS.keys() - {"lengths", "quantize"}:
+            found = ", ".join(sorted(values)) or "none"
+            raise InputError(f"{path}: expected the keys {', '.join(KINDS)}, got {found}")
+        return cls(**values)
 
 
-_TYPES: dict[str, tuple[Any, str]] = {
-    "format": (str, "a name"),
-    "file": (str, "a file name"),
-    "task": (str, "a name"),
-    "labels": ([str], "a list of names"),
-    "max_length": (int, "a number of tokens"),
-    "lengths": ([int], "null or a list of numbers of tokens"),
-    "quantize": (str, "null or a name"),
+# What `Format.file` is where a format's files are the directory itself.
+HERE = Kind("'.'", lambda value: value == ".")
+KINDS = {
+    "format": TEXT,
+    "file": FILE_NAME | HERE,
+    "task": TEXT,
+    "labels": TEXTS,
+    "max_length": integer(1),
+    "lengths": list_of(integer(1), "a list of integers >= 1") | NULL,
+    "quantize": TEXT | NULL,
 }
-
-
-def _fits(value: Any, wanted: tuple[Any, str]) -> bool:
-    kind, words = wanted
-    if value is None:
-        return words.startswith("null")
-    if isinstance(kind, list):
-        return isinstance(value, list) and all(isinstance(one, kind[0]) for one in value)
-    return isinstance(value, kind)

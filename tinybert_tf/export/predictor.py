@@ -9,12 +9,12 @@ from typing import Any
 
 from tinybert_tf.data.batches.encoded import Prediction
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.text.readers import LONE_SURROGATE
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.card import CARD_FILE, Card
 from tinybert_tf.export.formats import FORMATS, find_format
 from tinybert_tf.export.rows import Runner, logits_of_rows
+from tinybert_tf.json_file import LONE_SURROGATE
 
 Text = str | tuple[str, str]
 # A text that is longer is no text that anybody wants a label for: a book has fewer characters.

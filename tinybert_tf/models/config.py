@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf.checkpoints.families import FAMILIES, Family
+from tinybert_tf.checkpoints.hf_directory import CONFIG_KINDS
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import check_kinds, read_object
 
 HIDDEN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
@@ -136,12 +138,13 @@ class EncoderConfig:
             InputError: a `model_type` of no known family, a variant that this encoder does not compute, no sizes at
                 all, or a value out of range; the message names `source`.
         """
+        check_kinds(values, CONFIG_KINDS, source)
         family = FAMILIES.get(values.get("model_type") or "bert")
         if family is None:
             raise InputError(
                 f"{source}: model_type {values['model_type']!r} is not read; one of {', '.join(FAMILIES)} is."
             )
-        position = values.get("position_embedding_type", "absolute")
+        position = values.get("position_embedding_type") or "absolute"
         if position != "absolute":
             raise InputError(f"{source}: position_embedding_type {position!r} is not read; 'absolute' is.")
         if values.get("is_decoder"):
@@ -165,13 +168,7 @@ class EncoderConfig:
         Raises:
             InputError: the file is missing or not JSON, and as `from_dict`.
         """
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as JSON ({error}).") from None
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: a JSON object is wanted, found {type(values).__name__}.")
-        return cls.from_dict(values, source=str(path))
+        return cls.from_dict(read_object(Path(path)), source=str(path))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a plain dict, as Hugging Face writes them for the family."""

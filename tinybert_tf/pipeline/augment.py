@@ -24,9 +24,10 @@ from tinybert_tf.checkpoints.formats import resolve_model, weight_files
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.augmentation.augmentation import Augmentation, Augmenter, candidate_tokens
 from tinybert_tf.data.augmentation.glove import WordVectors
-from tinybert_tf.data.text.readers import column_names, read_columns, read_rows
+from tinybert_tf.data.text.readers import check_names, read_rows, text_columns, text_of
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import read_object
 from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teaching.teacher import in_precision
@@ -81,9 +82,7 @@ def run_augment(
     settings = settings or Augmentation()
     source, target = Path(input), Path(output)
     with held_back():
-        columns = _columns(source, text)
-        read_columns(source, columns)  # says what is wrong with a row
-        rows = [row for _, row in read_rows(source)]
+        columns, rows = _read(source, text)
         writer = _RowWriter(source, target, list(rows[0]))
         directory = resolve_model(masked_lm)
         tokenizer = load_tokenizer(masked_lm)
@@ -191,12 +190,17 @@ def _augmented(
                 yield {**row, column: text}
 
 
-def _columns(source: Path, text: str) -> list[str]:
-    names = column_names(source)
-    columns = [text] if text in names else [column.strip() for column in text.split(",")]
-    if len(columns) > 2 or len(set(columns)) < len(columns):
-        raise InputError(f"--text {text!r}: one column, or the two of a pair, are accepted")
-    return columns
+def _read(source: Path, text: str) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns of texts, and all rows; refuses a row without a text in one of them."""
+    found = read_rows(source)
+    columns = text_columns(text, found.names)
+    check_names(source, columns, found.names)
+    rows = []
+    for line, row in found.rows:
+        for column in columns:
+            text_of(source, line, column, row, may_be_empty=False)
+        rows.append(row)
+    return columns, rows
 
 
 class _RowWriter:
@@ -246,7 +250,7 @@ class _Progress:
         if not self._state.is_file():
             return
         try:
-            state = json.loads(self._state.read_text(encoding="utf-8"))
+            state = read_object(self._state)
             there = state["settings"]
             self.rows, self._written, self._bytes = state["rows"], state["written"], state["bytes"]
             is_whole = self._partial.stat().st_size >= self._bytes

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from tinybert_tf.checkpoints.replace_file import partial_of, replace_file
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import parse_json
 
 
 class RunCheckpoint:
@@ -81,9 +82,12 @@ def read_notes(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with safe_open(path, "numpy") as file:
-            return dict(json.loads(file.metadata()["notes"]))
+            notes = parse_json((file.metadata() or {}).get("notes", "null"), str(path))
     except SafetensorError as error:
         raise _damaged(path, error) from error
+    if not isinstance(notes, dict):
+        raise InputError(f"{path}: a checkpoint without its notes; remove it, or give another --out.")
+    return notes
 
 
 def remove_checkpoint(path: Path) -> None:

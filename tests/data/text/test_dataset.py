@@ -42,7 +42,7 @@ def test_two_columns_are_pairs_unless_a_column_is_called_so(pairs_file):
     assert TextDataset.from_file(pairs_file, text=("a", "b")).texts == [("x", "y"), ("p", "q")]
     assert TextDataset.from_file(pairs_file, text="b, a").texts == [("y", "x"), ("q", "p")]
     assert TextDataset.from_file(pairs_file, text="a,b").texts == ["z", "r"]
-    with pytest.raises(InputError, match="names 3 columns; one column, or two for pairs"):
+    with pytest.raises(InputError, match="names 3 columns; expected one, or two different"):
         TextDataset.from_file(pairs_file, text="a,b,label")
 
 
@@ -146,7 +146,7 @@ def test_labels_of_a_task():
     assert (scores.tolist(), scores.dtype) == ([2.0, 1.0], np.float32)
     assert dataset.batches(tokenizer)[0][1].tolist() == [2, 1]  # of LABEL_0, LABEL_1, LABEL_2
     assert dataset.batches(tokenizer, task="multi_label")[0][1].tolist() == [[0, 0, 1], [0, 1, 0]]
-    with pytest.raises(InputError, match="task 'chess' is not known; one of sequence_classification, "):
+    with pytest.raises(InputError, match="task 'chess' does not label whole texts; expected one of sequence_"):
         dataset.batches(tokenizer, task="chess")
 
 

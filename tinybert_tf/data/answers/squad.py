@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tinybert_tf.data.text.readers import read_text
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import parse_json, quote
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,7 @@ def read_squad(path: str | Path, has_answers: bool = True) -> list[Question]:
             answer to a question that is not said to have none. The place is named, `data[0].paragraphs[2].qas[1]`.
     """
     path = Path(path)
-    try:
-        content = json.loads(read_text(path, "SQuAD"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
+    content = parse_json(read_text(path, "SQuAD"), str(path))
     questions = [_question(path, has_answers, *found) for found in _questions(path, content)]
     if not questions:
         raise InputError(f"{path}: no question; at least one is accepted")
@@ -102,7 +99,7 @@ def _answer(path: str | Path, place: str, values: dict[str, Any], context: str) 
     text, start = _text(path, place, values, "text"), values.get("answer_start")
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise InputError(
-            f"{path}: {place}.answer_start is {start!r}; the character that {text!r} begins at is accepted"
+            f"{path}: {place}.answer_start is {quote(start)}; the character that {text!r} begins at is accepted"
         )
     found = context[start : start + len(text)]
     if found != text:
@@ -121,12 +118,12 @@ def _items(path: Path, place: str, values: Any, key: str) -> Iterator[tuple[str,
         raise InputError(f"{path}: {inside} is {found}; a list, as in SQuAD's files, is accepted")
     for number, item in enumerate(items):
         if not isinstance(item, dict):
-            raise InputError(f"{path}: {inside}[{number}] is {item!r}; an object, as in SQuAD's files, is accepted")
+            raise InputError(f"{path}: {inside}[{number}] is {quote(item)}; expected an object, as in SQuAD's files")
         yield f"{inside}[{number}]", item
 
 
 def _text(path: str | Path, place: str, values: dict[str, Any], key: str) -> str:
     text = values.get(key)
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{path}: {place}.{key} is {text!r}; a text that is not empty is accepted")
+        raise InputError(f"{path}: {place}.{key} is {quote(text)}; a text that is not empty is accepted")
     return text

@@ -20,6 +20,7 @@ from tinybert_tf.data.corpus.reader import CorpusFiles
 from tinybert_tf.data.corpus.writer import ARRAYS, array_path, check_documents, partial_path, write_arrays
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import read_object
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def _replace_corpus(
 def _read_description(directory: Path) -> _Description | None:
     """What is in the directory, or None where that is no complete corpus of this format."""
     try:
-        description = _Description(**json.loads((directory / DESCRIPTION).read_text(encoding="utf-8")))
+        description = _Description(**read_object(directory / DESCRIPTION))
         sizes = {name: array_path(directory, name).stat().st_size for name in ARRAYS}
         is_complete = description.format == FORMAT and sizes == description.num_bytes()
     except (OSError, ValueError, TypeError):

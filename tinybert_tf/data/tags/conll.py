@@ -28,7 +28,8 @@ def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
     """The sentences of a UTF-8 file: a line's first column is a token, its last the tag; tabs or spaces between.
 
     Tags are BIO: `O` outside of an entity, `B-type` at its first word, `I-type` at its others. Lines that begin with
-    `-DOCSTART-` are passed over.
+    `-DOCSTART-` are passed over, and so are comments: lines that begin with `#` and are one column, before the first
+    word of a sentence, in a file that has other lines of several columns. A token may be a blank, such as U+00A0.
 
     Args:
         path: the file.
@@ -41,10 +42,9 @@ def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
     path = Path(path)
     sentences: list[Sentence] = []
     num_columns, example = 0, 0
-    for first, lines in _blocks(read_text(path, "CoNLL")):
-        rows = [_columns(line) for line in lines]
+    for first, lines, rows in _blocks(read_text(path, "CoNLL")):
         for number, row in enumerate(rows, start=first):
-            if len(row) < 1 + has_tags or not (row[0].strip() and row[-1].strip()):
+            if len(row) < 1 + has_tags or not row[0] or (has_tags and not row[-1].strip()):
                 wanted = "a token and its tag, with a tab or a space between," if has_tags else "a token"
                 raise InputError(f"{path}:{number}: {lines[number - first]!r}; {wanted} is accepted")
             num_columns, example = num_columns or len(row), example or number
@@ -63,15 +63,19 @@ def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
     return sentences
 
 
-def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines between empty ones, and the number of the first of them."""
-    block: list[str] = []
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        line = line.removesuffix("\r")
-        if line.strip() and not line.startswith(DOCUMENT):
-            block.append(line)
+def _blocks(text: str) -> Iterator[tuple[int, list[str], list[list[str]]]]:
+    """The lines between empty ones and comments, their columns, and the number of the first of them."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    # In a file with tabs, the words of a comment are no columns.
+    rows = [[line] if line.startswith("#") and "\t" in text and "\t" not in line else _columns(line) for line in lines]
+    has_comments = any(len(row) > 1 for row in rows)  # else `#1` may be a token, as any other line
+    block: list[int] = []
+    for place, line in enumerate([*lines, ""]):
+        is_comment = has_comments and not block and line.startswith("#") and len(rows[place]) == 1
+        if line.strip() and not line.startswith(DOCUMENT) and not is_comment:
+            block.append(place)
         elif block:
-            yield number - len(block), block
+            yield block[0] + 1, [lines[at] for at in block], [rows[at] for at in block]
             block = []
 
 

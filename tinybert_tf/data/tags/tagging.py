@@ -91,7 +91,7 @@ class TaggedDataset:
         for row, (words, *given) in enumerate(zip(*columns, strict=True)):
             place = sentences.place(row)
             is_list = isinstance(words, list) and len(words) > 0
-            if not is_list or not all(isinstance(word, str) and word.strip() for word in words):
+            if not is_list or not all(isinstance(word, str) and word for word in words):
                 raise InputError(f"{place}.{text} is {words!r}; a list of words is accepted")
             if label is not None:
                 tags.append(_tag_names(given[0], names, len(words), f"{place}.{label}"))

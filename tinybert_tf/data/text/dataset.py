@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from tinybert_tf.data.text.hub_datasets import columns_of, load_split
 from tinybert_tf.data.text.label_names import ids_of, join_cell, names_of, split_cell
-from tinybert_tf.data.text.readers import column_names, read_columns
+from tinybert_tf.data.text.readers import read_rows, text_columns
 from tinybert_tf.data.text.text_labels import find_text_labels
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
@@ -68,9 +68,10 @@ class TextDataset:
         Raises:
             InputError: see `tinybert_tf.data.text.readers.read_columns`.
         """
-        columns = _text_columns(text, lambda: column_names(path))
+        rows = read_rows(Path(path))
+        columns = text_columns(text, rows.names)
         labels = [label] if label else []
-        table = read_columns(path, [*columns, *labels], labels if may_be_empty else ())
+        table = rows.columns([*columns, *labels], labels if may_be_empty else ())
         return cls(
             _join([table[column] for column in columns]),
             table[label] if label else None,
@@ -109,7 +110,7 @@ class TextDataset:
         Raises:
             InputError: a column is not there, or as in `from_lists`.
         """
-        columns = _text_columns(text, lambda: list(dataset.column_names))
+        columns = text_columns(text, dataset.column_names)
         found = columns_of(dataset, *columns, *([label] if label else []))
         texts = _join(found[: len(columns)])
         labels = found[-1] if label else None
@@ -287,16 +288,6 @@ class TextDataset:
         if self.labels is None:
             raise InputError(f"{self.source}: was read without labels; name the column with label=...")
         return self.labels
-
-
-def _text_columns(text: str | Sequence[str], available: Callable[[], list[str]]) -> list[str]:
-    """The one or two columns that `text` names: `"a"`, `"a,b"` (unless a column is called that) or `["a", "b"]`."""
-    columns = [text] if isinstance(text, str) else list(text)
-    if isinstance(text, str) and "," in text and text not in available():
-        columns = [column.strip() for column in text.split(",")]
-    if len(columns) not in (1, 2):
-        raise InputError(f"text={text!r} names {len(columns)} columns; one column, or two for pairs, are accepted")
-    return columns
 
 
 def _parts(text: Any) -> tuple[Any, ...]:

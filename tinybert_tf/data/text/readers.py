@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
-import re
+import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,10 @@ from typing import Any
 
 from tinybert_tf.data.text.label_names import join_cell
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import parse_json, quote
 
-# What JSON can escape, and no text can hold: one half of a character of two.
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-# Names and values in a message are cut here: a file without a header has whole sentences for column names.
-LONGEST_QUOTE = 40
+# What the C type of csv's limit holds on every system.
+LONGEST_CELL = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,29 @@ class Table:
         return len(self.row_numbers)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file, to be gone through once: line number and fields by name of each.
+
+    `names` are the columns: the header's, or the keys of the first object of a `.jsonl` file.
+    """
+
+    path: Path
+    names: list[str]
+    rows: Iterator[tuple[int, dict[str, Any]]]
+
+    def columns(self, columns: Sequence[str], may_be_empty: Sequence[str] = ()) -> Table:
+        """The named columns of every row; raises InputError as `read_columns`."""
+        check_names(self.path, columns, self.names)
+        found: dict[str, list[str]] = {column: [] for column in columns}
+        row_numbers: list[int] = []
+        for line, row in self.rows:
+            for column, values in found.items():
+                values.append(text_of(self.path, line, column, row, column in may_be_empty))
+            row_numbers.append(line)
+        return Table(found, row_numbers)
+
+
 def read_columns(path: str | Path, columns: Sequence[str], may_be_empty: Sequence[str] = ()) -> Table:
     """The named columns of every row of a UTF-8 file, by its suffix.
 
@@ -46,27 +67,34 @@ def read_columns(path: str | Path, columns: Sequence[str], may_be_empty: Sequenc
         InputError: the file, its suffix, a column, or a row cannot be used; an empty value counts as such a row, but in
             columns that `may_be_empty`.
     """
-    path = Path(path)
-    rows = read_rows(path)
-    found: dict[str, list[str]] = {column: [] for column in columns}
-    row_numbers: list[int] = []
-    for line, row in rows:
-        if not row_numbers:
-            _check_columns(path, columns, list(row))
-        for column, values in found.items():
-            values.append(_text(path, line, column, row, column in may_be_empty))
-        row_numbers.append(line)
-    return Table(found, row_numbers)
+    return read_rows(Path(path)).columns(columns, may_be_empty)
 
 
 def column_names(path: str | Path) -> list[str]:
     """The columns of a file: its header, or the keys of the first object of a `.jsonl` file."""
-    _, row = next(read_rows(Path(path)))
-    return list(row)
+    return read_rows(Path(path)).names
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and fields by name of every row; the first row is read, so that there is one."""
+def text_columns(text: str | Sequence[str], available: Sequence[str]) -> list[str]:
+    """The one or two columns that `text` names: `"a"`, `"a,b"` (unless a column is called that) or `["a", "b"]`.
+
+    Raises:
+        InputError: it names none, more than two, or one of them twice.
+    """
+    columns = [text] if isinstance(text, str) else list(text)
+    if isinstance(text, str) and "," in text and text not in available:
+        columns = [column.strip() for column in text.split(",")]
+    if len(columns) not in (1, 2) or len(set(columns)) < len(columns):
+        raise InputError(f"text={text!r} names {len(columns)} columns; expected one, or two different ones for pairs")
+    return columns
+
+
+def read_rows(path: Path) -> Rows:
+    """The rows of a file, by its suffix; the first one is read, so that there is one.
+
+    Raises:
+        InputError: the file or its suffix cannot be used, or it has no row; when gone through, a row cannot be used.
+    """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}; {', '.join(_READERS)} are accepted")
@@ -78,8 +106,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path}: a header line and no rows; at least one row is accepted")
-    yield first
-    yield from rows
+    return Rows(path, list(first[1]), itertools.chain([first], rows))
 
 
 def read_text(path: Path, kind: str) -> str:
@@ -88,12 +115,9 @@ def read_text(path: Path, kind: str) -> str:
     Raises:
         InputError: there is no such file, or it is none of text.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a directory; a {kind} file is accepted")
+    check_file(path, kind)
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if b"\0" in content:
@@ -107,6 +131,14 @@ def read_text(path: Path, kind: str) -> str:
         raise InputError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; UTF-8 text is accepted") from error
 
 
+def check_file(path: Path, kind: str) -> None:
+    """Refuse a path that is no file, without opening it; messages name the `kind` that is expected."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory; a {kind} file is accepted")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+
+
 def _read_tsv(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     # Not splitlines(): a sentence may hold a form feed or U+2028.
     lines = (line.removesuffix("\r") for line in text.split("\n"))
@@ -118,6 +150,8 @@ def _read_csv(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    # The module refuses cells of more than 131,072 characters, in all of the process; ours may be as long as the file.
+    csv.field_size_limit(max(csv.field_size_limit(), min(len(text), LONGEST_CELL)))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:
@@ -134,7 +168,7 @@ def _with_header(
     _, names = next(records)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise InputError(f"{path}:1: column {_quote(repeated)} is there twice; each name once is accepted")
+        raise InputError(f"{path}:1: column {quote(repeated)} is there twice; each name once is accepted")
     for line, fields in records:
         if len(fields) != len(names):
             raise InputError(
@@ -145,14 +179,9 @@ def _with_header(
 
 def _read_jsonl(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, content in enumerate(text.split("\n"), start=1):
-        try:
-            row = json.loads(content)
-        except ValueError as error:
-            raise InputError(f"{path}:{line}: not valid JSON ({error})") from error
+        row = parse_json(content, f"{path}:{line}")
         if not isinstance(row, dict):
-            raise InputError(f"{path}:{line}: a JSON object is accepted, found {_quote(row)}")
-        if r"\ud" in content.lower() and (lone := LONE_SURROGATE.search(json.dumps(row, ensure_ascii=False))):
-            raise InputError(f"{path}:{line}: \\u{ord(lone[0]):04x} is half a character; whole ones are accepted")
+            raise InputError(f"{path}:{line}: a JSON object is accepted, found {quote(row)}")
         yield line, row
 
 
@@ -163,31 +192,26 @@ _READERS: dict[str, Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]]]
 }
 
 
-def _check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None:
+def check_names(path: Path, columns: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse the first of `columns` that is not among a file's `names`."""
     for column in columns:
         if column not in names:
             close = difflib.get_close_matches(column, names, n=1)
-            hint = f"; did you mean {_quote(close[0])}?" if close else ""
-            raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(_quote, names))}{hint}")
+            hint = f"; did you mean {quote(close[0])}?" if close else ""
+            raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(quote, names))}{hint}")
 
 
-def _text(path: Path, line: int, column: str, row: dict[str, Any], may_be_empty: bool) -> str:
+def text_of(path: Path, line: int, column: str, row: dict[str, Any], may_be_empty: bool) -> str:
     """One value as text: a string that is not blank, or a number's digits; of a list, its cell."""
     if column not in row:
-        raise InputError(f"{path}:{line}: no key {column!r}; it has {', '.join(map(_quote, row))}")
+        raise InputError(f"{path}:{line}: no key {column!r}; it has {', '.join(map(quote, row))}")
     value = row[column]
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
         return str(value)
     if isinstance(value, list) and may_be_empty:
         return join_cell(value, f"{path}:{line}")
     if not isinstance(value, str):
-        raise InputError(f"{path}:{line}: {column!r} is {_quote(value)}; a string or a number is accepted")
+        raise InputError(f"{path}:{line}: {column!r} is {quote(value)}; a string or a number is accepted")
     if not (value.strip() or may_be_empty):
         raise InputError(f"{path}:{line}: {column!r} is empty; a text is accepted")
     return value
-
-
-def _quote(value: Any) -> str:
-    """`repr`, or JSON's spelling for what is not a string, short enough for one line of a message."""
-    quoted = repr(value) if isinstance(value, str) else json.dumps(value)
-    return quoted if len(quoted) <= LONGEST_QUOTE else f"{quoted[: LONGEST_QUOTE - 4]}...{quoted[-1]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 import zlib
@@ -15,6 +14,7 @@ import numpy as np
 
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import read_object
 
 Shape = tuple[int | None, ...]
 
@@ -107,7 +107,7 @@ def file_bytes(feature: CachedFeature, lengths: np.ndarray) -> int:
 def is_complete(folder: Path, feature: CachedFeature, lengths: np.ndarray) -> bool:
     """Whether a feature's file is whole: its description is written last."""
     try:
-        there = json.loads((folder / f"{feature.file_name}.json").read_text(encoding="utf-8"))
+        there = read_object(folder / f"{feature.file_name}.json")
         size = sum((folder / f"{feature.file_name}.{suffix}").stat().st_size for suffix in ("bin", "crc"))
     except (OSError, ValueError):
         return False

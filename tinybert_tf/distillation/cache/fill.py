@@ -15,6 +15,7 @@ from keras import ops
 
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.distillation.cache.feature_file import CachedFeature, FeatureFile, corner, description, file_bytes
+from tinybert_tf.json_file import read_object
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _asked(
 def _batches_done(folder: Path, wanted: Mapping[str, Any]) -> int:
     """Where an interrupted filling of the same features was."""
     try:
-        there = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        there = read_object(folder / PROGRESS)
         done = int(there.pop("batches"))
         return done if there == wanted else 0
     except (OSError, ValueError, KeyError):

@@ -16,6 +16,7 @@ from typing import Any
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.errors import InputError
+from tinybert_tf.json_file import read_object
 
 LOGS = ("log.csv", "layer_maps.csv")
 
@@ -90,7 +91,7 @@ class RunDirectory:
     def read_metrics(self) -> dict[str, Any] | None:
         """What `metrics.json` holds; None where the run has not come to its end."""
         path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_object(path) if path.is_file() else None
 
     def log(self, *rows: dict[str, Any], name: str = "log.csv") -> None:
         """Add rows to one of `LOGS`; stages log different columns, the file has them all."""
