@@ -13,7 +13,7 @@ import pytest
 
 import tinybert_tf as tb
 from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
-from tinybert_tf.pipeline import distill
+from tinybert_tf.pipeline.parts import training
 from tinybert_tf.pipeline.parts.projections import fit_projections
 
 
@@ -59,7 +59,7 @@ def test_a_student_of_a_directory(
     for name in ("fitted", "random"):
         with pytest.MonkeyPatch.context() as patched:
             if name == "random":
-                patched.setattr(distill, "fit_projections", lambda *_: None)
+                patched.setattr(training, "fit_projections", lambda *_: None)
             out = tmp_path / name
             run = tinybert(*flags, "--student", tmp_path / "first", "--set", stages, "--out", out)
             assert run.status == 0, run.err
