@@ -6,7 +6,7 @@ Every model of this library, teacher or student, answers one call with one dict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ REQUESTED_BY = {
     KEYS: "output_queries_keys_values",
     VALUES: "output_queries_keys_values",
 }
+# The lowest layer that has a feature.
+FIRST_LAYER = {HIDDEN_STATES: 0, ATTENTION_SCORES: 1, QUERIES: 1, KEYS: 1, VALUES: 1}
 
 # Inputs under such keys are a teacher's features of the same rows, computed before: "teacher/hidden_states/3".
 TEACHER = "teacher/"
@@ -99,36 +101,80 @@ def requested_layers(request: LayerRequest | Iterable[int], first: int, last: in
 
 @dataclass(frozen=True)
 class FeatureRequest:
-    """The layers whose features one pass of an encoder hands out; everything else is not computed.
+    """The layers whose features one pass of a model hands out; everything else is not computed.
 
-    `last_layer` is the highest layer that is run; None runs them all and everything above them (pooler and head).
+    `layers`: for each feature of `REQUESTED_BY` its layers, True for all of them. `last_layer` is the highest layer
+    that is run; None runs them all and everything above them (pooler and head).
     """
 
-    hidden_states: tuple[int, ...] = ()
-    attention_scores: tuple[int, ...] = ()
-    queries_keys_values: tuple[int, ...] = ()
+    layers: Mapping[str, LayerRequest]
     last_layer: int | None = None
 
     @classmethod
-    def parse(
-        cls,
-        num_hidden_layers: int,
-        output_hidden_states: LayerRequest = False,
-        output_attention_scores: LayerRequest = False,
-        output_queries_keys_values: LayerRequest = False,
-        last_layer: int | None = None,
-    ) -> FeatureRequest:
-        """Check the `output_*` arguments of a call against a model of `num_hidden_layers` layers.
+    def of(cls, last_layer: int | None = None, **arguments: LayerRequest) -> FeatureRequest:
+        """From the arguments of a model's call, `REQUESTED_BY`'s; one that is left out asks for nothing."""
+        asked = {feature: arguments.get(argument, False) for feature, argument in REQUESTED_BY.items()}
+        return cls({feature: layers for feature, layers in asked.items() if layers is not False}, last_layer)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As the arguments of a model's call; what asks for nothing is left out."""
+        last_layer = {} if self.last_layer is None else {"last_layer": self.last_layer}
+        return {REQUESTED_BY[feature]: layers for feature, layers in self.layers.items()} | last_layer
+
+    def within(self, num_hidden_layers: int) -> FeatureRequest:
+        """The same of a model of `num_hidden_layers` layers: numbers in place of True, no feature without a layer.
 
         Raises:
             InputError: a layer the model does not have, or one above `last_layer`.
         """
         top = num_hidden_layers
-        if last_layer is not None:
-            top = requested_layers((last_layer,), 0, num_hidden_layers, "last_layer")[0]
-        return cls(
-            hidden_states=requested_layers(output_hidden_states, 0, top, "output_hidden_states"),
-            attention_scores=requested_layers(output_attention_scores, 1, top, "output_attention_scores"),
-            queries_keys_values=requested_layers(output_queries_keys_values, 1, top, "output_queries_keys_values"),
-            last_layer=last_layer,
+        if self.last_layer is not None:
+            top = requested_layers((self.last_layer,), 0, num_hidden_layers, "last_layer")[0]
+        found = {
+            feature: requested_layers(layers, FIRST_LAYER[feature], top, REQUESTED_BY[feature])
+            for feature, layers in self.layers.items()
+        }
+        return FeatureRequest({feature: layers for feature, layers in found.items() if layers}, self.last_layer)
+
+    def at(self, layer: int) -> list[str]:
+        """The features that a request with numbers asks of one layer."""
+        return [feature for feature, layers in self.layers.items() if not isinstance(layers, bool) and layer in layers]
+
+    @classmethod
+    def union(cls, requests: Iterable[FeatureRequest]) -> FeatureRequest:
+        """What several requests with numbers ask for, in one."""
+        merged: dict[str, set[int]] = {}
+        tops = []
+        for request in requests:
+            tops.append(request.last_layer)
+            for feature, layers in request.layers.items():
+                merged.setdefault(feature, set()).update(() if isinstance(layers, bool) else layers)
+        numbers = [top for top in tops if top is not None]
+        last_layer = max(numbers) if len(numbers) == len(tops) else None
+        return cls({feature: tuple(sorted(layers)) for feature, layers in merged.items()}, last_layer)
+
+
+def takes_feature_request(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `call(self, inputs, request, training)` a Keras `call` with the public arguments that ask for features."""
+
+    def with_arguments(
+        self: Any,
+        inputs: Mapping[str, Any],
+        training: bool | None = None,
+        output_hidden_states: LayerRequest = False,
+        output_attention_scores: LayerRequest = False,
+        output_queries_keys_values: LayerRequest = False,
+        last_layer: int | None = None,
+    ) -> Any:
+        request = FeatureRequest.of(
+            last_layer,
+            output_hidden_states=output_hidden_states,
+            output_attention_scores=output_attention_scores,
+            output_queries_keys_values=output_queries_keys_values,
         )
+        return call(self, inputs, request, training)
+
+    for name in ("__doc__", "__name__", "__qualname__", "__module__"):  # not __wrapped__: the signature is this one
+        setattr(with_arguments, name, getattr(call, name))
+    return with_arguments

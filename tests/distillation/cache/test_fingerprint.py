@@ -103,13 +103,14 @@ def test_names_in_a_graph_of_layers_do_not_count() -> None:
 
 
 def test_the_rounding_of_an_ensembles_members(make_model: Make, make_inputs: MakeInputs) -> None:
-    rounded = quantize_aware(make_model(2), [make_inputs([3, 2])])
-    first = Teacher(make_model(1))
-    assert all_different(
-        TeacherEnsemble([first, Teacher(make_model(2))]),
-        TeacherEnsemble([first, Teacher(rounded)]),
-        TeacherEnsemble([first, Teacher(quantize_aware(make_model(2), [make_inputs([3, 2], seed=5)]))]),
-    )
+    def ensemble(*texts: Any) -> TeacherEnsemble:
+        """Two teachers that are called alike each time, the second one rounded in its ranges on these texts."""
+        members = [make_model(1).copy(name="first"), make_model(2).copy(name="second")]
+        if texts:
+            quantize_aware(members[1], texts)
+        return TeacherEnsemble([Teacher(member, name=f"of_{member.name}") for member in members], name="ensemble")
+
+    assert all_different(ensemble(), ensemble(make_inputs([3, 2])), ensemble(make_inputs([3, 2], seed=5)))
 
 
 def test_a_model_that_keras_cannot_describe(make_model: Make) -> None:

@@ -19,7 +19,7 @@ NOT_CONTENT = ("trainable", "build_config", "compile_config")
 # What Keras gives a model of its own accord: when it is made, and when it is compiled and run.
 OF_KERAS = {
     *("optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting", "accumulation_steps"),
-    *("_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator"),
+    *("_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator", "_traced_with"),
 }
 
 

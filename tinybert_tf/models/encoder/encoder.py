@@ -12,7 +12,6 @@ from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
-from tinybert_tf.features import FeatureRequest, LayerRequest
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.attention import as_mask_bias
 from tinybert_tf.models.encoder.embeddings import Embeddings
@@ -114,42 +113,31 @@ class TransformerEncoder(PretrainedModel):
             self.pooler.build((None, self.config.hidden_size))
         self.built = True
 
+    @features.takes_feature_request
     def call(
-        self,
-        inputs: Mapping[str, Any],
-        training: bool | None = None,
-        output_hidden_states: LayerRequest = False,
-        output_attention_scores: LayerRequest = False,
-        output_queries_keys_values: LayerRequest = False,
-        last_layer: int | None = None,
+        self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
         """One pass; see the class."""
-        request = FeatureRequest.parse(
-            self.num_hidden_layers,
-            output_hidden_states,
-            output_attention_scores,
-            output_queries_keys_values,
-            last_layer,
-        )
+        request = request.within(self.num_hidden_layers)
         for name in ("input_ids", "attention_mask"):
             if name not in inputs:
                 raise InputError(f"the inputs have no `{name}`; found: {', '.join(sorted(inputs)) or 'nothing'}.")
-        outputs: dict[str, Any] = {name: {} for name in _requested_features(request)}
+        outputs: dict[str, Any] = {feature: {} for feature in request.layers}
 
         hidden = self.embeddings(inputs["input_ids"], inputs.get("token_type_ids"), training=training)
-        if 0 in request.hidden_states:
-            outputs[features.HIDDEN_STATES][0] = hidden
+        for feature in request.at(0):
+            outputs[feature][0] = hidden
         mask_bias = as_mask_bias(inputs["attention_mask"])
         top = self.num_hidden_layers if request.last_layer is None else request.last_layer
         for number, layer in enumerate(self.encoder_layers[:top], start=1):
             hidden, intermediates = layer(hidden, mask_bias, training=training)
-            if number in request.hidden_states:
-                outputs[features.HIDDEN_STATES][number] = hidden
-            if number in request.attention_scores:
-                outputs[features.ATTENTION_SCORES][number] = intermediates["scores"]
-            if number in request.queries_keys_values:
-                for name in (features.QUERIES, features.KEYS, features.VALUES):
-                    outputs[name][number] = intermediates[name]
+            found = {
+                **intermediates,
+                features.ATTENTION_SCORES: intermediates["scores"],
+                features.HIDDEN_STATES: hidden,
+            }
+            for feature in request.at(number):
+                outputs[feature][number] = found[feature]
         if request.last_layer is None:
             outputs[features.LAST_HIDDEN_STATE] = hidden
             if self.pooler is not None:
@@ -186,15 +174,3 @@ class TransformerEncoder(PretrainedModel):
         pooler = config.family.pooler
         written = [prefix + name.tensor for prefix in ("", config.family.tensor_prefix) for name in pooler]
         return cls(config, add_pooler=any(name in tensors for name in written), **kwargs)
-
-
-def _requested_features(request: FeatureRequest) -> list[str]:
-    """The names of the per-layer dicts that the output holds."""
-    names = []
-    if request.hidden_states:
-        names.append(features.HIDDEN_STATES)
-    if request.attention_scores:
-        names.append(features.ATTENTION_SCORES)
-    if request.queries_keys_values:
-        names += [features.QUERIES, features.KEYS, features.VALUES]
-    return names

@@ -63,25 +63,17 @@ class TaskModel(PretrainedModel):
         """The `answers`, from the model's inputs and the encoder's outputs."""
         raise NotImplementedError
 
+    @features.takes_feature_request
     def call(
-        self,
-        inputs: Mapping[str, Any],
-        training: bool | None = None,
-        output_hidden_states: features.LayerRequest = False,
-        output_attention_scores: features.LayerRequest = False,
-        output_queries_keys_values: features.LayerRequest = False,
-        last_layer: int | None = None,
+        self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
         """The encoder's dict and `logits`; with `last_layer`, nothing above that layer. See `TransformerEncoder`."""
         outputs = self.encoder(
             inputs,
             training=training if self.encoder.trainable else False,
-            output_hidden_states=output_hidden_states,
-            output_attention_scores=output_attention_scores,
-            output_queries_keys_values=output_queries_keys_values,
-            last_layer=last_layer,
+            **request.arguments,
         )
-        if last_layer is None:
+        if request.last_layer is None:
             outputs |= self.head(inputs, outputs, training)
         return outputs
 

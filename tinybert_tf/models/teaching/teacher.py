@@ -87,24 +87,12 @@ class Teacher(keras.Model):
         """Number of attention heads in each layer."""
         return self.model.num_attention_heads
 
+    @features.takes_feature_request
     def call(
-        self,
-        inputs: Mapping[str, Any],
-        training: bool | None = None,
-        output_hidden_states: features.LayerRequest = False,
-        output_attention_scores: features.LayerRequest = False,
-        output_queries_keys_values: features.LayerRequest = False,
-        last_layer: int | None = None,
+        self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
         """The model's output dict; `training` is accepted, because Keras passes it, and never heeded."""
-        outputs = self.model(
-            inputs,
-            training=False,
-            output_hidden_states=output_hidden_states,
-            output_attention_scores=output_attention_scores,
-            output_queries_keys_values=output_queries_keys_values,
-            last_layer=last_layer,
-        )
+        outputs = self.model(inputs, training=False, **request.arguments)
         return tree.map_structure(ops.stop_gradient, outputs)
 
     def predict_step(self, data: Any) -> Any:

@@ -76,23 +76,12 @@ class TeacherEnsemble(keras.Model):
         """The first teacher's."""
         return self.teachers[0].num_hidden_layers
 
+    @features.takes_feature_request
     def call(
-        self,
-        inputs: Mapping[str, Any],
-        training: bool | None = None,
-        output_hidden_states: features.LayerRequest = False,
-        output_attention_scores: features.LayerRequest = False,
-        output_queries_keys_values: features.LayerRequest = False,
-        last_layer: int | None = None,
+        self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
         """The first teacher's output dict with the `logits` of all, float32; up to `last_layer`, it alone is asked."""
-        outputs = self.teachers[0](
-            inputs,
-            output_hidden_states=output_hidden_states,
-            output_attention_scores=output_attention_scores,
-            output_queries_keys_values=output_queries_keys_values,
-            last_layer=last_layer,
-        )
+        outputs = self.teachers[0](inputs, **request.arguments)
         if features.LOGITS not in outputs:
             return outputs
         others = [teacher(inputs)[features.LOGITS] for teacher in self.teachers[1:]]

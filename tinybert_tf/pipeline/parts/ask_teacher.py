@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
+from tinybert_tf.features import FeatureRequest
 
 Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
 # Tokens that the teacher is asked for at once, or one row where it has more.
@@ -80,8 +81,8 @@ class AskedRows:
 
     def fill(self) -> None:
         """Compute what the Distillers compare, as far as it is not there, in one pass."""
-        arguments = _merged(distiller.teacher_arguments for distiller in self.distillers)
-        answer = _answers(self.distillers[0].teacher, arguments)
+        requests = [FeatureRequest.of(**distiller.teacher_arguments) for distiller in self.distillers]
+        answer = _answers(self.distillers[0].teacher, FeatureRequest.union(requests).arguments)
         batches = functools.partial(_AllRows, self.tokens, self.pad_token_id)
         self.cache.fill(self.folder, self._union(), self.tokens.lengths, batches, answer)
 
@@ -95,17 +96,6 @@ class AskedRows:
 
 def _compared(distiller: Distiller) -> list[CachedFeature]:
     return [CachedFeature(key, shape[1:]) for key, shape in distiller.teacher_shapes.items()]
-
-
-def _merged(calls: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """One call's arguments for what several calls ask for."""
-    calls = list(calls)
-    merged: dict[str, Any] = {}
-    for name in {name for call in calls for name in call} - {"last_layer"}:
-        merged[name] = tuple(sorted({layer for call in calls for layer in call.get(name, ())}))
-    if all("last_layer" in call for call in calls):
-        merged["last_layer"] = max(call["last_layer"] for call in calls)
-    return merged
 
 
 def _answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
