@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Processes that the tests are shared among; each takes one to two GB.
 WORKERS ?= 2
+# What asks for numbers that a processor's registers can change in their last digits.
+NUMBERS := tests/models tests/distillation/losses tests/compression tests/export/test_litert.py tests/export/test_predictor.py
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -14,16 +16,24 @@ PIP_INSTALL = $(PYTHON) -m pip --python $(BIN)/python install -qq --no-input
 # TensorFlow is quiet: what matters comes as a Python exception.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: quickstart test test-slow lint teacher clean
+.PHONY: quickstart test test-slow test-alone test-avx2 lint teacher clean
 
 quickstart: $(INSTALLED)
 	@$(BIN)/tinybert quickstart
 
 test: lint
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not alone"
 
 test-slow: teacher
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m slow
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "slow and not alone"
+
+# Tests of time and memory, one after the other, with nothing else beside them.
+test-alone: teacher
+	$(BIN)/pytest -q -m alone
+
+# The tests of numbers again, with the products of a processor that has AVX2 alone.
+test-avx2: $(INSTALLED)
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not alone" $(NUMBERS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

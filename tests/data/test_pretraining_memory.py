@@ -38,6 +38,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc/self/clear_refs")
 def test_ten_times_the_corpus_takes_no_more_memory(tmp_path, word_tokenizer):
     word_tokenizer.save_pretrained(tmp_path / "tokenizer")

@@ -53,7 +53,7 @@ def peaks(tokenizer: Path, corpus: Path) -> dict[str, int]:
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc/self/clear_refs")
 def test_ten_times_the_corpus_takes_no_more_memory(tmp_path: Path) -> None:
     draw = random.Random(1)

@@ -43,7 +43,7 @@ print(json.dumps({"peak": 1024 * int(status["VmHWM"].split()[0]), "cache": size}
 """
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc/self/clear_refs")
 def test_ten_times_the_cache_takes_no_more_memory(tmp_path: Path) -> None:
     def trained(rows: int) -> dict[str, int]:

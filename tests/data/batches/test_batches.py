@@ -203,6 +203,7 @@ def test_predict_and_evaluate(run_eagerly):
     assert np.isfinite(model.evaluate(make_batches(17, seed=None), verbose=0))
 
 
+@pytest.mark.alone
 def test_an_epoch_begins_at_once_after_a_slow_one():
     dataset = make_batches().get_tf_dataset()
     iterator = iter(dataset)

@@ -99,6 +99,7 @@ def test_a_long_epoch_says_where_it_is(
     assert lines == ["[one]    22 s  step 2/4  loss 0.2500", "[one]    44 s  step 4/4  loss 0.2500"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("seconds_to_make", "seconds_to_train"), [(0.2, 0.0), (0.0, 0.1)])
 def test_waiting_for_input_is_logged(run: RunDirectory, seconds_to_make: float, seconds_to_train: float) -> None:
     batches = Numbers(seconds_to_make)
