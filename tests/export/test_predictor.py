@@ -219,7 +219,7 @@ def test_what_is_refused_before_it_is_read(texts: Any, message: str, predictor: 
 
 @pytest.mark.alone
 def test_cold_start(tmp_path: Path) -> None:
-    """From the start of Python to the first answer of a TinyBERT of BERT's vocabulary: well under what importing TensorFlow costs."""
+    """From the start of Python to the first answer of a TinyBERT takes far less than TensorFlow's import."""
     words = ["".join(letters) for letters in itertools.product("abcdefghijklmnop", repeat=3)]
     tokenizer = train_wordpiece(words * 2, vocab_size=4000)
     config = EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=30522)
