@@ -7,20 +7,24 @@ import io
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
+
+# Streams belong to the process: of two threads at once, one would put back what the other had set.
+_turn = threading.RLock()
 
 
 @contextlib.contextmanager
 def quiet(shown_if_it_fails: bool = True) -> Iterator[None]:
     """Keep back what the body prints and warns of, and what C++ writes to stdout and stderr.
 
-    Where the body raises, what was printed is shown, unless the exception is known to say it all.
+    Where the body raises, what was printed is shown, unless the exception is known to say it all. Threads take turns.
     """
     said = io.StringIO()
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
+    with _turn, tempfile.TemporaryFile() as noise:
         streams = os.dup(1), os.dup(2)
         os.dup2(noise.fileno(), 1)
         os.dup2(noise.fileno(), 2)

@@ -135,7 +135,7 @@ def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
             check_losses(trained)
     _check_rows(config, tokenizer, config.model.dir or source or "the model", model.config)
     if config.corpus.whole_word:
-        tokenizer.continuation_ids()  # a tokenizer without them is refused before it reads the corpus
+        tokenizer.require_wordpiece()  # before it reads the corpus
     if teacher is not None:
         _check_rows(config, tokenizer, str(source), teacher.config)
     with run.claim():

@@ -29,7 +29,7 @@ def encode_words(
     Raises:
         InputError: `max_length` leaves no room for text; the tokenizer is no WordPiece.
     """
-    tokenizer.continuation_ids()  # refuses what is no WordPiece: a word's pieces then depend on the space before it
+    tokenizer.require_wordpiece()  # elsewhere a word's pieces depend on the space before it
     if max_length < SHORTEST:
         raise InputError(f"max_length={max_length} leaves no room for text; at least {SHORTEST} is accepted")
     firsts: list[int] = []
@@ -73,7 +73,7 @@ def encode_windows(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], max_l
     Raises:
         InputError: `max_length` leaves no room for both; the tokenizer is no WordPiece.
     """
-    tokenizer.continuation_ids()  # refuses what is no WordPiece: a word's pieces then depend on the space before it
+    tokenizer.require_wordpiece()  # elsewhere a word's pieces depend on the space before it
     if max_length < SHORTEST_PAIR:
         raise InputError(
             f"max_length={max_length} leaves no room for question and text; at least {SHORTEST_PAIR} is accepted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from tinybert_tf.data.tokenizers.wordpiece import (
     learn_vocabulary,
     normalizer_settings,
     read_vocabulary,
+    vocabulary_lines,
     wordpiece_backend,
 )
 from tinybert_tf.errors import InputError
@@ -45,7 +47,7 @@ class Tokenizer:
     """A BERT tokenizer: texts or pairs of texts to ids, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`; or a RoBERTa's.
 
     Made by `load_tokenizer`, `as_tokenizer` or `train_wordpiece`. Padding and truncation that a `tokenizer.json` has
-    switched on are saved again with it, and have no effect on `encode`.
+    switched on are saved again with it, and have no effect on `encode`. Threads may share one.
 
     Example:
         >>> tokenizer = train_wordpiece(["a fine film", "a dull film"], vocab_size=100, min_frequency=1)
@@ -65,6 +67,7 @@ class Tokenizer:
         self._backend = tokenizers.Tokenizer.from_str(self._serialized)
         self._backend.no_padding()
         self._backend.no_truncation()
+        self._turn = threading.Lock()
         self._vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
         for role in ("pad_token", "cls_token", "sep_token"):
             if special_tokens[role] not in self._vocabulary:
@@ -76,7 +79,10 @@ class Tokenizer:
             self._vocabulary[special_tokens[role]] for role in ("pad_token", "cls_token", "sep_token")
         )
 
-    @property
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (tokenizers.Tokenizer.from_str(self._serialized), self._settings)  # a lock has no copy
+
+    @cached_property
     def vocab_size(self) -> int:
         """Rows an embedding table needs: the highest id, plus one."""
         return max(self._vocabulary.values()) + 1
@@ -109,11 +115,15 @@ class Tokenizer:
         Raises:
             InputError: the tokenizer is not a WordPiece one.
         """
+        self.require_wordpiece()
+        prefix = self._backend.model.continuing_subword_prefix
+        return sorted(token_id for token, token_id in self._vocabulary.items() if token.startswith(prefix))
+
+    def require_wordpiece(self) -> None:
+        """Raise an `InputError` where the tokenizer is not a WordPiece one, and no piece tells where a word begins."""
         if not isinstance(self._backend.model, models.WordPiece):
             kind = type(self._backend.model).__name__
             raise InputError(f"a {kind} tokenizer does not say which pieces are one word; a WordPiece one is accepted")
-        prefix = self._backend.model.continuing_subword_prefix
-        return sorted(token_id for token, token_id in self._vocabulary.items() if token.startswith(prefix))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -139,9 +149,11 @@ class Tokenizer:
         self, rows: Sequence[Any], max_length: int, words: bool = False
     ) -> Iterator[list[tokenizers.Encoding]]:
         """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
-        self._backend.enable_truncation(max_length, strategy="longest_first")
         for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
-            yield self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
+            with self._turn:  # the length belongs to the backend: another thread would cut our rows at its own
+                self._backend.enable_truncation(max_length, strategy="longest_first")
+                encodings = self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
+            yield encodings
 
     @property
     def piece_dtype(self) -> np.dtype:
@@ -208,7 +220,7 @@ class Tokenizer:
             "tokenizer.json": json.dumps(json.loads(self._serialized), ensure_ascii=False, indent=2),
             "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True),
             "special_tokens_map.json": json.dumps(self._special_tokens, ensure_ascii=False, indent=2),
-            **(vocabulary_files(self._backend) if self._is_bpe else {"vocab.txt": self._vocabulary_lines()}),
+            **(vocabulary_files(self._backend) if self._is_bpe else {"vocab.txt": vocabulary_lines(self._vocabulary)}),
         }
         for name, content in contents.items():
             (directory / name).write_text(content + "\n", encoding="utf-8", newline="\n")
@@ -216,11 +228,6 @@ class Tokenizer:
     @property
     def _is_bpe(self) -> bool:
         return isinstance(self._backend.model, models.BPE)
-
-    def _vocabulary_lines(self) -> str:
-        token_of = {token_id: token for token, token_id in self._vocabulary.items()}
-        # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
-        return "\n".join(token_of.get(token_id, f"[unused-id-{token_id}]") for token_id in range(self.vocab_size))
 
 
 def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
@@ -271,13 +278,8 @@ def as_tokenizer(tokenizer: Any) -> Tokenizer:
             "transformers is accepted"
         )
     special_tokens = {role: getattr(tokenizer, role, None) for role in SPECIAL_TOKENS}
-    return Tokenizer(
-        backend,
-        {
-            "model_max_length": tokenizer.model_max_length,
-            **{role: str(token) for role, token in special_tokens.items() if token is not None},
-        },
-    )
+    named = {role: str(token) for role, token in special_tokens.items() if token is not None}
+    return Tokenizer(backend, {"model_max_length": tokenizer.model_max_length, **named})
 
 
 def train_wordpiece(

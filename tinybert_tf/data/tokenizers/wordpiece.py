@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,13 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     if missing:
         raise InputError(f"{path}: a BERT vocabulary has one token a line and holds {', '.join(missing)}; not found")
     return vocabulary
+
+
+def vocabulary_lines(vocabulary: Mapping[str, int]) -> str:
+    """What `read_vocabulary` reads: the tokens in the order of their ids, one a line."""
+    token_of = {token_id: token for token, token_id in vocabulary.items()}
+    # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
+    return "\n".join(token_of.get(token_id, f"[unused-id-{token_id}]") for token_id in range(max(token_of) + 1))
 
 
 def learn_vocabulary(
