@@ -11,6 +11,9 @@ import tensorflow as tf
 from tinybert_tf import features
 from tinybert_tf.models.heads.task_model import TaskModel
 
+# What `TokenizedTexts.padded` gives, for any number of rows and any length.
+INPUTS = {name: tf.TensorSpec((None, None), tf.int32) for name in ("input_ids", "attention_mask", "token_type_ids")}
+
 
 class KerasRunner:
     """The logits of a task model, whose call is one graph for every batch and length."""
@@ -20,7 +23,7 @@ class KerasRunner:
     def __init__(self, model: TaskModel) -> None:
         self.model = model
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(input_signature=[INPUTS])
         def logits(inputs: Mapping[str, Any]) -> Any:
             return model(inputs, training=False)[features.LOGITS]
 
@@ -28,4 +31,4 @@ class KerasRunner:
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The logits of rows of any length."""
-        return np.asarray(self._logits({name: tf.constant(value) for name, value in inputs.items()}), np.float32)
+        return np.asarray(self._logits({name: tf.constant(inputs[name]) for name in INPUTS}), np.float32)
