@@ -223,7 +223,7 @@ def test_a_task_that_needs_columns(scene: Scene) -> None:
 
 def test_three_columns(scene: Scene) -> None:
     path = scene.file("text\tpair\tmore\tlabel\na\tb\tc\tpositive\n")
-    assert "data.text: ('text', 'pair', 'more') is not one column name or two" in scene.refused(
+    assert "data.text: expected one column name or two, got ('text', 'pair', 'more')" in scene.refused(
         train=path, text="text,pair,more"
     )
 
@@ -389,11 +389,14 @@ def test_sizes_that_do_not_go_together(scene: Scene) -> None:
         ("losses: [attention], layer_map: [[-1, 0]]", "stages.0.layer_map: "),
         ("losses: [cosinus]", "stage 'one': loss 'cosinus' is not known; one of embedding, attention, hidden_state, "),
         ("losses: [{name: attention, heads: 2}]", "loss 'attention' has no option 'heads'; it has reduction, weight, "),
-        ("losses: [attention], learning_rat: 1e-4", "unknown key, did you mean stages.0.learning_rate?"),
-        ("losses: [attention], schedule: step", "stages.0.schedule: 'step' is not one of linear, constant, cosine"),
-        ("losses: [attention], patience: 0", "stages.0.patience: 0 is not a whole number of at least 1"),
+        ("losses: [attention], learning_rat: 1e-4", "unknown key; did you mean stages.0.learning_rate?"),
+        (
+            "losses: [attention], schedule: step",
+            "stages.0.schedule: expected one of linear, constant, cosine, got 'step'",
+        ),
+        ("losses: [attention], patience: 0", "stages.0.patience: expected an integer >= 1, got 0"),
         ("losses: [attention], train: nothing.tsv", "nothing.tsv: no such file"),
-        ("losses: [attention], train: ''", "stages.0.train: is empty, some text is wanted"),
+        ("losses: [attention], train: ''", "stages.0.train: expected some text, got ''"),
     ],
 )
 def test_stages_that_cannot_be(scene: Scene, stage: str, message: str) -> None:
@@ -403,15 +406,15 @@ def test_stages_that_cannot_be(scene: Scene, stage: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train: {epoch: 3}", "train.epoch: unknown key, did you mean train.epochs?"),
-        ("train: {epochs: many}", "train.epochs: 'many' is not an integer"),
-        ("train: {epochs: 0}", "train.epochs: 0 is not a whole number of at least 1"),
-        ("train: {learning_rate: 0}", "train.learning_rate: 0.0 is not a finite number above 0"),
-        ("train: {learning_rate: -1e-4}", "train.learning_rate: -0.0001 is not a finite number above 0"),
-        ("train: {learning_rate: .nan}", "train.learning_rate: nan is not a finite number above 0"),
+        ("train: {epoch: 3}", "train.epoch: unknown key; did you mean train.epochs?"),
+        ("train: {epochs: many}", "train.epochs: expected an integer, got 'many'"),
+        ("train: {epochs: 0}", "train.epochs: expected an integer >= 1, got 0"),
+        ("train: {learning_rate: 0}", "train.learning_rate: expected a finite number > 0, got 0.0"),
+        ("train: {learning_rate: -1e-4}", "train.learning_rate: expected a finite number > 0, got -0.0001"),
+        ("train: {learning_rate: .nan}", "train.learning_rate: expected a finite number > 0, got nan"),
         ("train: {seed: 1}\ntrain: {seed: 2}", "the key 'train' is there twice"),
         ("train: [", "run.yaml"),
-        ("", "is empty, a YAML mapping of configuration keys is wanted"),
+        ("", "expected a YAML mapping of configuration keys, got an empty file"),
     ],
 )
 def test_yaml_that_cannot_be(scene: Scene, text: str, message: str) -> None:
@@ -423,35 +426,37 @@ def test_yaml_that_cannot_be(scene: Scene, text: str, message: str) -> None:
 
 def test_yaml_that_is_not_there(scene: Scene) -> None:
     missing = scene.directory / "nothing.yaml"
-    assert scene.refused(missing).startswith(f"{missing}: cannot be read (No such file or directory), a YAML")
+    assert scene.refused(missing).startswith(
+        f"{missing}: expected a YAML configuration, got a path that cannot be read (No such file or directory)"
+    )
 
 
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("learning_rate", "0", "train.learning_rate: 0.0 is not a finite number above 0"),
-        ("learning_rate", "-1e-5", "train.learning_rate: -1e-05 is not a finite number above 0"),
-        ("learning_rate", "-inf", "train.learning_rate: -inf is not a finite number above 0"),
-        ("learning_rate", "nan", "train.learning_rate: nan is not a finite number above 0"),
-        ("learning_rate", "fast", "train.learning_rate: 'fast' is not a number"),
-        ("epochs", "0", "train.epochs: 0 is not a whole number of at least 1"),
-        ("epochs", "1.5", "train.epochs: '1.5' is not an integer"),
-        ("batch_size", "0", "train.batch_size: 0 is not a whole number of at least 1"),
-        ("max_steps", "0", "train.max_steps: 0 is not a whole number of at least 1"),
-        ("max_length", "4", "data.max_length: 4 is not a whole number of at least 8"),
-        ("seed", "-1", "train.seed: -1 is not a whole number from 0 to 4294967295"),
-        ("precision", "float64", "train.precision: 'float64' is not one of auto, float32, bfloat16, float16"),
+        ("learning_rate", "0", "train.learning_rate: expected a finite number > 0, got 0.0"),
+        ("learning_rate", "-1e-5", "train.learning_rate: expected a finite number > 0, got -1e-05"),
+        ("learning_rate", "-inf", "train.learning_rate: expected a finite number > 0, got -inf"),
+        ("learning_rate", "nan", "train.learning_rate: expected a finite number > 0, got nan"),
+        ("learning_rate", "fast", "train.learning_rate: expected a number, got 'fast'"),
+        ("epochs", "0", "train.epochs: expected an integer >= 1, got 0"),
+        ("epochs", "1.5", "train.epochs: expected an integer, got '1.5'"),
+        ("batch_size", "0", "train.batch_size: expected an integer >= 1, got 0"),
+        ("max_steps", "0", "train.max_steps: expected an integer >= 1, got 0"),
+        ("max_length", "4", "data.max_length: expected an integer >= 8, got 4"),
+        ("seed", "-1", "train.seed: expected an integer from 0 to 4294967295, got -1"),
+        ("precision", "float64", "train.precision: expected one of auto, float32, bfloat16, float16, got 'float64'"),
         (
             "task",
             "chess",
-            "task: 'chess' is not one of sequence_classification, regression, multi_label, token_classification, "
-            "question_answering",
+            "task: expected one of sequence_classification, regression, multi_label, token_classification, "
+            "question_answering, got 'chess'",
         ),
         (
             "metric",
             "bleu",
-            "metric: 'bleu' is not one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, "
-            "pearson, precision, recall, spearman",
+            "metric: expected one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, "
+            "pearson, precision, recall, spearman, got 'bleu'",
         ),
     ],
 )

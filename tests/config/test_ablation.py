@@ -86,46 +86,55 @@ def test_it_stands_over_a_distillations_file(write: Any) -> None:
 def test_what_is_wrong_in_either_file(write: Any, tmp_path: Path) -> None:
     base = write(BASE.replace("epochs: 7", "epochs: none"), "base.yaml")
     over = write(f"base: {base}\nvariants: [top]\n")
-    assert refused(over) == f"ablation.yaml over {base.name}: stages.0.epochs: 'none' is not an integer"
+    assert refused(over) == f"ablation.yaml over {base.name}: stages.0.epochs: expected an integer, got 'none'"
     base.unlink()
-    assert refused(over) == "base.yaml: cannot be read (No such file or directory), a YAML configuration is wanted"
+    assert (
+        refused(over)
+        == "base.yaml: expected a YAML configuration, got a path that cannot be read (No such file or directory)"
+    )
 
 
 def test_base_is_not_a_setting(write: Any) -> None:
     assert refused(write(BASE + VARIANTS), base="other.yaml") == (
-        "base: 'other.yaml': stands in a file, where the keys beside it stand over it"
+        "base: expected in a file, whose other keys win over it, got 'other.yaml' outside of one"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "variants: there are none, and no grid; at least one is wanted"),
-        ("varaints: [top]", "varaints: unknown key, did you mean variants?"),
-        ("variants: [base]", "variants.0.name: 'base' is what the config without a change is called"),
+        ("", "variants: expected at least one, or a grid, got none"),
+        ("varaints: [top]", "varaints: unknown key; did you mean variants?"),
+        (
+            "variants: [base]",
+            "variants.0.name: expected another name than 'base', which the config without a change has",
+        ),
         (
             "variants: [top, {name: ../out, changes: [top]}]",
-            "variants.1.name: '../out' is not up to 200 letters, digits and _ . = , + -",
+            "variants.1.name: expected up to 200 letters, digits and _ . = , + -, got '../out'",
         ),
         (
             "variants: [{name: same}]",
-            "variants.0.name: 'same' changes nothing; set, without or changes are wanted",
+            "variants.0.name: expected set, without or changes, got a variant 'same' that changes nothing",
         ),
-        ("variants: [{name: a, sets: {}}]", "variants.0.sets: unknown key, did you mean variants.0.set?"),
-        ("variants: [{name: a, set: [b]}]", "variants.0.set: ['b'] is not a mapping of keys to values"),
+        ("variants: [{name: a, sets: {}}]", "variants.0.sets: unknown key; did you mean variants.0.set?"),
+        ("variants: [{name: a, set: [b]}]", "variants.0.set: expected a mapping of keys to values, got ['b']"),
         (
             "variants: [{name: a, set: {out: b}}]",
             "variants.0.set.out: cannot be varied here: every run has a directory of its own",
         ),
-        ("grid: {train.epochs: 3}", "grid.train.epochs: 3 is not a list of values"),
-        ("grid: {train.epochs: []}", "grid.train.epochs: [] is not a list of values"),
+        ("grid: {train.epochs: 3}", "grid.train.epochs: expected a list of values, got 3"),
+        ("grid: {train.epochs: []}", "grid.train.epochs: expected a list of values, got []"),
         ("grid: {train.seed: [1, 2]}", "grid.train.seed: cannot be varied here: seeds are varied in `seeds`"),
         (
             "variants: [top]\nseeds: [1, 1]",
-            "seeds: (1, 1) is not one whole number from 0 to 4294967295 or more, no two equal",
+            "seeds: expected at least one integer from 0 to 4294967295, no two equal, got (1, 1)",
         ),
-        ("variants: [top]\nseeds: []", "seeds: () is not one whole number from 0 to 4294967295 or more, no two equal"),
-        ("variants: [top]\npaper: sst2", "paper: 'sst2' is not one of mnli, mrpc, cola"),
+        (
+            "variants: [top]\nseeds: []",
+            "seeds: expected at least one integer from 0 to 4294967295, no two equal, got ()",
+        ),
+        ("variants: [top]\npaper: sst2", "paper: expected one of mnli, mrpc, cola, got 'sst2'"),
     ],
 )
 def test_refused(write: Any, text: str, message: str) -> None:

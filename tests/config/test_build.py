@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from tinybert_tf.config.build import SectionBuilder
-from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.rules import CheckedSection, Count, SettingError
 
 
 @dataclass(frozen=True)
 class Inner(CheckedSection):
     needed: int
-    epochs: int = 1
+    epochs: Count = 1
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ def test_every_type_of_value() -> None:
 @pytest.mark.parametrize(
     ("plain", "message"),
     [
-        ({"inner": {"needed": 1, "epochs": 0}}, "inner.epochs: 0 is not a whole number of at least 1"),
-        ({"inner": {"needed": [1]}}, "inner.needed: [1] is not an integer"),
-        ({"inner": [1]}, "inner: [1] is not a section with the keys needed, epochs"),
-        ({"items": {"needed": 1}}, "items: {'needed': 1} is not a list"),
-        ({"items": [{"needed": 1}, {"need": 1}]}, "items.1.need: unknown key, did you mean items.1.needed?"),
-        ({"pair": [1]}, "pair: [1] is not a list of 2"),
-        ({"pair": [1, True]}, "pair.1: True is not a number"),
-        ({"either": 3}, "either: 3 is not text, write it in quotes"),
-        ({"flag": "on"}, "flag: 'on' is not true or false"),
-        ({"epochs": 3}, "epochs: unknown key, did you mean inner.epochs?"),
-        ({"zzz": 3}, "zzz: unknown key, accepted are inner, items, pair, names, either, flag, maybe"),
+        ({"inner": {"needed": 1, "epochs": 0}}, "inner.epochs: expected an integer >= 1, got 0"),
+        ({"inner": {"needed": [1]}}, "inner.needed: expected an integer, got [1]"),
+        ({"inner": [1]}, "inner: expected a section with the keys needed, epochs, got [1]"),
+        ({"items": {"needed": 1}}, "items: expected a list, got {'needed': 1}"),
+        ({"items": [{"needed": 1}, {"need": 1}]}, "items.1.need: unknown key; did you mean items.1.needed?"),
+        ({"pair": [1]}, "pair: expected a list of 2, got [1]"),
+        ({"pair": [1, True]}, "pair.1: expected a number, got True"),
+        ({"either": 3}, "either: expected text (write it in quotes), got 3"),
+        ({"flag": "on"}, "flag: expected true or false, got 'on'"),
+        ({"epochs": 3}, "epochs: unknown key; did you mean inner.epochs?"),
+        ({"zzz": 3}, "zzz: unknown key; expected one of inner, items, pair, names, either, flag, maybe"),
     ],
 )
 def test_the_path_leads_to_the_value(plain: dict[str, Any], message: str) -> None:

@@ -89,25 +89,28 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train: {batch_size: many}", "run.yaml: train.batch_size: 'many' is not an integer"),
-        ("train: {batch_size: 2.0}", "run.yaml: train.batch_size: 2.0 is not an integer"),
-        ("train: {batch_size: true}", "run.yaml: train.batch_size: True is not an integer"),
-        ("train: {batch_size: }", "run.yaml: train.batch_size: null is not an integer"),
-        ("train: {epochs: 0}", "run.yaml: train.epochs: 0 is not a whole number of at least 1"),
-        ("train: {learning_rate: fast}", "run.yaml: train.learning_rate: 'fast' is not a number"),
-        ("train: {learning_rate: .nan}", "run.yaml: train.learning_rate: nan is not a finite number above 0"),
-        ("train: {learning_rate: [1]}", "run.yaml: train.learning_rate: [1] is not a number"),
-        ("train: {weight_decay: %s}" % ("9" * 400), f"run.yaml: train.weight_decay: {'9' * 400} is not a number"),
-        ("train: {precision: 16}", "run.yaml: train.precision: 16 is not text, write it in quotes"),
-        ("train: 3", "run.yaml: train: 3 is not a section with the keys epochs, max_steps, patience, "),
-        ("baseline: on", "run.yaml: baseline: 'on' is not true or false"),
-        ("baseline: 1", "run.yaml: baseline: 1 is not true or false"),
-        ("stages: intermediate", "run.yaml: stages: 'intermediate' is not a list"),
-        ("stages: [a]", "run.yaml: stages.0: 'a' is not a section with the keys name, losses, layer_map, "),
-        ("stages: [{name: a, losses: [3]}]", "run.yaml: stages.0.losses.0: 3 is not a section with the keys name, "),
+        ("train: {batch_size: many}", "run.yaml: train.batch_size: expected an integer, got 'many'"),
+        ("train: {batch_size: 2.0}", "run.yaml: train.batch_size: expected an integer, got 2.0"),
+        ("train: {batch_size: true}", "run.yaml: train.batch_size: expected an integer, got True"),
+        ("train: {batch_size: }", "run.yaml: train.batch_size: expected an integer, got null"),
+        ("train: {epochs: 0}", "run.yaml: train.epochs: expected an integer >= 1, got 0"),
+        ("train: {learning_rate: fast}", "run.yaml: train.learning_rate: expected a number, got 'fast'"),
+        ("train: {learning_rate: .nan}", "run.yaml: train.learning_rate: expected a finite number > 0, got nan"),
+        ("train: {learning_rate: [1]}", "run.yaml: train.learning_rate: expected a number, got [1]"),
+        (
+            "train: {weight_decay: %s}" % ("9" * 400),
+            f"run.yaml: train.weight_decay: expected a number, got {'9' * 400}",
+        ),
+        ("train: {precision: 16}", "run.yaml: train.precision: expected text (write it in quotes), got 16"),
+        ("train: 3", "run.yaml: train: expected a section with the keys epochs, max_steps, patience, "),
+        ("baseline: on", "run.yaml: baseline: expected true or false, got 'on'"),
+        ("baseline: 1", "run.yaml: baseline: expected true or false, got 1"),
+        ("stages: intermediate", "run.yaml: stages: expected a list, got 'intermediate'"),
+        ("stages: [a]", "run.yaml: stages.0: expected a section with the keys name, losses, layer_map, "),
+        ("stages: [{name: a, losses: [3]}]", "run.yaml: stages.0.losses.0: expected a section with the keys name, "),
         (
             "stages: [{name: a, losses: [{name: b, weight: x}]}]",
-            "run.yaml: stages.0.losses.0.weight: 'x' is not a number",
+            "run.yaml: stages.0.losses.0.weight: expected a number, got 'x'",
         ),
         (
             "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: 0}}]}]",
@@ -115,38 +118,41 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
         ),
         (
             "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: -1, steps: 5}}]}]",
-            "run.yaml: stages.0.losses.0.weight.end: -1.0 is not a finite number of at least 0",
+            "run.yaml: stages.0.losses.0.weight.end: expected a finite number >= 0, got -1.0",
         ),
         (
             "stages: [{name: a, losses: [{name: b, weight: -1}]}]",
-            "run.yaml: stages.0.losses.0.weight: -1.0 is not a finite number of at least 0, or a mapping of start, ",
+            "run.yaml: stages.0.losses.0.weight: expected a finite number >= 0, or a mapping of start, ",
         ),
         (
             "stages: [{name: a, losses: [b], layer_map: [[1, 2, 3]]}]",
-            "run.yaml: stages.0.layer_map.0: [1, 2, 3] is not a list of 2",
+            "run.yaml: stages.0.layer_map.0: expected a list of 2, got [1, 2, 3]",
         ),
         (
             "stages: [{name: a, losses: [b], layer_map: [[0, x]]}]",
-            "run.yaml: stages.0.layer_map.0.1: 'x' is not an integer",
+            "run.yaml: stages.0.layer_map.0.1: expected an integer, got 'x'",
         ),
         (
             "stages: [{name: a, losses: [b]}, {name: a, losses: [b]}]",
-            "run.yaml: stages.1.name: 'a' names an earlier stage too, another name is wanted",
+            "run.yaml: stages.1.name: expected a name that no earlier stage has, got 'a'",
         ),
-        ("student: {preset: a, dir: b}", "run.yaml: student.dir: 'b' is given beside preset 'a', "),
-        ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key, did you mean train.batch_size?"),
-        ("batch_size: 3", "run.yaml: batch_size: unknown key, did you mean train.batch_size?"),
-        ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key, did you mean data.max_length?"),
+        (
+            "student: {preset: a, dir: b}",
+            "run.yaml: student.dir: expected a preset or a dir, not both, got 'a' and 'b'",
+        ),
+        ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key; did you mean train.batch_size?"),
+        ("batch_size: 3", "run.yaml: batch_size: unknown key; did you mean train.batch_size?"),
+        ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key; did you mean data.max_length?"),
         (
             "xyz: 3",
-            "run.yaml: xyz: unknown key, accepted are teacher, student, data, train, stages, teacher_cache, ",
+            "run.yaml: xyz: unknown key; expected one of teacher, student, data, train, stages, teacher_cache, ",
         ),
-        ("<<: {out: a}", "run.yaml: <<: unknown key, accepted are "),
+        ("<<: {out: a}", "run.yaml: <<: unknown key; expected one of "),
         ("out: again", "run.yaml, line 5: the key 'out' is there twice"),
         (
             "task: chess",
-            "run.yaml: task: 'chess' is not one of sequence_classification, regression, multi_label, "
-            "token_classification, question_answering",
+            "run.yaml: task: expected one of sequence_classification, regression, multi_label, "
+            "token_classification, question_answering, got 'chess'",
         ),
     ],
 )
@@ -173,10 +179,10 @@ def test_missing_keys_without_a_file() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "run.yaml: is empty, a YAML mapping of configuration keys is wanted"),
-        (b"# nothing\n", "run.yaml: is empty, a YAML mapping"),
-        (b"- a\n", "run.yaml: holds a list, a YAML mapping"),
-        (b"\x80\x81\xff", "run.yaml: not a text file in UTF-8"),
+        (b"", "run.yaml: expected a YAML mapping of configuration keys, got an empty file"),
+        (b"# nothing\n", "run.yaml: expected a YAML mapping of configuration keys, got an empty file"),
+        (b"- a\n", "run.yaml: expected a YAML mapping of configuration keys, got a list"),
+        (b"\x80\x81\xff", "run.yaml: expected a YAML configuration, got a file that is not text in UTF-8"),
         (b"PK\x03\x04\x00\x00", "run.yaml: not YAML ("),
         (b"a: {", "run.yaml, line 1: "),
     ],
@@ -190,7 +196,7 @@ def test_bad_files(content: bytes, message: str, tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.yaml: cannot be read \(No such file or directory\)"):
+    with pytest.raises(InputError, match=r"none\.yaml: expected .* cannot be read \(No such file or directory\)"):
         load_config(DistillConfig, tmp_path / "none.yaml")
     with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
         load_config(DistillConfig, tmp_path)
@@ -301,16 +307,16 @@ def test_settings_reach_the_default_stages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("train.epochs", "--set 'train.epochs': key=value is wanted, such as train.epochs=3"),
-        ("=3", "--set '=3': key=value is wanted, such as train.epochs=3"),
-        ("train.epoch=3", "--set train.epoch: unknown key, did you mean train.epochs?"),
-        ("trian.epochs=3", "--set trian: unknown key, did you mean train?"),
-        ("train.epochs=many", "--set train.epochs: 'many' is not an integer"),
-        ("train.epochs=0", "--set train.epochs: 0 is not a whole number of at least 1"),
-        ("train={epochs: 0}", "--set train.epochs: 0 is not a whole number of at least 1"),
-        ("train.epochs.x=1", "--set train.epochs.x: 'x' is looked for in 3, which has no keys"),
-        ("stages.2.epochs=1", "--set stages.2.epochs: there is no item '2', the list has 2, numbered from 0"),
-        ("stages.a.epochs=1", "--set stages.a.epochs: there is no item 'a', the list has 2, numbered from 0"),
+        ("train.epochs", "--set 'train.epochs': expected KEY=VALUE, such as train.epochs=3"),
+        ("=3", "--set '=3': expected KEY=VALUE, such as train.epochs=3"),
+        ("train.epoch=3", "--set train.epoch: unknown key; did you mean train.epochs?"),
+        ("trian.epochs=3", "--set trian: unknown key; did you mean train?"),
+        ("train.epochs=many", "--set train.epochs: expected an integer, got 'many'"),
+        ("train.epochs=0", "--set train.epochs: expected an integer >= 1, got 0"),
+        ("train={epochs: 0}", "--set train.epochs: expected an integer >= 1, got 0"),
+        ("train.epochs.x=1", "--set train.epochs.x: expected a section to look for 'x' in, got 3"),
+        ("stages.2.epochs=1", "--set stages.2.epochs: expected an item from 0 to 1, got '2'"),
+        ("stages.a.epochs=1", "--set stages.a.epochs: expected an item from 0 to 1, got 'a'"),
         ("stages.0.losses=[", "--set stages.0.losses, line 1: "),
     ],
 )
@@ -321,7 +327,7 @@ def test_bad_settings(setting: str, message: str, tmp_path: Path) -> None:
 
 def test_a_bad_flag_does_not_blame_the_file(tmp_path: Path) -> None:
     text = NEEDED + "train: {epochs: 3}\n"
-    assert _error(tmp_path, text, {"train.epochs": "x"}) == "train.epochs: 'x' is not an integer"
+    assert _error(tmp_path, text, {"train.epochs": "x"}) == "train.epochs: expected an integer, got 'x'"
     assert _error(tmp_path, text + "baseline: x\n", {"train.epochs": 1}).startswith("run.yaml: baseline: ")
 
 

@@ -44,10 +44,10 @@ def test_sources() -> None:
 
 def test_what_is_in_the_way() -> None:
     overrides = Overrides({"a": 3, "list": [1]}, "", {})
-    with pytest.raises(SettingError, match=r"^a\.b: 'b' is looked for in 3, which has no keys$"):
+    with pytest.raises(SettingError, match=r"^a\.b: expected a section to look for 'b' in, got 3$"):
         overrides.set("a.b", 1, "")
     for part in ("1", "-1", "x", ""):
-        with pytest.raises(SettingError, match=f"there is no item '{part}', the list has 1, numbered from 0"):
+        with pytest.raises(SettingError, match=f"expected an item from 0 to 0, got '{part}'"):
             overrides.set(f"list.{part}", 1, "")
 
 

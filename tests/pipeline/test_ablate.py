@@ -323,8 +323,8 @@ def refused(config: AblationConfig, pretended: Pretended, tmp_path: Path, tinybe
         (["--variants", "no_general"], "variant 'no_general': there is no student.dir, whose general distillation"),
         (["--variants", "nothing"], "variant 'nothing': no change is called 'nothing'; "),
         (["--variants", "top,top"], "variant 'top': another one has that name; give one of them another name."),
-        (["--seeds", "1,one"], "seeds.1: 'one' is not an integer"),
-        (["--seeds", "1,1"], "seeds: (1, 1) is not one whole number from 0 to 4294967295 or more, no two equal"),
+        (["--seeds", "1,one"], "seeds.1: expected an integer, got 'one'"),
+        (["--seeds", "1,1"], "seeds: expected at least one integer from 0 to 4294967295, no two equal, got (1, 1)"),
         (["--set", "variants=[{name: a, set: {train.epoch: 1}}]"], "variant 'a': train.epoch: unknown key, did you"),
         (
             ["--set", "variants=[{name: a, set: {stages.0.losses: [nothing]}}]"],

@@ -108,7 +108,7 @@ def rows_at(epoch: int) -> float:
         ("pruning: {pattern: 3x}", "pruning: pattern='3x' is not known"),
         ("pruning: {pattern: 5x1}", "pruning: pattern='5x1' does not fit layer_1/attention/query/kernel (16, 16)"),
         ("pruning: {pattern: '2:4', sparsity: 0.7}", "pruning: sparsity=0.7: pattern '2:4' has 0.5"),
-        ("pruning: {end: 5000}", "pruning: end=5000: the stages have 30 steps"),
+        ("pruning: {end: 5000}", "pruning: end: expected a step up to 30, the last of the stages, got 5000"),
         ("pruning: {begin: 0.5, end: 12}", "pruning: begin_step=15, end_step=12"),
         ("pruning: {frequency: 25}", "pruning: frequency=25: at least 1 is wanted, and at most the 18 steps"),
         ("structure: {num_attention_heads: 3}", "structure: num_attention_heads=3: from 1 to the model's 2"),
@@ -189,7 +189,7 @@ def test_what_quantization_refuses(compress: Callable[..., Any], tmp_path: Path)
     for section, expected in (
         ("{bits: 3}", "quantization.bits"),
         ("{calibration_texts: 0}", "calibration_texts"),
-        ("{}\nexport: {format: onnx}", "export.format: 'onnx': `quantization` ends as a file of litert"),
+        ("{}\nexport: {format: onnx}", "export.format: expected litert, which `quantization` ends as, got 'onnx'"),
         ("{}\nexport: {format: hf}", "export.format: 'hf'"),
     ):
         command = compress(f"quantization: {section}", tmp_path / "run")

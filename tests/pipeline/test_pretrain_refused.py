@@ -170,19 +170,19 @@ def test_heads_that_cannot_be_compared(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["model.hidden_size=0"], "--set model.hidden_size: 0 is not a whole number of at least 1"),
-        (["model.init=cut"], "--set model.init: 'cut' wants a teacher"),
-        (["head_only=true"], "--set head_only: true wants a model.dir whose encoder is kept, and no teacher"),
-        (["train.patience=2"], "--set train.patience: 2: pretraining runs to its last step"),
+        (["model.hidden_size=0"], "--set model.hidden_size: expected an integer >= 1, got 0"),
+        (["model.init=cut"], "--set model.init: expected auto or random without a teacher, got 'cut'"),
+        (["head_only=true"], "--set head_only: expected a model.dir whose encoder is kept, and no teacher, with true"),
+        (["train.patience=2"], "--set train.patience: expected none, since pretraining runs to its last step, got 2"),
         (
             ["corpus.mask_probability=1.0"],
-            "--set corpus.mask_probability: 1.0 is not a number above 0 and below 1",
+            "--set corpus.mask_probability: expected a number > 0 and < 1, got 1.0",
         ),
-        (["checkpoint_every=0"], "--set checkpoint_every: 0 is not a whole number of at least 1"),
-        (["corpus.max_length=4"], "--set corpus.max_length: 4 is not a whole number of at least 8"),
+        (["checkpoint_every=0"], "--set checkpoint_every: expected an integer >= 1, got 0"),
+        (["corpus.max_length=4"], "--set corpus.max_length: expected an integer >= 8, got 4"),
         (
             ["corpus.maks_probability=0.1"],
-            "--set corpus.maks_probability: unknown key, did you mean corpus.mask_probability?",
+            "--set corpus.maks_probability: unknown key; did you mean corpus.mask_probability?",
         ),
     ],
 )
@@ -194,9 +194,9 @@ def test_a_setting_that_cannot_be(scene: Scene, settings: list[str], message: st
 
 def test_what_does_not_go_together(scene: Scene) -> None:
     assert scene.refused(start="teacher", tokenizer=scene.encoder) == (
-        f"tokenizer: {str(scene.encoder)!r} is given beside a teacher, whose tokenizer is used"
+        f"tokenizer: expected none beside a teacher, whose tokenizer is used, got {str(scene.encoder)!r}"
     )
-    assert scene.refused("--head-only", start="teacher").startswith("head_only: true wants a model.dir")
+    assert scene.refused("--head-only", start="teacher").startswith("head_only: expected a model.dir")
     sizes = ["--set", "model.hidden_size=8"]
     assert scene.refused(*sizes, start="model") == (
         "model.hidden_size is given beside model.dir, which has its own sizes."
@@ -215,17 +215,20 @@ def test_what_does_not_go_together(scene: Scene) -> None:
     for setting in ("mask_probability=0.2", "whole_word=true"):
         key, value = f"corpus.{setting}".split("=")
         assert scene.refused("--set", f"{key}={value}", start="teacher") == (
-            f"--set {key}: {value.capitalize()} is given beside a teacher, from whom is learnt without masked tokens"
+            f"--set {key}: expected no value beside a teacher, which needs no masked tokens, got {value.capitalize()}"
         )
     assert scene.refused("--set", "teacher.others=[elsewhere]", start="teacher") == (
-        "--set teacher.others: a general distillation has one teacher"
+        "--set teacher.others: expected none: a general distillation has one teacher"
     )
     other = scene.directory / "other"
     train_wordpiece(["a vocabulary of other words"] * 2, vocab_size=60).save_pretrained(other)
     assert scene.refused(start="model", tokenizer=other) == (
         f"tokenizer: another vocabulary than the one in {scene.encoder}, whose token ids the model knows."
     )
-    assert scene.refused(model=None) == "model: wants a preset or a dir, or a teacher to be made from"
+    assert (
+        scene.refused(model=None)
+        == "model: expected a preset or a dir, or a teacher whose sizes it takes, got none of them"
+    )
 
 
 def test_a_tokenizer_is_wanted(scene: Scene) -> None:

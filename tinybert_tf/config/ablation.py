@@ -6,15 +6,22 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.rules import CheckedSection, Rule, SettingError, integer, one_of
 from tinybert_tf.config.schema import DistillConfig
 
 # What the base itself is called in tables and directories.
 BASE = "base"
 # The GLUE tasks that TinyBERT's paper has ablations of.
 PAPER_TASKS = ("mnli", "mrpc", "cola")
+Seeds = Annotated[
+    tuple[int, ...],
+    Rule(
+        "at least one integer from 0 to 4294967295, no two equal",
+        lambda v: v != () and len(set(v)) == len(v) and all(integer(0).holds(seed) and seed < 2**32 for seed in v),
+    ),
+]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,+-]{0,199}")
 # What the runs of an ablation differ in anyway.
 _OWN_KEYS = {"out": "every run has a directory of its own", "train.seed": "seeds are varied in `seeds`"}
@@ -42,11 +49,13 @@ class Variant(CheckedSection):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not _NAME.fullmatch(self.name):
-            raise SettingError("name", f"{self.name!r} is not up to 200 letters, digits and _ . = , + -")
+            raise SettingError("name", f"expected up to 200 letters, digits and _ . = , + -, got {self.name!r}")
         if self.name == BASE:
-            raise SettingError("name", f"{BASE!r} is what the config without a change is called")
+            raise SettingError("name", f"expected another name than {BASE!r}, which the config without a change has")
         if not (self.changes or self.without or self.set):
-            raise SettingError("name", f"{self.name!r} changes nothing; set, without or changes are wanted")
+            raise SettingError(
+                "name", f"expected set, without or changes, got a variant {self.name!r} that changes nothing"
+            )
         for key in self.set:
             _refuse_own_key(f"set.{key}", key)
 
@@ -64,8 +73,8 @@ class AblationConfig(DistillConfig):
     base: str | None = None
     variants: tuple[Variant, ...] = ()
     grid: dict[str, Any] = field(default_factory=dict)
-    seeds: tuple[int, ...] = (1, 2, 3)
-    paper: str | None = None
+    seeds: Seeds = (1, 2, 3)
+    paper: Annotated[str, one_of(*PAPER_TASKS)] | None = None
 
     @classmethod
     def from_shorthand(cls, plain: Any) -> Any:
@@ -77,13 +86,15 @@ class AblationConfig(DistillConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.base is not None:  # loading a file has read it and taken the key out
-            raise SettingError("base", f"{self.base!r}: stands in a file, where the keys beside it stand over it")
+            raise SettingError(
+                "base", f"expected in a file, whose other keys win over it, got {self.base!r} outside of one"
+            )
         if not self.variants and not self.grid:
-            raise SettingError("variants", "there are none, and no grid; at least one is wanted")
+            raise SettingError("variants", "expected at least one, or a grid, got none")
         for key, values in self.grid.items():
             _refuse_own_key(f"grid.{key}", key)
             if not isinstance(values, list | tuple) or not values:
-                raise SettingError(f"grid.{key}", f"{values!r} is not a list of values")
+                raise SettingError(f"grid.{key}", f"expected a list of values, got {values!r}")
 
     @property
     def distillation(self) -> DistillConfig:

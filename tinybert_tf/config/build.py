@@ -26,7 +26,7 @@ class SectionBuilder:
         value = {} if value is None else value
         fields = {each.name: each for each in dataclasses.fields(cls)}
         if not isinstance(value, Mapping):
-            raise SettingError(key, f"{value!r} is not a section with the keys {', '.join(fields)}")
+            raise SettingError(key, f"expected a section with the keys {', '.join(fields)}, got {value!r}")
         for name in value:
             if name not in fields:
                 raise SettingError(_join(key, name), self._unknown(name, list(fields), key))
@@ -52,17 +52,19 @@ class SectionBuilder:
         near = [_join(key, match) for match in difflib.get_close_matches(name, accepted, n=1)]
         elsewhere = [known for known in self._known_keys if known.rpartition(".")[2] == name]
         guess = next(iter(near + elsewhere), None)
-        return f"unknown key, did you mean {guess}?" if guess else f"unknown key, accepted are {', '.join(accepted)}"
+        return f"unknown key; did you mean {guess}?" if guess else f"unknown key; expected one of {', '.join(accepted)}"
 
     def _value(self, hint: Any, value: Any, key: str) -> Any:
         if dataclasses.is_dataclass(hint):
             return self.section(hint, value, key)  # type: ignore[arg-type]  # hints are classes, never instances
         if hint in _SCALARS:
-            accepted, convert = _SCALARS[hint]
+            expected, convert = _SCALARS[hint]
             try:
                 return convert(value)
             except (ValueError, OverflowError) as error:
-                raise SettingError(key, f"{'null' if value is None else repr(value)} is not {accepted}") from error
+                raise SettingError(
+                    key, f"expected {expected}, got {'null' if value is None else repr(value)}"
+                ) from error
         return _STRUCTURES[get_origin(hint)](self, get_args(hint), value, key)
 
     def _union(self, hints: tuple[Any, ...], value: Any, key: str) -> Any:
@@ -82,14 +84,14 @@ class SectionBuilder:
         if isinstance(value, str) and hints[0] is str:
             value = [item.strip() for item in value.split(",")]
         if not isinstance(value, list | tuple) or not (any_length or len(value) == len(hints)):
-            raise SettingError(key, f"{value!r} is not a list{'' if any_length else f' of {len(hints)}'}")
+            raise SettingError(key, f"expected a list{'' if any_length else f' of {len(hints)}'}, got {value!r}")
         item_hints = itertools.repeat(hints[0], len(value)) if any_length else hints
         pairs = zip(item_hints, value, strict=True)
         return tuple(self._value(hint, item, _join(key, str(number))) for number, (hint, item) in enumerate(pairs))
 
     def _mapping(self, hints: tuple[Any, ...], value: Any, key: str) -> dict[str, Any]:
         if not isinstance(value, Mapping | None):
-            raise SettingError(key, f"{value!r} is not a mapping of keys to values")
+            raise SettingError(key, f"expected a mapping of keys to values, got {value!r}")
         return dict(value or {})
 
 
@@ -121,7 +123,7 @@ _SCALARS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
     int: ("an integer", _integer),
     float: ("a number", _number),
     bool: ("true or false", _boolean),
-    str: ("text, write it in quotes", _text),
+    str: ("text (write it in quotes)", _text),
 }
 
 _STRUCTURES: Mapping[Any, Callable[[SectionBuilder, tuple[Any, ...], Any, str], Any]] = {

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
-from tinybert_tf.config.rules import CheckedSection, Rule, SettingError, one_of
+from tinybert_tf.config.rules import CheckedSection, Count, Fraction, Rule, SettingError, integer, is_number, one_of
 from tinybert_tf.config.schema import DistillConfig, LossSection, StageSection
 from tinybert_tf.errors import InputError
 
-_PLACE = Rule("a fraction of the steps from 0 to 1, or a whole number of steps", lambda v: _is_place(v))
-
 
 def _is_place(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and (0 <= value <= 1 or (value > 1 and float(value).is_integer()))
+    return is_number(value) and (0 <= value <= 1 or (value > 1 and float(value).is_integer()))
+
+
+Place = Annotated[float, Rule("a fraction of the steps from 0 to 1, or an integer number of steps", _is_place)]
+
+Bits = Annotated[int, Rule("8", lambda value: value == 8)]
 
 
 @dataclass(frozen=True)
@@ -28,24 +29,18 @@ class PruningSection(CheckedSection):
     expression that the names of pruned weights match; by default the kernels of the encoder's layers.
     """
 
-    sparsity: float = 0.5
+    sparsity: Fraction = 0.5
     pattern: str = "unstructured"
-    schedule: str = "polynomial"
-    begin: float = 0.0
-    end: float = 0.6
-    frequency: int | None = None
+    schedule: Annotated[str, one_of("polynomial", "constant")] = "polynomial"
+    begin: Place = 0.0
+    end: Place = 0.6
+    frequency: Count | None = None
     kernels: str | None = None
-
-    own_rules: ClassVar[Mapping[str, Rule]] = {
-        "begin": _PLACE,
-        "end": _PLACE,
-        "schedule": one_of("polynomial", "constant"),
-    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.begin <= 1) == (self.end <= 1) and self.begin >= self.end:
-            raise SettingError("end", f"{self.end:g} is not after begin={self.begin:g}")
+            raise SettingError("end", f"expected a place after begin={self.begin:g}, got {self.end:g}")
 
     def steps(self, total_steps: int) -> tuple[int, int]:
         """`begin` and `end` as optimizer steps, of so many.
@@ -55,7 +50,7 @@ class PruningSection(CheckedSection):
         """
         begin, end = (int(place * total_steps) if place <= 1 else int(place) for place in (self.begin, self.end))
         if end > total_steps:
-            raise InputError(f"end={self.end:g}: the stages have {total_steps} steps.")
+            raise InputError(f"end: expected a step up to {total_steps}, the last of the stages, got {self.end:g}")
         return begin, end
 
 
@@ -67,21 +62,21 @@ class StructureSection(CheckedSection):
     each distilled through all stages.
     """
 
-    num_attention_heads: int | None = None
-    intermediate_size: int | None = None
-    rounds: int = 1
+    num_attention_heads: Count | None = None
+    intermediate_size: Count | None = None
+    rounds: Count = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_attention_heads is None and self.intermediate_size is None:
-            raise SettingError("num_attention_heads", "and intermediate_size are missing, one of them is wanted")
+            raise SettingError("num_attention_heads", "expected this or intermediate_size, got neither")
 
 
 @dataclass(frozen=True)
 class ClusteringSection(CheckedSection):
     """Few values in each matrix, as in `tinybert_tf.cluster_weights`; `kernels` as in pruning, by default words too."""
 
-    num_clusters: int = 16
+    num_clusters: Annotated[int, integer(2)] = 16
     kernels: str | None = None
 
 
@@ -93,13 +88,8 @@ class QuantizationSection(CheckedSection):
     activations are measured on.
     """
 
-    bits: int = 8
-    calibration_texts: int = 256
-
-    own_rules: ClassVar[Mapping[str, Rule]] = {
-        "bits": Rule("8", lambda v: v == 8),
-        "calibration_texts": Rule("a whole number of at least 1", lambda v: isinstance(v, int) and v >= 1),
-    }
+    bits: Bits = 8
+    calibration_texts: Count = 256
 
 
 @dataclass(frozen=True)
@@ -144,27 +134,36 @@ class CompressConfig(DistillConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if all(getattr(self, name) is None for name in STEP_SECTIONS):
-            raise SettingError(STEP_SECTIONS[0], f"one section or more of {', '.join(STEP_SECTIONS)} is wanted")
+            raise SettingError(STEP_SECTIONS[0], f"expected at least one section of {', '.join(STEP_SECTIONS)}")
         if self.quantization is not None and self.clustering is not None:
-            raise SettingError("clustering", "is for floats, and `quantization` leaves none; one of the two is wanted")
+            raise SettingError(
+                "clustering",
+                "expected this or `quantization`, not both: clustering is for floats, and quantization leaves none",
+            )
         if self.quantization is not None and self.export is not None:
             if self.export.format != "litert":
-                raise SettingError("export.format", f"{self.export.format!r}: `quantization` ends as a file of litert")
+                raise SettingError(
+                    "export.format", f"expected litert, which `quantization` ends as, got {self.export.format!r}"
+                )
             if self.export.quantize is not None:
                 raise SettingError(
-                    "export.quantize", f"{self.export.quantize!r}: `quantization` says it, with its training"
+                    "export.quantize", f"expected none beside the section `quantization`, got {self.export.quantize!r}"
                 )
         if self.baseline:
-            raise SettingError("baseline", "true: a compression has the student that it starts from to compare with")
+            raise SettingError(
+                "baseline", "expected false: a compression is compared with the student that it starts from, got true"
+            )
         if self.pruning is not None:
             self._refuse_early_ends()
 
     def _refuse_early_ends(self) -> None:
         """Pruning has a plan of steps, and keeps its zeros after each of them."""
         if self.train.steps_per_execution > 1:
-            found = f"{self.train.steps_per_execution}: pruning keeps zeros after every step; 1 is wanted"
+            found = f"expected 1, since pruning keeps its zeros after every step, got {self.train.steps_per_execution}"
             raise SettingError("train.steps_per_execution", found)
         places = {"train": self.train} | {f"stages.{number}": stage for number, stage in enumerate(self.stages)}
         for place, section in places.items():
             if section.patience is not None:
-                raise SettingError(f"{place}.patience", f"{section.patience}: pruning runs to its last step")
+                raise SettingError(
+                    f"{place}.patience", f"expected none, since pruning runs to its last step, got {section.patience}"
+                )

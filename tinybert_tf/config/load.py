@@ -89,13 +89,15 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file in UTF-8, a YAML configuration is wanted") from error
+        raise InputError(f"{path}: expected a YAML configuration, got a file that is not text in UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), a YAML configuration is wanted") from error
+        raise InputError(
+            f"{path}: expected a YAML configuration, got a path that cannot be read ({error.strerror})"
+        ) from error
     plain = parse_yaml(text, str(path))
     if not isinstance(plain, dict):
-        found = "is empty" if plain is None else f"holds a {type(plain).__name__}"
-        raise InputError(f"{path}: {found}, a YAML mapping of configuration keys is wanted")
+        found = "an empty file" if plain is None else f"a {type(plain).__name__}"
+        raise InputError(f"{path}: expected a YAML mapping of configuration keys, got {found}")
     return plain
 
 
@@ -111,7 +113,7 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 def _split_setting(setting: str) -> tuple[str, Any]:
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"--set {setting!r}: key=value is wanted, such as train.epochs=3")
+        raise InputError(f"--set {setting!r}: expected KEY=VALUE, such as train.epochs=3")
     return key.strip(), parse_yaml(value, f"--set {key.strip()}")
 
 

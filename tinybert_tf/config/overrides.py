@@ -52,7 +52,7 @@ def _place(node: Any, part: str, key: str) -> Any:
     if isinstance(node, dict):
         return part
     if not isinstance(node, list):
-        raise SettingError(key, f"{part!r} is looked for in {node!r}, which has no keys")
+        raise SettingError(key, f"expected a section to look for {part!r} in, got {node!r}")
     if not part.isdecimal() or int(part) >= len(node):
-        raise SettingError(key, f"there is no item {part!r}, the list has {len(node)}, numbered from 0")
+        raise SettingError(key, f"expected an item from 0 to {len(node) - 1}, got {part!r}")
     return int(part)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from tinybert_tf.config.rules import CheckedSection, SettingError
-from tinybert_tf.config.schema import LossSection, StudentSection, TeacherSection, Train, inside_losses
+from tinybert_tf.config.models import StudentSection, TeacherSection
+from tinybert_tf.config.rules import (
+    CheckedSection,
+    Count,
+    LayerPairs,
+    MaxLength,
+    Projections,
+    Rule,
+    SettingError,
+    is_number,
+)
+from tinybert_tf.config.schema import LossSection, Train, inside_losses
+
+Files = Annotated[tuple[str, ...], Rule("at least one file", lambda v: isinstance(v, tuple) and v != () and all(v))]
+Probability = Annotated[float, Rule("a number > 0 and < 1", lambda v: is_number(v) and 0 < v < 1)]
 
 
 @dataclass(frozen=True)
@@ -19,10 +32,10 @@ class CorpusSection(CheckedSection):
     are masked together.
     """
 
-    files: tuple[str, ...]
+    files: Files
     dev: str | None = None
-    max_length: int = 128
-    mask_probability: float = 0.15
+    max_length: MaxLength = 128
+    mask_probability: Probability = 0.15
     whole_word: bool = False
 
 
@@ -45,37 +58,47 @@ class PretrainConfig(CheckedSection):
     head_only: bool = False
     train: Train = field(default_factory=lambda: Train(learning_rate=1e-4))
     losses: tuple[LossSection, ...] = field(default_factory=inside_losses)
-    layer_map: str | tuple[tuple[int, int], ...] = "uniform"
-    projections: str = "shared"
-    checkpoint_every: int = 1000
+    layer_map: LayerPairs = "uniform"
+    projections: Projections = "shared"
+    checkpoint_every: Count = 1000
     out: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.train.patience is not None:
-            raise SettingError("train.patience", f"{self.train.patience!r}: pretraining runs to its last step")
+            raise SettingError(
+                "train.patience", f"expected none, since pretraining runs to its last step, got {self.train.patience}"
+            )
         if self.train.batch_tokens is not None:
-            raise SettingError("train.batch_tokens", f"{self.train.batch_tokens}: pretraining counts batch_size rows")
+            raise SettingError(
+                "train.batch_tokens", f"expected train.batch_size in pretraining, got {self.train.batch_tokens} tokens"
+            )
         if self.head_only and (self.teacher is not None or self.model.dir is None):
-            raise SettingError("head_only", "true wants a model.dir whose encoder is kept, and no teacher")
+            raise SettingError("head_only", "expected a model.dir whose encoder is kept, and no teacher, with true")
         if self.teacher is not None and self.tokenizer is not None:
-            raise SettingError("tokenizer", f"{self.tokenizer!r} is given beside a teacher, whose tokenizer is used")
+            raise SettingError(
+                "tokenizer", f"expected none beside a teacher, whose tokenizer is used, got {self.tokenizer!r}"
+            )
         if self.teacher is not None and (self.teacher.others or self.teacher.shares):
-            raise SettingError("teacher.others", "a general distillation has one teacher")
+            raise SettingError("teacher.others", "expected none: a general distillation has one teacher")
         if self.teacher is None and self.model.dir is None and self.model.preset is None:
-            raise SettingError("model", "wants a preset or a dir, or a teacher to be made from")
+            raise SettingError(
+                "model", "expected a preset or a dir, or a teacher whose sizes it takes, got none of them"
+            )
         if self.teacher is None and self.model.init not in ("auto", "random"):
-            raise SettingError("model.init", f"{self.model.init!r} wants a teacher")
+            raise SettingError("model.init", f"expected auto or random without a teacher, got {self.model.init!r}")
         self._refuse_ignored()
 
     def _refuse_ignored(self) -> None:
         """Refuse values that nothing would read: there are keys of the masked-LM task, and keys of a distillation."""
         section: Any = self
-        prefix, names, why = "", ["losses", "layer_map", "projections"], "wants a teacher"
+        prefix, names, why = "", ["losses", "layer_map", "projections"], "without a teacher"
         if self.teacher is not None:
             section, prefix, names = self.corpus, "corpus.", ["mask_probability", "whole_word"]
-            why = "is given beside a teacher, from whom is learnt without masked tokens"
+            why = "beside a teacher, which needs no masked tokens"
         for each in dataclasses.fields(section):
             default = each.default if each.default is not dataclasses.MISSING else each.default_factory
             if each.name in names and getattr(section, each.name) != (default() if callable(default) else default):
-                raise SettingError(f"{prefix}{each.name}", f"{getattr(section, each.name)!r} {why}")
+                raise SettingError(
+                    f"{prefix}{each.name}", f"expected no value {why}, got {getattr(section, each.name)!r}"
+                )

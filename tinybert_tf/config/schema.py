@@ -7,16 +7,40 @@ section's path and the file before it.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from tinybert_tf.config.glue import with_glue
-from tinybert_tf.config.rules import CheckedSection, SettingError
+from tinybert_tf.config.models import ModelSection, StudentSection, TeacherSection
+from tinybert_tf.config.rules import (
+    WEIGHT,
+    CheckedSection,
+    Columns,
+    Count,
+    Fraction,
+    LayerPairs,
+    MaxLength,
+    Metric,
+    NotNegative,
+    Positive,
+    Precision,
+    Projections,
+    Rule,
+    Schedule,
+    Seed,
+    SettingError,
+    Task,
+    integer,
+    one_of,
+)
 from tinybert_tf.config.tasks import DEFAULT_TASK, TASK_KEYS
 
+Lengths = Annotated[
+    tuple[int, ...],
+    Rule("at least one length, each an integer >= 1", lambda v: v != () and all(map(integer(1).holds, v))),
+]
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -32,90 +56,19 @@ class Data(CheckedSection):
 
     train: str
     dev: str
-    text: tuple[str, ...] | None = None
+    text: Columns | None = None
     label: str | None = None
     labels: tuple[str, ...] | None = None
     test: str | None = None
-    max_length: int = 128
-    padded_lengths: tuple[int, ...] | None = None
+    max_length: MaxLength = 128
+    padded_lengths: Lengths | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.padded_lengths is not None and max(self.padded_lengths) < self.max_length:
             raise SettingError(
-                "padded_lengths", f"{list(self.padded_lengths)} ends before max_length={self.max_length}"
-            )
-
-
-@dataclass(frozen=True)
-class ModelSection(CheckedSection):
-    """The model to fine-tune: `dir` is a model directory, a run directory or a Hub id."""
-
-    dir: str
-
-
-@dataclass(frozen=True)
-class TeacherSection(CheckedSection):
-    """The teacher: `dir` is a model directory, a run directory or a Hub id; `precision` is the one it computes in.
-
-    `others`: more teachers of the same labels and tokens. Predictions are then learned from the weighted mean of all
-    teachers' logits; `shares`: how much each counts, `dir`'s first, by default all alike.
-    """
-
-    dir: str
-    precision: str = "auto"
-    others: tuple[str, ...] | None = None
-    shares: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.shares is not None and len(self.shares) != len(self.dirs):
-            raise SettingError("shares", f"{list(self.shares)} for {len(self.dirs)} teachers, one for each is wanted")
-        if not all(0 < share < math.inf for share in self.shares or ()):
-            raise SettingError("shares", f"{list(self.shares or ())}: finite numbers above 0 are wanted")
-
-    @property
-    def dirs(self) -> tuple[str, ...]:
-        """All teachers, `dir` first."""
-        return (self.dir, *(self.others or ()))
-
-
-@dataclass(frozen=True)
-class CutSection(CheckedSection):
-    """How a student is cut from its teacher: on which training texts, in which basis, with which ridge.
-
-    `num_texts` texts, fewer where they have more than `max_tokens` tokens: memory grows with these, by about 80 bytes
-    for each token and channel of the teacher. `basis`, `ridge`: as in `tinybert_tf.cut_student`.
-    """
-
-    num_texts: int = 512
-    max_tokens: int = 65_536
-    basis: str = "components"
-    ridge: float = 1e-3
-
-
-@dataclass(frozen=True)
-class StudentSection(CheckedSection):
-    """The student: a preset's sizes or a directory's weights (not both), how it starts, and sizes that replace theirs.
-
-    `init`: `cut` fits each of its maps to the teacher's activations, `layers` copies layers of the teacher, `random`
-    does neither; `auto` is `cut` where the student is nowhere larger than the teacher.
-    """
-
-    preset: str | None = None
-    dir: str | None = None
-    init: str = "auto"
-    cut: CutSection = field(default_factory=CutSection)
-    num_hidden_layers: int | None = None
-    hidden_size: int | None = None
-    num_attention_heads: int | None = None
-    intermediate_size: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.preset is not None and self.dir is not None:
-            raise SettingError(
-                "dir", f"{self.dir!r} is given beside preset {self.preset!r}, one of the two is accepted"
+                "padded_lengths",
+                f"expected a last length >= max_length={self.max_length}, got {list(self.padded_lengths)}",
             )
 
 
@@ -133,35 +86,38 @@ class Train(CheckedSection):
     `xla`: whether steps are compiled with XLA; by default on one GPU.
     """
 
-    epochs: int | None = None
-    max_steps: int | None = None
-    patience: int | None = None
-    batch_size: int = 32
-    batch_tokens: int | None = None
-    accumulation_steps: int = 1
-    learning_rate: float = 5e-5
-    schedule: str = "linear"
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
-    seed: int = 1
-    precision: str = "auto"
+    epochs: Count | None = None
+    max_steps: Count | None = None
+    patience: Count | None = None
+    batch_size: Count = 32
+    batch_tokens: Count | None = None
+    accumulation_steps: Count = 1
+    learning_rate: Positive = 5e-5
+    schedule: Schedule = "linear"
+    warmup_fraction: Fraction = 0.1
+    weight_decay: NotNegative = 0.01
+    seed: Seed = 1
+    precision: Precision = "auto"
     xla: bool | None = None
-    steps_per_execution: int = 1
+    steps_per_execution: Count = 1
 
     def check_batches(self, data: Data, key: str = "train") -> None:
         """Refuse batches that the longest example does not fit into."""
         longest = data.max_length if data.padded_lengths is None else max(data.padded_lengths)
         if self.batch_tokens is not None and self.batch_tokens < longest:
-            raise SettingError(f"{key}.batch_tokens", f"{self.batch_tokens}: an example may have {longest}")
+            raise SettingError(
+                f"{key}.batch_tokens",
+                f"expected an integer >= {longest}, an example's most tokens, got {self.batch_tokens}",
+            )
 
 
 @dataclass(frozen=True)
 class WeightSection(CheckedSection):
     """A loss's weight that goes in a straight line from `start` to `end` in `steps` optimizer steps of the stage."""
 
-    start: float
-    end: float
-    steps: int
+    start: NotNegative
+    end: NotNegative
+    steps: Count
 
 
 @dataclass(frozen=True)
@@ -172,7 +128,7 @@ class LossSection(CheckedSection):
     """
 
     name: str
-    weight: float | WeightSection = 1.0
+    weight: Annotated[float | WeightSection, WEIGHT] = 1.0
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -201,25 +157,27 @@ class StageSection(CheckedSection):
 
     name: str
     losses: tuple[LossSection, ...]
-    layer_map: str | tuple[tuple[int, int], ...] = "uniform"
-    projections: str = "shared"
+    layer_map: LayerPairs = "uniform"
+    projections: Projections = "shared"
     train: str | None = None
-    epochs: int | None = None
-    max_steps: int | None = None
-    patience: int | None = None
-    batch_size: int | None = None
-    batch_tokens: int | None = None
-    learning_rate: float | None = None
-    schedule: str | None = None
-    warmup_fraction: float | None = None
-    weight_decay: float | None = None
+    epochs: Count | None = None
+    max_steps: Count | None = None
+    patience: Count | None = None
+    batch_size: Count | None = None
+    batch_tokens: Count | None = None
+    learning_rate: Positive | None = None
+    schedule: Schedule | None = None
+    warmup_fraction: Fraction | None = None
+    weight_decay: NotNegative | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not _PATH_SAFE.fullmatch(self.name):
-            raise SettingError("name", f"{self.name!r} is not letters, digits and _ . - (a letter or digit first)")
+            raise SettingError(
+                "name", f"expected letters, digits and _ . - with a letter or digit first, got {self.name!r}"
+            )
         if not self.losses:
-            raise SettingError("losses", "is empty, at least one loss is wanted")
+            raise SettingError("losses", "expected at least one loss, got none")
 
     def resolved(self, train: Train) -> Train:
         """Return `train` with this stage's overrides applied."""
@@ -272,12 +230,12 @@ class DistillConfig(LabelledConfig):
     data: Data
     train: Train = field(default_factory=Train)
     stages: tuple[StageSection, ...] = field(default_factory=_tinybert_stages)
-    teacher_cache: str = "auto"
+    teacher_cache: Annotated[str, one_of("auto", "logits", "features", "off")] = "auto"
     cache_dir: str | None = None
-    max_disk_gib: float = 20.0
+    max_disk_gib: Positive = 20.0
     out: str
-    task: str = DEFAULT_TASK
-    metric: str | None = None
+    task: Task = DEFAULT_TASK
+    metric: Metric | None = None
     baseline: bool = False
     allow_weak_teacher: bool = False
 
@@ -287,12 +245,10 @@ class DistillConfig(LabelledConfig):
             stage.resolved(self.train).check_batches(self.data, f"stages.{number}" if stage.batch_tokens else "train")
         names = [stage.name for stage in self.stages]
         if not names:
-            raise SettingError("stages", "is empty, at least one stage is wanted")
+            raise SettingError("stages", "expected at least one stage, got none")
         for number, name in enumerate(names):
             if name in names[:number]:
-                raise SettingError(
-                    f"stages.{number}.name", f"{name!r} names an earlier stage too, another name is wanted"
-                )
+                raise SettingError(f"stages.{number}.name", f"expected a name that no earlier stage has, got {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,8 +262,8 @@ class FinetuneConfig(LabelledConfig):
     data: Data
     train: Train = field(default_factory=Train)
     out: str
-    task: str = DEFAULT_TASK
-    metric: str | None = None
+    task: Task = DEFAULT_TASK
+    metric: Metric | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

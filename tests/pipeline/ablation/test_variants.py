@@ -194,11 +194,11 @@ def test_a_grid(base: DistillConfig) -> None:
             "variant 'a': no loss is left without embedding, ",
         ),
         (Variant("a", changes=("no_embedding", "no_embedding")), "variant 'a': no stage has a loss 'embedding'"),
-        (Variant("a", set={"train.epoch": 1}), "variant 'a': train.epoch: unknown key, did you mean train.epochs?"),
-        (Variant("a", set={"train.epochs": 0}), "variant 'a': train.epochs: 0 is not a whole number of at least 1"),
+        (Variant("a", set={"train.epoch": 1}), "variant 'a': train.epoch: unknown key; did you mean train.epochs?"),
+        (Variant("a", set={"train.epochs": 0}), "variant 'a': train.epochs: expected an integer >= 1, got 0"),
         (
             Variant("a", set={"stages.2.epochs": 1}),
-            "variant 'a': stages.2.epochs: there is no item '2', ",
+            "variant 'a': stages.2.epochs: expected an item from 0 to 1, got '2'",
         ),
         (Variant("a", set={"data.dev": None}), "variant 'a': missing keys: data.dev"),
     ],
@@ -235,4 +235,4 @@ def test_a_name_twice(base: DistillConfig) -> None:
 
 def test_a_point_of_the_grid_is_named(base: DistillConfig) -> None:
     message = refused(base, Variant("top", changes=("top",)), grid={"train.epochs": [2, "many"]})
-    assert message == "variant 'epochs=many': train.epochs: 'many' is not an integer"
+    assert message == "variant 'epochs=many': train.epochs: expected an integer, got 'many'"

@@ -81,8 +81,8 @@ def test_what_does_not_fit(teacher_run: Path, second: Path, opinions: Path, tmp_
     other.save_pretrained(tmp_path / "words", tokenizer=words)
     with pytest.raises(InputError, match=rf"^teacher {tmp_path}/words: its vocabulary of \d+ tokens is not that of"):
         load(tmp_path / "words")
-    with pytest.raises(InputError, match=r"shares: \[1.0\] for 2 teachers, one for each is wanted"):
+    with pytest.raises(InputError, match=r"shares: expected one for each of 2 teachers, got \[1.0\]"):
         TeacherSection("one", others=("two",), shares=(1.0,))
     for share in (0.0, float("inf"), float("nan")):
-        with pytest.raises(InputError, match=r"shares: .*: finite numbers above 0 are wanted"):
+        with pytest.raises(InputError, match=r"shares: expected finite numbers > 0, got "):
             TeacherSection("one", others=("two",), shares=(1.0, share))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybert_tf.config.schema import TeacherSection
+from tinybert_tf.config.models import TeacherSection
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.task_model import TaskModel
