@@ -102,13 +102,15 @@ def test_what_does_not_fit(run: Callable[..., Any], tmp_path: Path) -> None:
 
 
 def test_a_loss_that_compares_padding(run: Callable[..., Any], tmp_path: Path) -> None:
-    assert run("--set", PAPER, verb="cache-teacher").status == 0
+    kept = run("--set", PAPER, verb="cache-teacher")
+    assert kept.status == 0
+    assert kept.err.count("teacher cache: attention_loss compares padding too, which is not kept") == 1
     assert cached_files(tmp_path / "cache") == {"logits.bin"}
     refused = run("--set", PAPER, "--set", "teacher_cache=features", out="other")
     assert refused.status == 2
     assert refused.err.splitlines()[-1] == (
         "tinybert: teacher_cache: 'features' of stage 'intermediate': attention_loss compares padding too, which a "
-        "cache does not have; reduction 'tokens', or teacher_cache auto, is wanted."
+        "cache does not have; expected a loss that heeds `mask` (reduction 'tokens'), or auto."
     )
 
 

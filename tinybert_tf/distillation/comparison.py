@@ -117,7 +117,7 @@ class Comparison:
             InputError: as the loss; or it fails, said with the place where it does.
         """
         mask = keras.KerasTensor((None, None), dtype="int32")
-        labels = _labels(student.get(features.LOGITS), self.predicts)
+        labels = label_spec(student.get(features.LOGITS), self.predicts)
         if labels is None and self.loss.needs_labels:
             return
         failures: list[Exception] = []
@@ -166,7 +166,7 @@ class _Called(keras.layers.Layer):
         return self.function(*arguments)
 
 
-def _labels(logits: Any, predicts: str | None) -> Any:
+def label_spec(logits: Any, predicts: str | None) -> Any:
     """What labels are where logits are these; None where there are no logits."""
     if logits is None:
         return None

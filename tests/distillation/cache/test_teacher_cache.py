@@ -226,13 +226,6 @@ def test_with_a_feature_missing_the_teacher_is_run() -> None:
     assert float(distiller.compute_loss(x=some, y_pred=outputs)) == expected
 
 
-def test_what_reads_padding_says_so() -> None:
-    assert not any(
-        loss.reads_padding for loss in (EmbeddingLoss(), AttentionLoss(), HiddenStateLoss(), PredictionLoss())
-    )
-    assert all(loss("paper").reads_padding for loss in (EmbeddingLoss, AttentionLoss, HiddenStateLoss))
-
-
 def test_keys_lead_back_to_the_output_dict() -> None:
     outputs = {"logits": 1, "hidden_states": {0: 2, 3: 4}}
     flat = features.by_teacher_key(outputs)

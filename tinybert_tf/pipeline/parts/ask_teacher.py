@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,14 @@ from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.distillation.cache.feature_file import CachedFeature
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.distillation.cache.padding import losses_of_padding
 from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.features import FeatureRequest
+
+logger = logging.getLogger(__name__)
 
 Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
 # Tokens that the teacher is asked for at once, or one row where it has more.
@@ -31,12 +35,13 @@ BATCH_TOKENS = 4096
 def with_teacher_features(batches: Batches, distiller: Distiller, cache: TeacherCache) -> Batches:
     """The same batches with what the distiller compares of its teacher, which is not run in training then.
 
-    Computed here, unless the cache has it. Of losses that compare padding nothing can be kept: `batches` as they are.
+    Computed here, unless the cache has it. For a loss that compares padding, which no cache has: `batches` as they are.
 
     Raises:
         InputError: the cache has no room for it, or cannot be written.
     """
-    if any(comparison.loss.reads_padding for comparison in distiller.comparisons):
+    if names := losses_of_padding(distiller):
+        say_not_kept(names)
         return batches
     fingerprint = teacher_fingerprint(distiller.teacher)
     asked = AskedRows.of(cache, fingerprint, [distiller], batches.tokens, batches.pad_token_id)
@@ -48,6 +53,13 @@ def with_teacher_features(batches: Batches, distiller: Distiller, cache: Teacher
         )
     asked.fill()
     return batches.with_row_inputs(asked.read(distiller))
+
+
+def say_not_kept(names: Sequence[str]) -> None:
+    """Log why a stage with these losses runs its teacher in every step."""
+    logger.info(
+        f"teacher cache: {', '.join(names)} compares padding too, which is not kept: the teacher runs each step"
+    )
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from tinybert_tf import features
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.distillation.cache.padding import losses_of_padding
 from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.parts.ask_teacher import AskedRows
+from tinybert_tf.pipeline.parts.ask_teacher import AskedRows, say_not_kept
 from tinybert_tf.pipeline.parts.distillation import Distillation
 from tinybert_tf.pipeline.parts.splits import train_split
 
@@ -83,16 +84,18 @@ def _uses(work: Distillation) -> list[_Use]:
 
 def _is_kept(work: Distillation, use: _Use) -> bool:
     """Whether the mode and the losses allow it."""
-    mode, name = work.config.teacher_cache, work.stages[use.stage].name
-    for comparison in work.distillers[use.stage].comparisons:
-        if comparison.loss.reads_padding:
-            if mode == "features":
-                raise InputError(
-                    f"teacher_cache: 'features' of stage {name!r}: {comparison.name} compares padding too, which a "
-                    f"cache does not have; reduction 'tokens', or teacher_cache auto, is wanted."
-                )
-            return False
-    return mode != "logits" or use.is_cheap(work)
+    mode = work.config.teacher_cache
+    if mode == "logits" and not use.is_cheap(work):
+        return False
+    names = losses_of_padding(work.distillers[use.stage])
+    if names and mode == "features":
+        raise InputError(
+            f"teacher_cache: 'features' of stage {work.stages[use.stage].name!r}: {names[0]} compares padding too, "
+            f"which a cache does not have; expected a loss that heeds `mask` (reduction 'tokens'), or auto."
+        )
+    if names and use.split != "dev":
+        say_not_kept(names)
+    return not names
 
 
 def _cached(
