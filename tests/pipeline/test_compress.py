@@ -190,7 +190,7 @@ def test_what_quantization_refuses(compress: Callable[..., Any], tmp_path: Path)
         ("{bits: 3}", "quantization.bits"),
         ("{calibration_texts: 0}", "calibration_texts"),
         ("{}\nexport: {format: onnx}", "export.format: expected litert, which `quantization` ends as, got 'onnx'"),
-        ("{}\nexport: {format: hf}", "export.format: 'hf'"),
+        ("{}\nexport: {format: hf}", "export.format: expected litert, which `quantization` ends as, got 'hf'"),
     ):
         command = compress(f"quantization: {section}", tmp_path / "run")
         assert command.status == 2
