@@ -206,8 +206,8 @@ def test_answers_that_cannot_be_used(scene: Scene, answers: list[Any], message: 
 def test_columns_of_a_file_that_has_none(scene: Scene) -> None:
     path = scene.file("in\tO\nYork\tB-loc\n", "good.conll")
     assert scene.refused(task="token_classification", train=path, dev=path) == (
-        f"{path}: CoNLL files, a token and its tag in a line, are read; ('text',) names a column or a label, where "
-        "none is wanted"
+        f"{path}: CoNLL files, a token and its tag in a line, are read; expected no name of a column or a label, got "
+        "('text',)"
     )
 
 
@@ -218,7 +218,9 @@ def test_a_task_that_needs_columns(scene: Scene) -> None:
     data = scene.flags["--dev"]
     command = scene.tinybert("evaluate", scene.teacher, "--data", data)
     assert command.status == 2
-    assert command.err == f"tinybert: {data}: which columns? --text and --label, or text and label, are wanted\n"
+    assert (
+        command.err == f"tinybert: {data}: which columns? expected --text and --label, or text and label in a config\n"
+    )
 
 
 def test_three_columns(scene: Scene) -> None:
@@ -233,11 +235,15 @@ def test_three_columns(scene: Scene) -> None:
 
 def test_a_teacher_that_is_not_there(scene: Scene) -> None:
     missing = scene.directory / "nothing"
-    assert scene.refused(teacher=missing).startswith(f"'{missing}': no such directory; a directory with config.json or")
+    assert scene.refused(teacher=missing).startswith(
+        f"'{missing}': no such directory; expected a directory with config.json"
+    )
     path = scene.file("")
-    assert scene.refused(teacher=path).startswith(f"{path}: this is a file, a model directory")
+    assert scene.refused(teacher=path).startswith(f"{path}: expected a model directory (with config.json), got a file")
     missing.mkdir()
-    assert scene.refused(teacher=missing).startswith(f"{missing}: no config.json here")
+    assert scene.refused(teacher=missing).startswith(
+        f"{missing}: expected a Hugging Face model directory, found no config"
+    )
 
 
 def test_a_teacher_without_weights(scene: Scene) -> None:

@@ -45,14 +45,14 @@ def test_a_run_directory_stands_for_its_model(tmp_path: Path) -> None:
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     path = _config(tmp_path) / "config.json"
-    with pytest.raises(InputError, match=r"config\.json: this is a file, a model directory"):
+    with pytest.raises(InputError, match=r"config\.json: expected a model directory \(with config\.json\), got a file"):
         resolve_directory(path, ["*"])
 
 
 @pytest.mark.parametrize("name", ["./missing", "/missing/model", "~/model", "a/b/c", "../model", "has space"])
 def test_what_looks_like_a_path_never_reaches_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = _snapshot(monkeypatch, Path())
-    with pytest.raises(InputError, match=r"no such directory; a directory with config\.json or a Hub id"):
+    with pytest.raises(InputError, match=r"no such directory; expected a directory with config\.json, or a Hub id"):
         resolve_directory(name, ["*"])
     assert calls == []
 

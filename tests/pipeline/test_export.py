@@ -193,7 +193,7 @@ def test_what_is_not_the_model_is_not_kept(
         (["--format", "litert", "--min-agreement", "95"], "--min-agreement 95.0: a fraction from 0 to 1"),
         (["--format", "litert", "--teacher", "nowhere/at/all"], "nowhere/at/all"),
         (["--format", "litert", "--verify", "nowhere.tsv", "--text", "text", "--label", "label"], "nowhere.tsv"),
-        (["--format", "litert", "--verify", "{dev}"], "{dev}: which columns? --text and --label"),
+        (["--format", "litert", "--verify", "{dev}"], "{dev}: which columns? expected --text and --label"),
         (["--format", "litert", "--verify", "{dev}", "--text", "text", "--label", "text"], "{dev}:2: label"),
     ],
 )

@@ -20,18 +20,24 @@ def resolve_directory(path_or_hub_id: str | Path, allow_patterns: Sequence[str])
     is not on disk and looks like `name` or `organisation/name` is fetched from the Hugging Face Hub, and only the files
     that match `allow_patterns`. Raises InputError for a file, and for what is neither a directory nor a reachable id.
     """
+    directory = local_directory(path_or_hub_id)
+    return _download(str(path_or_hub_id), allow_patterns) if directory is None else directory
+
+
+def local_directory(path_or_hub_id: str | Path) -> Path | None:
+    """`resolve_directory` of what is on disk; None for a Hub id, of which nothing is fetched."""
     if not str(path_or_hub_id):
-        raise InputError("the name of the model is empty, a directory with config.json or a Hub id is wanted")
+        raise InputError("the name of the model is empty; expected a directory with config.json or a Hub id")
     path = Path(path_or_hub_id)
     if path.is_dir():
         return _model_inside(path)
     if path.exists():
-        raise InputError(f"{path}: this is a file, a model directory (with config.json) is wanted")
+        raise InputError(f"{path}: expected a model directory (with config.json), got a file")
     if isinstance(path_or_hub_id, str) and _HUB_ID.fullmatch(path_or_hub_id):
-        return _download(path_or_hub_id, allow_patterns)
+        return None
     raise InputError(
-        f"{str(path_or_hub_id)!r}: no such directory; a directory with config.json or a Hub id (name or "
-        "organisation/name) is wanted"
+        f"{str(path_or_hub_id)!r}: no such directory; expected a directory with config.json, or a Hub id (name or "
+        "organisation/name)"
     )
 
 

@@ -10,6 +10,7 @@ from tinybert_tf.cli.flags import LABEL, MAX_LENGTH, MODEL, TASK, TEXT
 from tinybert_tf.cli.tensorflow import import_tensorflow, import_what_runs
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -18,6 +19,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     data = {"train": arguments.data, "text": arguments.text, "label": arguments.label}
     given = with_glue({"task": arguments.task, "data": data})
     file, columns = given["data"].pop("train"), given["data"]
+    look_at_file(file, columns["text"], columns["label"], given["task"])
+    look_at_model(arguments.model)
     import_tensorflow()
     from tinybert_tf.pipeline.evaluate import run_evaluate
 

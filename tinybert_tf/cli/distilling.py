@@ -14,10 +14,12 @@ from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
+from tinybert_tf.pipeline.first_look import look_at_distillation
 
 
 def _distill(arguments: argparse.Namespace) -> None:
     config = load(DISTILL.flags, DistillConfig, arguments)
+    look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.distill import run_distill
 
@@ -26,6 +28,7 @@ def _distill(arguments: argparse.Namespace) -> None:
 
 def _compress(arguments: argparse.Namespace) -> None:
     config = load(COMPRESS.flags, CompressConfig, arguments)
+    look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.compress import run_compress
 
@@ -46,6 +49,7 @@ def _either(keys: Set[str]) -> type[DistillConfig]:
 
 def _cache_teacher(arguments: argparse.Namespace) -> None:
     config = load(CACHE_TEACHER.flags, _either, arguments)
+    look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.cache_teacher import run_cache_teacher
     from tinybert_tf.pipeline.parts.distillation import prepare
@@ -58,6 +62,7 @@ def _cache_teacher(arguments: argparse.Namespace) -> None:
 
 def _explain(arguments: argparse.Namespace) -> None:
     config = load(EXPLAIN.flags, _either, arguments)
+    look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.explain import explain_distill
 
@@ -66,6 +71,7 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 def _ablate(arguments: argparse.Namespace) -> None:
     config = load(ABLATE.flags, AblationConfig, arguments)
+    look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.ablate import run_ablate
     from tinybert_tf.pipeline.ablation.results import markdown

@@ -10,10 +10,12 @@ from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import FinetuneConfig
+from tinybert_tf.pipeline.first_look import look_at_finetuning, look_at_pretraining
 
 
 def _finetune(arguments: argparse.Namespace) -> None:
     config = load(FINETUNE.flags, FinetuneConfig, arguments)
+    look_at_finetuning(config)
     import_tensorflow()
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.finetune import run_finetune
@@ -24,6 +26,7 @@ def _finetune(arguments: argparse.Namespace) -> None:
 
 def _pretrain(arguments: argparse.Namespace) -> None:
     config = load(PRETRAIN.flags, PretrainConfig, arguments)
+    look_at_pretraining(config)
     import_tensorflow()
     from tinybert_tf.pipeline.pretrain import run_pretrain, summary
 

@@ -12,9 +12,14 @@ from tinybert_tf.data.batches.encoded import EncodedDataset, EncodedTexts
 from tinybert_tf.data.tags.tagging import TaggedDataset
 from tinybert_tf.data.text.dataset import TextDataset
 from tinybert_tf.data.text.hub_datasets import is_hub_split
+from tinybert_tf.data.text.readers import check_columns, check_file
 from tinybert_tf.data.text.text_labels import TEXT_LABELS, TextLabels
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
+
+# What is in the files of tasks without columns.
+CONLL = "CoNLL files, a token and its tag in a line,"
+SQUAD = "SQuAD's questions and answers"
 
 
 class Task(ABC):
@@ -40,6 +45,22 @@ class Task(ABC):
 
         Raises:
             InputError: the file, a column or a row cannot be used.
+        """
+
+    @abstractmethod
+    def look(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        has_labels: bool = True,
+    ) -> None:
+        """Refuse a file that is not there, or columns that it does not have; arguments as those of `read`.
+
+        Only its beginning is read, and nothing of the Hub.
+
+        Raises:
+            InputError: as `read`.
         """
 
     @abstractmethod
@@ -90,9 +111,7 @@ class _TextTask(Task):
         has_labels: bool = True,
     ) -> TextDataset:
         """A file's texts and labels."""
-        if text is None or (label is None and has_labels):
-            raise InputError(f"{path}: which columns? --text and --label, or text and label, are wanted")
-        columns = text if isinstance(text, str) else list(text)
+        columns = _given_columns(path, text, label, has_labels)
         if is_hub_split(path):
             return TextDataset.from_hub(
                 str(path), columns, label if has_labels else None, label_names, self.labels.may_be_empty
@@ -100,6 +119,18 @@ class _TextTask(Task):
         return TextDataset.from_file(
             path, columns, label if has_labels else None, label_names, self.labels.may_be_empty
         )
+
+    def look(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        has_labels: bool = True,
+    ) -> None:
+        """Refuse a file that is not there, or without these columns."""
+        columns = _given_columns(path, text, label, has_labels)
+        if not is_hub_split(path):
+            check_columns(path, columns, label if has_labels else None)
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TextDataset:
         """Texts and pairs, also mixed."""
@@ -146,8 +177,20 @@ class _TagTask(Task):
         if is_hub_split(path):
             column = ",".join([text] if isinstance(text, str) else text or ["tokens"])
             return TaggedDataset.from_hub(str(path), column, (label or "ner_tags") if has_labels else None, label_names)
-        refuse_columns(path, "CoNLL files, a token and its tag in a line,", text, label, label_names)
+        refuse_columns(path, CONLL, text, label, label_names)
         return TaggedDataset.from_file(path, has_labels)
+
+    def look(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        has_labels: bool = True,
+    ) -> None:
+        """Refuse a file that is not there, and columns."""
+        if not is_hub_split(path):
+            refuse_columns(path, CONLL, text, label)
+            check_file(Path(path), "CoNLL")
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TaggedDataset:
         """Texts, taken apart into words."""
@@ -189,10 +232,22 @@ class _SpanTask(Task):
         has_labels: bool = True,
     ) -> QuestionDataset:
         """A file's questions and answers."""
-        refuse_columns(path, "SQuAD's questions and answers", text, label, label_names)
+        refuse_columns(path, SQUAD, text, label, label_names)
         if is_hub_split(path):
             return QuestionDataset.from_hub(str(path), has_labels)
         return QuestionDataset.from_file(path, has_labels)
+
+    def look(
+        self,
+        path: str | Path,
+        text: Sequence[str] | str | None = None,
+        label: str | None = None,
+        has_labels: bool = True,
+    ) -> None:
+        """Refuse a file that is not there, and columns."""
+        refuse_columns(path, SQUAD, text, label)
+        if not is_hub_split(path):
+            check_file(Path(path), "SQuAD")
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> QuestionDataset:
         """Pairs of a question and a text."""
@@ -230,11 +285,20 @@ class _SpanTask(Task):
         return dataset.encode(tokenizer, max_length)
 
 
+def _given_columns(
+    path: str | Path, text: Sequence[str] | str | None, label: str | None, has_labels: bool
+) -> str | list[str]:
+    """The columns of texts, of a file that has columns with names."""
+    if text is None or (label is None and has_labels):
+        raise InputError(f"{path}: which columns? expected --text and --label, or text and label in a config")
+    return text if isinstance(text, str) else list(text)
+
+
 def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
     """Refuse what names columns, or their labels, for files that have no columns with names."""
     found = next((value for value in given if value is not None), None)
     if found is not None:
-        raise InputError(f"{path}: {kind} are read; {found!r} names a column or a label, where none is wanted")
+        raise InputError(f"{path}: {kind} are read; expected no name of a column or a label, got {found!r}")
 
 
 TASKS: dict[str, Task] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import io
@@ -18,6 +19,8 @@ from tinybert_tf.json_file import parse_json, quote
 
 # What the C type of csv's limit holds on every system.
 LONGEST_CELL = (1 << 31) - 1
+# Bytes that a header, or the first row, is looked for in; where it is longer, the file is read whole.
+BEGINNING = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,29 @@ def read_columns(path: str | Path, columns: Sequence[str], may_be_empty: Sequenc
 
 
 def column_names(path: str | Path) -> list[str]:
-    """The columns of a file: its header, or the keys of the first object of a `.jsonl` file."""
-    return read_rows(Path(path)).names
+    """The columns of a file, from its beginning alone: its header, or the keys of the first object of a `.jsonl` file.
+
+    Raises:
+        InputError: as `read_rows`.
+    """
+    path = Path(path)
+    reader = _reader_of(path)
+    check_file(path, KIND)
+    with contextlib.suppress(InputError, OSError, UnicodeDecodeError), path.open("rb") as file:
+        whole_lines = file.read(BEGINNING).rpartition(b"\n")[0].decode("utf-8-sig")
+        if whole_lines.strip() and (first := next(reader(path, whole_lines), None)) is not None:
+            return list(first[1])
+    return read_rows(path).names  # a header longer than that, or what is wrong with the file
+
+
+def check_columns(path: str | Path, text: str | Sequence[str], label: str | None = None) -> None:
+    """Refuse a file that is not there, or is without these columns, by its beginning alone.
+
+    Raises:
+        InputError: as `read_rows`; `text` names no column, or not one or two; `label` names none.
+    """
+    names = column_names(path)
+    check_names(Path(path), [*text_columns(text, names), *([] if label is None else [label])], names)
 
 
 def text_columns(text: str | Sequence[str], available: Sequence[str]) -> list[str]:
@@ -95,11 +119,9 @@ def read_rows(path: Path) -> Rows:
     Raises:
         InputError: the file or its suffix cannot be used, or it has no row; when gone through, a row cannot be used.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: unknown suffix {path.suffix!r}; {', '.join(_READERS)} are accepted")
+    reader = _reader_of(path)
     # Empty lines at the end of a file are an editor's habit, not rows.
-    text = read_text(path, ", ".join(_READERS)).rstrip("\r\n")
+    text = read_text(path, KIND).rstrip("\r\n")
     if not text.strip():
         raise InputError(f"{path}: the file is empty; a header line and rows are accepted")
     rows = reader(path, text)
@@ -185,11 +207,26 @@ def _read_jsonl(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, row
 
 
-_READERS: dict[str, Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]]] = {
+_Reader = Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]]
+_READERS: dict[str, _Reader] = {
     ".tsv": _read_tsv,
     ".csv": _read_csv,
     ".jsonl": _read_jsonl,
 }
+
+
+KIND = ", ".join(_READERS)
+
+
+def _reader_of(path: Path) -> _Reader:
+    if path.suffix.lower() not in _READERS:
+        raise InputError(f"{path}: unknown suffix {path.suffix!r}; {KIND} are accepted")
+    return _READERS[path.suffix.lower()]
+
+
+def has_columns(path: str | Path) -> bool:
+    """Whether a file of this name has columns."""
+    return Path(path).suffix.lower() in _READERS
 
 
 def check_names(path: Path, columns: Sequence[str], names: Sequence[str]) -> None:
