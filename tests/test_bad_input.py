@@ -235,15 +235,11 @@ def test_three_columns(scene: Scene) -> None:
 
 def test_a_teacher_that_is_not_there(scene: Scene) -> None:
     missing = scene.directory / "nothing"
-    assert scene.refused(teacher=missing).startswith(
-        f"'{missing}': no such directory; expected a directory with config.json"
-    )
+    assert scene.refused(teacher=missing).startswith(f"'{missing}': no such directory; expected a directory with")
     path = scene.file("")
     assert scene.refused(teacher=path).startswith(f"{path}: expected a model directory (with config.json), got a file")
     missing.mkdir()
-    assert scene.refused(teacher=missing).startswith(
-        f"{missing}: expected a Hugging Face model directory, found no config"
-    )
+    assert scene.refused(teacher=missing).startswith(f"{missing}: expected a Hugging Face model directory")
 
 
 def test_a_teacher_without_weights(scene: Scene) -> None:

@@ -33,6 +33,7 @@ def test_no_verb_imports_tensorflow_for_what_is_not_there(tmp_path: Path) -> Non
     good, missing, model = tmp_path / "good.tsv", tmp_path / "missing.tsv", tmp_path / "model"
     good.write_text("text\tlabel\na film\t0\n")
     model.mkdir()
+    (empty := tmp_path / "empty").mkdir()
     (model / "config.json").write_text("{}")
     columns = ["--text", "text", "--label", "label"]
     wrong = ["--text", "txt", "--label", "label"]
@@ -52,7 +53,7 @@ def test_no_verb_imports_tensorflow_for_what_is_not_there(tmp_path: Path) -> Non
         (["distill", "--teacher", model, *train, *columns, *out, "--set", stage], no_file),
         (["finetune", "--model", model, *train, *wrong, *out], no_column),
         (["finetune", "--model", good, *train, *columns, *out], f"{good}: expected a model directory"),
-        (["finetune", "--model", tmp_path, *train, *columns, *out], f"{tmp_path}: expected a Hugging Face model"),
+        (["finetune", "--model", empty, *train, *columns, *out], f"{empty}: expected a Hugging Face model"),
         (["finetune", "--model", model, *train, *out], f"{good}: which columns?"),
         (["finetune", "--model", model, "--task", "question_answering", *train, *columns, *out], f"{good}: SQuAD's"),
         (["pretrain", "--model", model, "--corpus", good, missing, *out], no_file),
@@ -63,7 +64,7 @@ def test_no_verb_imports_tensorflow_for_what_is_not_there(tmp_path: Path) -> Non
         (["export", model, "--format", "litert", "--calibrate", good, *wrong, *out], no_column),
         (["augment", "--masked-lm", model, "--input", good, "--text", "txt", "--output", tmp_path / "o"], no_column),
         (["predict", missing, "a film"], f"'{missing}': no such directory"),
-        (["serve", tmp_path], f"{tmp_path}: expected a Hugging Face model directory, found no config.json"),
+        (["serve", empty], f"{empty}: expected a Hugging Face model directory, found no config.json"),
     ]
     lines = "\n".join(json.dumps([str(part) for part in command]) for command, _ in commands)
     process = subprocess.run([sys.executable, "-c", PROGRAM], input=lines, capture_output=True, text=True, check=True)
