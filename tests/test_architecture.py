@@ -37,6 +37,7 @@ FLOORS = {
     "features": 0,
     "trainable_model": 0,
     "json_file": -1,
+    "traced_model": -1,
     "version": -1,
     "errors": -2,  # the ground that every room stands on
 }

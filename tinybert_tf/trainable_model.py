@@ -11,9 +11,10 @@ import keras
 from keras import tree
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.traced_model import TracedModel
 
 
-class TrainableModel(keras.Model):
+class TrainableModel(TracedModel):
     """A `keras.Model` that makes its optimizer's variables in `compile`, and can pass a batch through in parts.
 
     Keras makes them while TensorFlow traces the first step, and TensorFlow then traces that step a second time: of a
@@ -42,6 +43,15 @@ class TrainableModel(keras.Model):
             )
         with contextlib.nullcontext() if strategy is None else strategy.scope():
             self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """`keras.Model.get_compile_config`, with what `compile` takes here."""
+        config = super().get_compile_config()
+        return {**config, "accumulation_steps": self.accumulation_steps} if config else config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` gave."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         """One update, from a batch whole or in parts."""

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.calibration import calibrate, without_padding
+from tinybert_tf.compression.calibration import without_padding
+from tinybert_tf.compression.quantization import quantize_aware
 from tinybert_tf.errors import InputError
 
 Inputs = dict[str, np.ndarray]
+
+
+def measured(model: Any, batches: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ranges and limits, by their places."""
+    found = quantize_aware(model, batches, num_texts=100).fake_quantizer
+    return found.ranges, found.limits
 
 
 def split(inputs: Inputs, size: int) -> list[Inputs]:
@@ -30,9 +37,9 @@ def test_padding_does_not_widen_ranges(make_model: Callable[..., Any], inputs: I
     )
     wider = {name: np.pad(each, ((0, 0), (0, 5))) for name, each in inputs.items()}
     single = [{name: each[:, : row["attention_mask"].sum()] for name, each in row.items()} for row in split(inputs, 1)]
-    expected = calibrate(model, single, 8, 100)
+    expected = measured(model, single)
     for batches in (split(inputs, 8), split(wider, 8), [(inputs, np.zeros(24))]):
-        found = calibrate(model, batches, 8, 100)
+        found = measured(model, batches)
         for ours, theirs in zip(found, expected, strict=True):
             assert ours.keys() == theirs.keys()
             for place in ours:
@@ -41,7 +48,7 @@ def test_padding_does_not_widen_ranges(make_model: Callable[..., Any], inputs: I
 
 def test_ranges_are_the_outermost_values(make_model: Callable[..., Any], inputs: Inputs) -> None:
     model = make_model()
-    ranges, limits = calibrate(model, [inputs], 8, 100)
+    ranges, limits = measured(model, [inputs])
     layers = [f"layer_{number}" for number in (1, 2)]
     assert set(ranges) == {
         *(f"{layer}/attention/{name}/input" for layer in layers for name in ("query", "key", "value", "output")),
@@ -75,11 +82,12 @@ def test_texts_are_regrouped(inputs: Inputs) -> None:
 def test_no_texts(make_model: Callable[..., Any], inputs: Inputs) -> None:
     for batches, number in (([], 100), ([inputs], 0)):
         with pytest.raises(InputError, match="calibration: no texts"):
-            calibrate(make_model(), batches, 8, number)
+            quantize_aware(make_model(), batches, num_texts=number)
 
 
 def test_numbers_that_are_none(make_model: Callable[..., Any], inputs: Inputs) -> None:
     model = make_model()
     model.encoder.pooler.bias.assign(np.full(16, np.nan))
-    with pytest.raises(InputError, match="pooler/output is not finite numbers"):
-        calibrate(model, [inputs], 8, 100)
+    with pytest.raises(InputError, match="pooler/output has values that are not finite numbers"):
+        quantize_aware(model, [inputs])
+    assert not model.is_quantized

@@ -19,7 +19,7 @@ from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.quantization.rounding import with_rounded_weights
+from tinybert_tf.models.quantization.state import FakeQuantization, frozen
 from tinybert_tf.models.teaching.teacher import Teacher
 
 Inputs = dict[str, np.ndarray]
@@ -114,7 +114,7 @@ def test_mixed_precision(make_model: Make, inputs: Inputs) -> None:
 
 def test_rounded_weights_compute_the_same(make_model: Make, inputs: Inputs) -> None:
     model = quantize_aware(make_model(), [inputs])
-    copy = with_rounded_weights(model)
+    copy = frozen(model)
     np.testing.assert_allclose(logits(copy, inputs), logits(model, inputs), atol=1e-6)
     kernel = np.asarray(copy.encoder.encoder_layers[0].intermediate.kernel)
     steps = np.abs(kernel).max(axis=0) / 127
@@ -126,7 +126,7 @@ def test_pruned_weights_stay_zero(make_model: Make, inputs: Inputs, labels: np.n
     model = quantize_aware(make_model(), [inputs])
     model.compile(optimizer=keras.optimizers.Adam(1e-3))
     model.fit(inputs, labels, batch_size=8, epochs=2, verbose=0, callbacks=[MagnitudePruning(0.5, end_step=3)])
-    for kernels in (model, with_rounded_weights(model)):
+    for kernels in (model, frozen(model)):
         kernel = np.asarray(kernels.encoder.encoder_layers[0].intermediate.kernel)
         assert np.mean(kernel == 0) >= 0.5
     assert np.isfinite(logits(model, inputs)).all()
@@ -150,27 +150,10 @@ def test_weights_are_rounded_as_they_are_stored_in_every_precision(make_model: M
     """The integers are those of the float32 weights, which are what the file is made of."""
     model = quantize_aware(make_model(), [inputs])
     mixed = model.copy(dtype="mixed_bfloat16")
-    assert mixed.fake_quantizer is model.fake_quantizer
-    seen: dict[str, list[np.ndarray]] = {"float32": [], "mixed_bfloat16": []}
-    for each, name in ((model, "float32"), (mixed, "mixed_bfloat16")):
-        quantization = each.fake_quantizer
-
-        class Noting(type(quantization)):  # type: ignore[misc]
-            def dense_weights(self, place: str, kernel: Any, bias: Any, name: str = name) -> tuple[Any, Any]:
-                found = super().dense_weights(place, kernel, bias)
-                seen[name] += [np.asarray(part, np.float32) for part in found]
-                return found
-
-            def table(self, rows: Any, name: str = name) -> Any:
-                found = super().table(rows)
-                seen[name].append(np.asarray(found, np.float32))
-                return found
-
-        each.fake_quantizer = Noting(quantization.ranges, quantization.limits)
-        each(inputs)
-    assert len(seen["float32"]) > 10
-    for ours, theirs in zip(*seen.values(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert mixed.fake_quantizer == model.fake_quantizer
+    mixed(inputs)
+    for ours, theirs in zip(frozen(mixed).weights, frozen(model).weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
 def test_a_distiller_that_was_fitted_sees_it(make_model: Make, inputs: Inputs) -> None:
@@ -195,5 +178,5 @@ def test_what_is_0_on_all_texts(make_model: Make, inputs: Inputs) -> None:
     model = quantize_aware(make_model(), [inputs])
     quantization = model.fake_quantizer
     ranges = dict.fromkeys(quantization.ranges, (0.0, 0.0))
-    set_quantization(model, type(quantization)(ranges, quantization.limits))
+    set_quantization(model, FakeQuantization(ranges, quantization.limits))
     assert np.isfinite(logits(model, inputs)).all()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from tinybert_tf.compression.calibration import calibrate
+from tinybert_tf.compression.calibration import measure_ranges
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.pretrained import PretrainedModel
-from tinybert_tf.models.quantization.rounding import FakeQuantization, check_weight_bits
+from tinybert_tf.models.quantization.rounding import check_weight_bits
+from tinybert_tf.models.quantization.state import FakeQuantization, set_state, start_rounding
 
 Model = TypeVar("Model", bound=PretrainedModel)
 
@@ -18,8 +19,9 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
 
     The ranges of activations are measured on `calibration` and stay as they are; train the model afterwards, with a
     `Distiller` or by itself, and it learns to do with them. Its own weights stay floats, and are what is trained and
-    saved; `save_pretrained` writes the ranges into `config.json`, and `from_pretrained` reads them again. What stays
-    float: LayerNorm, sums, attention's own products and the last product, to the logits.
+    saved. The ranges are variables of the model's layers: Keras saves, clones and copies them with its weights, and
+    `save_pretrained` writes them into `config.json`. What stays float: LayerNorm, sums, attention's own products and
+    the last product, to the logits.
 
     Args:
         model: an encoder or a task model; changed in place. One that is quantized already is calibrated anew.
@@ -31,7 +33,8 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
         The same model; `set_quantization(model, None)` makes it what it was.
 
     Raises:
-        InputError: no texts; a number of bits that is not supported; feed-forward layers with tanh.
+        InputError: no texts; a number of bits that is not supported; feed-forward layers with tanh; values that are not
+            finite. The model is left as it was.
 
     Example:
         >>> import numpy as np
@@ -46,14 +49,28 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
     check_weight_bits(bits)
     if model.config.hidden_act == "tanh":
         raise InputError("hidden_act='tanh': LiteRT's converter makes no integers of such a layer.")
-    set_quantization(model, None)
-    ranges, limits = calibrate(model, calibration, bits, num_texts)
-    return set_quantization(model, FakeQuantization(ranges, limits, bits))
+    before = model.fake_quantizer
+    start_rounding(model, bits)
+    try:
+        measure_ranges(model, calibration, num_texts)
+    except BaseException:
+        set_state(model, before)
+        raise
+    return model
 
 
 def set_quantization(model: Model, quantization: FakeQuantization | None) -> Model:
-    """Let a model round its numbers so, or not at all; what was traced before is traced again."""
-    model.fake_quantizer = quantization
-    for phase in ("train", "test", "predict"):
-        setattr(model, f"{phase}_function", None)
+    """Let a model round its numbers so, or not at all; its `fake_quantizer` says how it does.
+
+    Args:
+        model: an encoder or a task model; changed in place. What was traced of it is traced again when it is next used.
+        quantization: another model's `fake_quantizer`, or None for floats.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InputError: an activation of the model has no range; the model is left as it was.
+    """
+    set_state(model, quantization)
     return model

@@ -11,7 +11,7 @@ from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import cut_student
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.heads.task_model import TaskModel
-from tinybert_tf.models.quantization.rounding import refuse_quantized
+from tinybert_tf.models.quantization.state import refuse_quantized
 from tinybert_tf.models.teaching.teacher import in_precision
 
 Model = TypeVar("Model", TransformerEncoder, TaskModel)

@@ -104,7 +104,6 @@ class Distiller(TrainableModel):
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
         # What the traced functions were made with.
         self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
-        self._quantizer: dict[str, Any] = {"train": None, "test": None}
         # Of the whole batch, where it is passed through in parts.
         self._counts_of_batch: dict[str, Any] = {}
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
@@ -228,19 +227,22 @@ class Distiller(TrainableModel):
         """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has.
 
         Returns:
-            Whether what was traced no longer holds, of these means or of how the student rounds.
+            Whether what was traced no longer holds, of these means.
         """
         lengths = getattr(batches, "row_lengths", None)
         means: dict[str, float] = {}
         if lengths is not None:
             exact = np.asarray(lengths, np.float64)
             means = {name: float(count(exact)) / len(batches) for name, count in COUNTS.items()}
-        quantizer = getattr(self.student, "fake_quantizer", None)
-        is_other = means != self._mean_counts[phase] or quantizer is not self._quantizer[phase]
+        is_other = means != self._mean_counts[phase]
         if is_other:
-            self._mean_counts[phase], self._quantizer[phase] = means, quantizer
+            self._mean_counts[phase] = means
             setattr(self, f"{phase}_function", None)
         return is_other
+
+    def traced_layers(self) -> list[keras.layers.Layer]:
+        """Those of the student, and of the teacher, which Keras does not see."""
+        return [*super().traced_layers(), *self.teacher._flatten_layers()]
 
     def feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""

@@ -151,6 +151,10 @@ class MultiTaskDistiller(TrainableModel):
             results |= {f"{task}_{name}": value for name, value in of_task.items()}
         return results if return_dict else list(results.values())
 
+    def traced_layers(self) -> list[keras.layers.Layer]:
+        """Those of all students and teachers."""
+        return [layer for each in self.distillers.values() for layer in each.traced_layers()]
+
     def _sources(self, batches: Any) -> dict[str, Any]:
         sources = getattr(batches, "sources", None)
         if not isinstance(sources, Mapping) or sources.keys() != self.distillers.keys():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,24 @@ WARM_UP_CALLS = 5
 
 
 def count_parameters(model: Any) -> int:
-    """Number of weights of a Keras model, the embedding tables included."""
-    return int(sum(np.prod(variable.shape) for variable in model.weights))
+    """Number of weights that a Keras model learns, the embedding tables included."""
+    return int(sum(np.prod(variable.shape) for variable in _learned(model)))
 
 
 def count_nonzero(model: Any) -> int:
     """Number of weights of a Keras model that are not zero."""
-    return int(sum(np.count_nonzero(variable.numpy()) for variable in model.weights))
+    return int(sum(np.count_nonzero(variable.numpy()) for variable in _learned(model)))
 
 
 def gzipped_size(model: Any) -> int:
     """Bytes of a Keras model's weights as float32, compressed by gzip: what zeros, and values that repeat, save."""
-    return sum(len(zlib.compress(variable.numpy().astype("float32").tobytes(), 6)) for variable in model.weights)
+    return sum(len(zlib.compress(variable.numpy().astype("float32").tobytes(), 6)) for variable in _learned(model))
+
+
+def _learned(model: Any) -> Iterable[Any]:
+    """A model's weights; of ours without the ranges of one that has been quantized."""
+    by_name = getattr(model, "variables_by_name", None)
+    return model.weights if by_name is None else by_name().values()
 
 
 def flops_per_token(

@@ -59,7 +59,7 @@ def _write_litert(model: Any, path: Path, wish: Wish) -> None:
     custom = custom_operations(content)
     if custom:
         raise VerificationError(f"not exported: {', '.join(custom)} are not among LiteRT's own operations")
-    if model.fake_quantizer is not None:
+    if model.is_quantized:
         content = quantize_tables(content)
     elif wish.quantize is not None:
         content = quantize(content, wish.quantize, wish.calibration)

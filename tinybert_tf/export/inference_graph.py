@@ -14,7 +14,6 @@ from tinybert_tf.models.encoder.attention import as_mask_bias
 from tinybert_tf.models.encoder.embeddings import Embeddings
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
-from tinybert_tf.models.quantization.fake_quantization import fake_quantized
 
 
 class InferenceGraph:
@@ -48,10 +47,6 @@ class InferenceGraph:
 
     def logits(self, inputs: Mapping[str, Any]) -> Any:
         """The model's logits, of the inputs' batch."""
-        with fake_quantized(self._model.fake_quantizer):
-            return self._logits(inputs)
-
-    def _logits(self, inputs: Mapping[str, Any]) -> Any:
         model, encoder = self._model, self._model.encoder
         hidden = embedded(encoder.embeddings, inputs["input_ids"], inputs.get("token_type_ids"))
         mask_bias = as_mask_bias(inputs["attention_mask"])

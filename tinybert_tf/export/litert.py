@@ -14,7 +14,7 @@ from tinybert_tf.export.inference_graph import InferenceGraph, save_functions
 from tinybert_tf.export.litert_runner import SIGNATURE
 from tinybert_tf.export.quiet import quiet
 from tinybert_tf.models.heads.task_model import TaskModel
-from tinybert_tf.models.quantization.rounding import with_rounded_weights
+from tinybert_tf.models.quantization.state import frozen
 
 # [CLS], a piece and [SEP].
 SHORTEST = 3
@@ -37,8 +37,8 @@ def convert(model: TaskModel, lengths: Sequence[int]) -> bytes:
     """
     check_lengths(lengths, model.config.max_tokens)
     _flatbuffers()  # that it is installed
-    is_quantized = model.fake_quantizer is not None
-    graph = InferenceGraph(with_rounded_weights(model) if is_quantized else model)
+    is_quantized = model.is_quantized
+    graph = InferenceGraph(frozen(model) if is_quantized else model)
     signatures = {SIGNATURE.format(length): graph.function(length) for length in sorted(set(lengths))}
     with tempfile.TemporaryDirectory() as directory, quiet():
         save_functions(signatures, directory)

@@ -17,7 +17,7 @@ from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
 from tinybert_tf.models.encoder.fast_layer import is_plain
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
-from tinybert_tf.models.quantization.rounding import refuse_quantized
+from tinybert_tf.models.quantization.state import refuse_quantized
 
 # The first that has GELU as an operation; LayerNorm is one since 17.
 OPSET = 20

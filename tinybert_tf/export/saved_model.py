@@ -13,7 +13,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.export.inference_graph import InferenceGraph, save_functions
 from tinybert_tf.export.quiet import quiet
 from tinybert_tf.models.heads.task_model import TaskModel
-from tinybert_tf.models.quantization.rounding import refuse_quantized
+from tinybert_tf.models.quantization.state import refuse_quantized
 
 SIGNATURE = "serving_default"
 

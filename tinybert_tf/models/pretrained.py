@@ -18,14 +18,23 @@ from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.initializer import before_loading
-from tinybert_tf.models.quantization.fake_quantization import fake_quantized
-from tinybert_tf.models.quantization.rounding import FakeQuantization
+from tinybert_tf.models.quantization.state import (
+    FakeQuantization,
+    quantization_of,
+    rounded_layers,
+    set_state,
+    start_rounding_at,
+    weight_bits_by_place,
+    without_ranges,
+)
 from tinybert_tf.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
 
 # The entry of `config.json` that says how a model's numbers are rounded; transformers passes over it.
 FAKE_QUANTIZATION = "fake_quantization"
+# The entry of Keras's config that names the layers which round, and the bits of their weights.
+ROUNDED_LAYERS = "rounded_layers"
 
 
 class SavesPretrained(Protocol):
@@ -36,37 +45,54 @@ class SavesPretrained(Protocol):
 
 
 def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[str, Any]:
-    """The variables by their path below `layer`, e.g. `layer_1/attention/query/kernel`."""
-    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in variables}
+    """The learned variables by their path below `layer`, e.g. `layer_1/attention/query/kernel`."""
+    return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in without_ranges(layer, variables)}
 
 
 class PretrainedModel(TrainableModel):
     """A Keras model that loads from and saves to a Hugging Face model directory.
 
     A subclass names its Hugging Face `architecture` (BERT's; the other families' classes are named alike) and
-    implements `variables_by_name`, `tensor_names` and `_from_directory`.
+    `config_argument`, the argument of its constructor that takes an `EncoderConfig`, and implements
+    `variables_by_name`, `tensor_names` and `_from_directory`.
     """
 
     architecture: ClassVar[str]
+    config_argument: ClassVar[str]
     has_labels: ClassVar[bool] = False
 
     config: EncoderConfig
     load_report: LoadReport | None = None
-    # Rounds the model's numbers whenever it is called; `tinybert_tf.quantize_aware` sets it.
-    fake_quantizer: FakeQuantization | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.__call__`, with the model's `fake_quantizer` in force."""
-        with fake_quantized(self.fake_quantizer):
-            return super().__call__(*args, **kwargs)
+    @property
+    def fake_quantizer(self) -> FakeQuantization | None:
+        """How the model's numbers are rounded, read from its layers; None where they are not."""
+        return quantization_of(self)
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether any of the model's numbers are rounded."""
+        return bool(rounded_layers(self))
+
+    def get_config(self) -> dict[str, Any]:
+        """Which layers round, where any do: `from_config` lets the same ones do so."""
+        bits = weight_bits_by_place(self)
+        return {ROUNDED_LAYERS: bits} if bits else {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """A new, randomly initialised model of the same shape, whose ranges are still to be measured or assigned."""
+        arguments = {name: value for name, value in config.items() if name != ROUNDED_LAYERS}
+        arguments[cls.config_argument] = EncoderConfig(**arguments[cls.config_argument])
+        model = cls(**arguments)
+        start_rounding_at(model, config.get(ROUNDED_LAYERS, {}))
+        return model
 
     def copy(self, **changes: Any) -> Self:
         """A model of its own with the same weights, rounded as this one is; `changes`: `dtype` and `name`."""
         copy = type(self).from_config({**self.get_config(), **changes})
-        weights = self.variables_by_name()
-        for name, variable in copy.variables_by_name().items():
-            variable.assign(weights[name])
-        copy.fake_quantizer = self.fake_quantizer
+        for ours, theirs in zip(copy.weights, self.weights, strict=True):
+            ours.assign(theirs)
         return copy
 
     @property
@@ -95,7 +121,8 @@ class PretrainedModel(TrainableModel):
     def directory_config(self) -> dict[str, Any]:
         """What `save_pretrained` writes into `config.json`."""
         architecture = self.config.family.class_prefix + self.architecture.removeprefix(BERT.class_prefix)
-        rounding = {} if self.fake_quantizer is None else {FAKE_QUANTIZATION: self.fake_quantizer.get_config()}
+        quantization = self.fake_quantizer
+        rounding = {} if quantization is None else {FAKE_QUANTIZATION: quantization.get_config()}
         return {**self.config.to_dict(), "architectures": [architecture], **rounding}
 
     @classmethod
@@ -140,9 +167,8 @@ class PretrainedModel(TrainableModel):
             model = cls._from_directory(config, values, tensors, **kwargs)
         model.load_report = assign_tensors(model.variables_by_name(), model.tensor_names(), tensors, config.family)
         if FAKE_QUANTIZATION in values:
-            model.fake_quantizer = FakeQuantization.from_config(
-                values[FAKE_QUANTIZATION], f"{source}: {FAKE_QUANTIZATION}"
-            )
+            entry = f"{source}: {FAKE_QUANTIZATION}"
+            set_state(model, FakeQuantization.from_config(values[FAKE_QUANTIZATION], entry))
         if model.load_report.missing:
             logger.warning("%s: %s", directory, model.load_report)
         elif model.load_report.unused:

@@ -146,7 +146,7 @@ def chosen_quantization(options: ExportOptions, model: TaskModel) -> str | None:
     Raises:
         InputError: such a model is asked to be something else.
     """
-    if model.fake_quantizer is None or options.format == "hf":
+    if not model.is_quantized or options.format == "hf":
         return options.quantize
     if not find_format(options.format).writes_quantized:
         raise InputError(f"--format {options.format}: {options.model} was trained for int8; litert and hf are accepted")

@@ -10,7 +10,7 @@ from keras import ops
 
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.initializer import encoder_initializer
-from tinybert_tf.models.quantization.fake_quantization import Dense
+from tinybert_tf.models.layers.dense import Dense
 
 # Added to the float32 scores of padded columns; exp() of it is exactly 0.
 MASKED = -1e9

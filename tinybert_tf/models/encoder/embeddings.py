@@ -10,7 +10,7 @@ from keras import ops
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.initializer import encoder_initializer
-from tinybert_tf.models.quantization.fake_quantization import Dense, Embedding
+from tinybert_tf.models.layers.dense import Dense, Embedding
 
 
 class Embeddings(keras.layers.Layer):

@@ -16,8 +16,9 @@ from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.attention import as_mask_bias
 from tinybert_tf.models.encoder.embeddings import Embeddings
 from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
+from tinybert_tf.models.layers.activations import ACTIVATIONS
+from tinybert_tf.models.layers.dense import Dense
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
-from tinybert_tf.models.quantization.fake_quantization import Dense, tanh
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -55,6 +56,7 @@ class TransformerEncoder(PretrainedModel):
     """
 
     architecture = "BertModel"
+    config_argument = "config"
 
     def __init__(self, config: EncoderConfig, add_pooler: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -96,7 +98,7 @@ class TransformerEncoder(PretrainedModel):
         if add_pooler:
             self.pooler = Dense(
                 config.hidden_size,
-                activation=tanh,
+                follow_up=ACTIVATIONS["tanh"],
                 kernel_initializer=keras.initializers.TruncatedNormal(stddev=config.initializer_range),
                 dtype=self.dtype_policy,
                 name="pooler",
@@ -151,12 +153,8 @@ class TransformerEncoder(PretrainedModel):
             "add_pooler": self.pooler is not None,
             "dtype": self.dtype_policy.name,
             "name": self.name,
+            **super().get_config(),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """A new, randomly initialised encoder of the same shape."""
-        return cls(**{**config, "config": EncoderConfig(**config["config"])})
 
     def variables_by_name(self) -> dict[str, Any]:
         """The weights by path, e.g. `layer_1/attention/query/kernel`."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.models.encoder.activations import ACTIVATIONS
 from tinybert_tf.models.encoder.attention import SelfAttention
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.encoder.fast_layer import fast_layer, is_fast
 from tinybert_tf.models.initializer import encoder_initializer
-from tinybert_tf.models.quantization.fake_quantization import Dense
+from tinybert_tf.models.layers.activations import ACTIVATIONS
+from tinybert_tf.models.layers.dense import Dense
 
 
 class EncoderLayer(keras.layers.Layer):
@@ -82,6 +82,7 @@ class EncoderLayer(keras.layers.Layer):
             return fast_layer(self, hidden, mask_bias, training, query_hidden)
         attended, intermediates = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
         hidden = self.attention_layer_norm(query_hidden + self.dropout(attended, training=training))
-        expanded = self.activation(self.intermediate(hidden))
+        is_rounded = isinstance(self.intermediate, Dense) and self.intermediate.is_rounded
+        expanded = self.activation(self.intermediate(hidden), is_rounded=is_rounded)
         projected = self.dropout(self.output_projection(expanded), training=training)
         return self.output_layer_norm(hidden + projected), intermediates

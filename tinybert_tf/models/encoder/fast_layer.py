@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.models.quantization.fake_quantization import Dense, is_fake_quantized
+from tinybert_tf.models.layers.dense import Dense
 
 _switch = {"enabled": True}
 
@@ -30,17 +30,17 @@ def set_fast_layers(enabled: bool) -> bool:
 
 
 def is_fast(layer: Any) -> bool:
-    """Whether a layer runs in this form: on TensorFlow, not rounded, and made of nothing but plain layers."""
+    """Whether a layer runs in this form: on TensorFlow, and made of nothing but plain layers."""
     is_wanted = _switch["enabled"] and keras.backend.backend() == "tensorflow"
-    return is_wanted and not is_fake_quantized() and is_plain(layer)
+    return is_wanted and is_plain(layer)
 
 
 def is_plain(layer: Any) -> bool:
-    """Whether a layer is made of nothing but plain layers: its weights say all that it computes."""
+    """Whether a layer is made of nothing but plain layers that round nothing: its weights say all that it computes."""
     attention = layer.attention
     dense = (attention.query, attention.key, attention.value, attention.output_projection)
     return all(
-        type(each) is Dense and each.quantization_mode is None
+        type(each) is Dense and each.quantization_mode is None and not each.is_rounded
         for each in (*dense, layer.intermediate, layer.output_projection)
     ) and all(
         type(each) is keras.layers.LayerNormalization for each in (layer.attention_layer_norm, layer.output_layer_norm)

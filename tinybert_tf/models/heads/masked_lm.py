@@ -15,9 +15,11 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.attention import as_mask_bias
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.encoder.encoder_layer import ACTIVATIONS
 from tinybert_tf.models.heads.task_model import TaskModel, cross_entropy
-from tinybert_tf.models.quantization.fake_quantization import Dense, rounded_rows
+from tinybert_tf.models.layers.activations import ACTIVATIONS
+from tinybert_tf.models.layers.dense import Dense
+from tinybert_tf.models.quantization.rounded_layer import RoundedLayer
+from tinybert_tf.models.quantization.rounding import rounded_rows
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -51,8 +53,8 @@ class MaskedLM(TaskModel):
     def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
         super().__init__(encoder, **kwargs)
         width = self.encoder.embeddings.embedding_size
-        self.transform = Dense(width, **self._dense_arguments("transform"))
-        self.activation = ACTIVATIONS[self.config.family.masked_lm.activation or self.config.hidden_act]
+        activation = ACTIVATIONS[self.config.family.masked_lm.activation or self.config.hidden_act]
+        self.transform = Dense(width, follow_up=activation, **self._dense_arguments("transform"))
         self.transform_layer_norm = keras.layers.LayerNormalization(
             epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name="transform_layer_norm"
         )
@@ -94,7 +96,7 @@ class MaskedLM(TaskModel):
         return self._transformed(query_hidden)
 
     def _transformed(self, hidden: Any) -> Any:
-        return self.transform_layer_norm(self.activation(self.transform(hidden)))
+        return self.transform_layer_norm(self.transform(hidden))
 
     def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """The masked tokens and the logits."""
@@ -192,8 +194,8 @@ class BertPretraining(MaskedLM):
         return self.encoder.tensor_names() + self.config.family.masked_lm.names + self.config.family.next_sentence
 
 
-class TiedDecoder(keras.layers.Layer):
-    """Hidden states times the transposed embedding table, plus a bias of its own."""
+class TiedDecoder(RoundedLayer):
+    """Hidden states times the transposed embedding table, whose rows can be rounded, plus a bias of its own."""
 
     def __init__(self, vocab_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -206,7 +208,7 @@ class TiedDecoder(keras.layers.Layer):
 
     def call(self, hidden: Any, embeddings: Any) -> Any:
         """`(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
-        table = ops.cast(rounded_rows(embeddings), self.compute_dtype)
+        table = ops.cast(rounded_rows(embeddings, self.weight_bits), self.compute_dtype)
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
 
 

@@ -16,9 +16,9 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.encoder.encoder_layer import ACTIVATIONS
 from tinybert_tf.models.heads.task_model import TaskModel, cross_entropy
-from tinybert_tf.models.quantization.fake_quantization import Dense
+from tinybert_tf.models.layers.activations import ACTIVATIONS
+from tinybert_tf.models.layers.dense import Dense
 
 # In the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
 _AUTHORS_CLASSIFIER = ("fit_dense.weight", "classifier.weight")
@@ -60,7 +60,8 @@ class LabelledModel(TaskModel):
         self.dense = None
         self._activation = ACTIVATIONS[design.activation or "tanh"]
         if design.activation is not None:
-            self.dense = Dense(self.config.hidden_size, **self._dense_arguments("dense"))
+            dense = {"follow_up": self._activation, **self._dense_arguments("dense")}
+            self.dense = Dense(self.config.hidden_size, **dense)
         # Never rounded: answers that are close to each other would become the same.
         self.classifier = keras.layers.Dense(num_labels, **self._dense_arguments("classifier"))
         self.build()
@@ -206,14 +207,14 @@ class SequenceClassifier(LabelledModel):
             first = outputs[features.LAST_HIDDEN_STATE][:, 0]
             if self.config.family.classifier.drops_input:
                 first = self.dropout(first, training=training)
-            pooled = self._activation(self.dense(first))
+            pooled = self.dense(first)
         if self.relu:
             pooled = keras.activations.relu(pooled)
         return {features.LOGITS: self.logits(pooled, training)}
 
     @property
     def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
-        """The dense layer on the first token and what follows it: the head's own, or the encoder's pooler."""
+        """The dense layer on the first token, the head's own or the pooler, and the activation behind its product."""
 
         def activation(values: Any) -> Any:
             activated = self._activation(values)

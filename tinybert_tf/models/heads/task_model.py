@@ -30,6 +30,7 @@ class TaskModel(PretrainedModel):
     An encoder that is frozen (`encoder.trainable = False`) is run without dropout.
     """
 
+    config_argument = "encoder"
     add_pooler = True
     answers: ClassVar[tuple[str, ...]] = (features.LOGITS,)
     predicts: str = features.CLASSES
@@ -108,12 +109,8 @@ class TaskModel(PretrainedModel):
             "encoder": dataclasses.asdict(self.config),
             "dtype": self.dtype_policy.name,
             "name": self.name,
+            **super().get_config(),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """A new, randomly initialised model of the same shape."""
-        return cls(**{**config, "encoder": EncoderConfig(**config["encoder"])})
 
     @classmethod
     def num_outputs(cls, num_labels: int) -> int:

@@ -13,11 +13,12 @@ from tinybert_tf import features
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.tasks import load_teaching
 from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.traced_model import TracedModel
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
-class Teacher(keras.Model):
+class Teacher(TracedModel):
     """Any model of this library, or a bare encoder, frozen: called like it, always in inference mode.
 
     Only the features asked for are computed, and with `last_layer` nothing above that layer. No gradient passes.

@@ -12,9 +12,10 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.teaching.teacher import Teacher
+from tinybert_tf.traced_model import TracedModel
 
 
-class TeacherEnsemble(keras.Model):
+class TeacherEnsemble(TracedModel):
     """Teachers of the same labels and tokens, whose logits are averaged: `sum_i s_i z_i`, with shares that sum to 1.
 
     Its softmax is the weighted geometric mean of theirs (arXiv 1503.02531, section 1). What is inside of them has no

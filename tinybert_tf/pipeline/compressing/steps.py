@@ -16,7 +16,7 @@ from tinybert_tf.config.compression import ClusteringSection, PruningSection, Qu
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.litert_quantization import require_litert
-from tinybert_tf.models.quantization.rounding import refuse_quantized
+from tinybert_tf.models.quantization.state import refuse_quantized
 from tinybert_tf.pipeline.parts.distillation import Distillation
 from tinybert_tf.pipeline.parts.splits import train_split
 from tinybert_tf.pipeline.parts.stages import build_distiller

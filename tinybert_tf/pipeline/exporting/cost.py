@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.compression.quantization import set_quantization
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import (
     count_nonzero,
@@ -64,7 +65,7 @@ def measure_costs(
     with tempfile.TemporaryDirectory() as directory:
         models, paths = {"export": model}, {"export": path}
         float32 = dataclasses.replace(wish, quantize=None, calibration={})
-        if wish.quantize is not None or model.fake_quantizer is not None:
+        if wish.quantize is not None or model.is_quantized:
             models["float32"] = as_floats(model)
         longest = max(wish.lengths) if format.has_lengths else 1
         if teacher is not None and teacher.config.max_tokens >= longest:
@@ -97,11 +98,7 @@ def measure_costs(
 
 def as_floats(model: TaskModel) -> TaskModel:
     """The model, or a copy of it that rounds nothing."""
-    if model.fake_quantizer is None:
-        return model
-    copy = model.copy()
-    copy.fake_quantizer = None
-    return copy
+    return set_quantization(model.copy(), None) if model.is_quantized else model
 
 
 def cost_table(costs: Mapping[str, Measured]) -> str:

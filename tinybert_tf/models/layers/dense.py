@@ -1,0 +1,88 @@
+"""Dense layers and embedding tables that can be rounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# Keras has no public name for it.
+from keras.src.backend import AutocastScope
+
+from tinybert_tf.models.layers.activations import Activation
+from tinybert_tf.models.quantization.ranges import ChannelLimits, Range, Rounding
+from tinybert_tf.models.quantization.rounded_layer import RoundedLayer
+from tinybert_tf.models.quantization.rounding import rounded, rounded_rows, symmetric_step
+
+
+class Dense(RoundedLayer, keras.layers.Dense):
+    """Keras's dense layer, that can be rounded: its input, its kernel with a scale for each output, and what it gives.
+
+    Args:
+        units: outputs.
+        feeds_floats: whether floats are computed with what it gives; each output then has a range of its own.
+        follow_up: an activation behind it. The product is rounded before, as there are integers up to there.
+        **kwargs: as `keras.layers.Dense` takes them, but for `activation`.
+    """
+
+    def __init__(
+        self, units: int, feeds_floats: bool = False, follow_up: Activation | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(units, **kwargs)
+        self.feeds_floats = feeds_floats
+        self.follow_up = follow_up
+
+    def new_roundings(self) -> list[Rounding]:
+        """Of the input, and of the output."""
+        inputs, output = Range("input"), (ChannelLimits if self.feeds_floats else Range)("output")
+        inputs.build()
+        output.build((None, self.units))
+        return [inputs, output]
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """`(..., inputs)` to `(..., units)`."""
+        if not self.is_rounded:
+            product = super().call(inputs, training=training)
+        else:
+            # Rows of a matrix, and nothing between product, bias and rounding: one operation on integers in LiteRT.
+            rows = ops.reshape(self.roundings["input"](inputs), (-1, inputs.shape[-1]))
+            kernel, bias = (ops.cast(each, rows.dtype) for each in self.rounded_weights())
+            product = self.roundings["output"](ops.matmul(rows, kernel) + bias)
+            product = ops.reshape(product, (-1, *ops.shape(inputs)[1:-1], self.units))
+        return product if self.follow_up is None else self.follow_up(product, is_rounded=self.is_rounded)
+
+    def rounded_weights(self) -> tuple[Any, Any]:
+        """Kernel `(inputs, units)` and bias `(units,)`, rounded as they are stored, as the integers of a file are."""
+        with AutocastScope(None):
+            kernel, bias = self.kernel.value, self.bias.value
+        if self.weight_bits is None:
+            return kernel, bias
+        step = symmetric_step(kernel, 0, self.weight_bits)
+        inputs = self.roundings["input"]
+        if inputs.observing:  # the bias's unit is not known yet
+            return rounded(kernel, step), bias
+        return rounded(kernel, step), rounded(bias, step[0] * ((inputs.highest - inputs.lowest) / 255))
+
+    def freeze(self) -> None:
+        """Assign kernel and bias their rounded values."""
+        kernel, bias = self.rounded_weights()
+        self.kernel.assign(kernel)
+        self.bias.assign(bias)
+        super().freeze()
+
+
+class Embedding(RoundedLayer, keras.layers.Embedding):
+    """Keras's embedding table, whose rows can be rounded, each with a scale of its own."""
+
+    def call(self, inputs: Any) -> Any:
+        """`(...)` ids to `(..., output_dim)`."""
+        if not self.is_rounded:
+            return super().call(inputs)
+        rows = ops.take(self.embeddings, ops.cast(inputs, "int32"), axis=0)
+        return ops.cast(rounded_rows(rows, self.weight_bits), self.compute_dtype)
+
+    def freeze(self) -> None:
+        """Assign the rows their rounded values."""
+        self.embeddings.assign(rounded_rows(self.embeddings.value, self.weight_bits))
+        super().freeze()
