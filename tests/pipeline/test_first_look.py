@@ -54,7 +54,7 @@ def test_no_verb_imports_tensorflow_for_what_is_not_there(tmp_path: Path) -> Non
         (["finetune", "--model", model, *train, *wrong, *out], no_column),
         (["finetune", "--model", good, *train, *columns, *out], f"{good}: expected a model directory"),
         (["finetune", "--model", empty, *train, *columns, *out], f"{empty}: expected a Hugging Face model"),
-        (["finetune", "--model", model, *train, *out], f"{good}: which columns?"),
+        (["evaluate", model, "--data", good, "--task", "regression"], f"{good}: which columns?"),
         (["finetune", "--model", model, "--task", "question_answering", *train, *columns, *out], f"{good}: SQuAD's"),
         (["pretrain", "--model", model, "--corpus", good, missing, *out], no_file),
         (["pretrain", "--model", missing, "--corpus", good, *out], f"'{missing}': no such directory"),
