@@ -35,6 +35,7 @@ FLOORS = {
     "checkpoints": 0,
     "config": 0,
     "features": 0,
+    "labels": 0,
     "trainable_model": 0,
     "json_file": -1,
     "traced_model": -1,

@@ -5,35 +5,39 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
 
 Metrics = dict[str, float]
+# Precision, recall, F1 (fractions) and two counts by class name.
+ByClass = dict[str, dict[str, float]]
 
 
-def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
+def classification_metrics(logits: np.ndarray, labels: np.ndarray, positive: int = 1) -> Metrics:
     """Accuracy, F1 and the Matthews correlation, from scikit-learn.
 
-    `f1` is GLUE's: that of class 1, and only there where there are two classes. `f1_macro` is the mean over the classes
-    that occur, of any number of them.
+    `f1` is GLUE's: that of the positive class, and only there where there are two classes. `f1_macro` is the mean over
+    the classes that occur, of any number of them.
 
     Args:
         logits: `(rows, num_labels)`.
         labels: `(rows,)` class ids.
+        positive: the class whose F1 is `f1`.
     """
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     predicted = logits.argmax(axis=-1)
     one_class = len({*labels.tolist(), *predicted.tolist()}) == 1  # scikit-learn then gives 0 as well, and warns
-    of_class_1 = float(f1_score(labels, predicted, labels=[1], average="macro", zero_division=0.0))
+    of_positive = float(f1_score(labels, predicted, labels=[positive], average="macro", zero_division=0.0))
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
-        **({"f1": of_class_1} if logits.shape[-1] == 2 else {}),
+        **({"f1": of_positive} if logits.shape[-1] == 2 else {}),
         "f1_macro": float(f1_score(labels, predicted, average="macro")),
         "matthews_correlation": 0.0 if one_class else float(matthews_corrcoef(labels, predicted)),
     }
@@ -129,21 +133,85 @@ def _word_f1(answer: list[str], right: list[str]) -> float:
     return 2 * (Counter(answer) & Counter(right)).total() / (len(answer) + len(right))
 
 
+def class_results(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> ByClass:
+    """Precision, recall and F1 of each class, its rows (`support`) and how often it was answered (`predicted`).
+
+    Args:
+        logits: `(rows, num_labels)`.
+        labels: `(rows,)` class ids.
+        names: the classes'.
+    """
+    each = np.arange(logits.shape[-1])
+    return label_results((logits.argmax(axis=-1)[:, None] == each) * 2.0 - 1.0, labels[:, None] == each, names)
+
+
+def label_results(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> ByClass:
+    """As `class_results`, of labels of which any number is right: `(rows, num_labels)` of 0 and 1."""
+    answered, right = logits > 0, labels.astype(bool)
+    counts = (answered & right).sum(axis=0), answered.sum(axis=0), right.sum(axis=0)
+    return {name: _result(*map(int, of_class)) for name, *of_class in zip(names, *counts, strict=True)}
+
+
+def type_results(answers: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], names: Sequence[str]) -> ByClass:
+    """As `class_results`, of the types of entities that occur; entities are counted, as `tag_metrics` sees them."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    found, expected = set(get_entities([list(row) for row in answers])), set(get_entities([list(row) for row in tags]))
+    right, answered, there = (Counter(kind for kind, *_ in each) for each in (found & expected, found, expected))
+    return {kind: _result(right[kind], answered[kind], there[kind]) for kind in sorted(answered | there)}
+
+
+def _result(right: int, predicted: int, support: int) -> dict[str, float]:
+    return {
+        "precision": right / predicted if predicted else 0.0,
+        "recall": right / support if support else 0.0,
+        "f1": 2 * right / (predicted + support) if right else 0.0,
+        "support": support,
+        "predicted": predicted,
+    }
+
+
+def never_predicted(details: Mapping[str, Any]) -> str | None:
+    """A line that names the classes which the data has and the model never answers; None where there is none.
+
+    `details` holds `per_class`, as `TaskMetrics.details` gives it.
+    """
+    missing = [
+        f"{name!r} (0 of {result['support']})"
+        for name, result in details.get("per_class", {}).items()
+        if result["support"] and not result["predicted"]
+    ]
+    return f"never predicted: {', '.join(missing)}" if missing else None
+
+
 @dataclass(frozen=True)
 class TaskMetrics:
     """How a task is measured.
 
-    `measure(answers, expected)`: its metrics, in the form that the task's encoded data has both. `names`: what that
-    measures, of a model of so many labels. `main`: what chooses the best epoch, unless a config's `metric` names
+    `compute(answers, expected, labels)`: its metrics, in the form that the task's encoded data has both. `names`: what
+    that measures, of a model of so many labels. `main`: what chooses the best epoch, unless a config's `metric` names
     another one. `constants(expected, num_labels)`: answers that never look at the text, `constant` in a message's
-    words.
+    words. `by_class(answers, expected, labels)`: results of each class, where the task has classes.
     """
 
-    measure: Callable[[Any, Any], Metrics]
+    compute: Callable[[Any, Any, Labels], Metrics]
     names: Callable[[int], tuple[str, ...]]
     main: str
     constant: str
     constants: Callable[[Any, int], Iterable[Any]]
+    by_class: Callable[[Any, Any, Labels], ByClass] = lambda answers, expected, labels: {}
+
+    def measure(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> Metrics:
+        """The task's metrics of a model with these labels."""
+        return self.compute(answers, expected, Labels.of(labels))
+
+    def details(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
+        """What the metrics leave out: `positive_label`, whose F1 is `f1`, and `per_class`; each where there is one."""
+        known = Labels.of(labels)
+        has_positive = self.by_class is class_results and known.positive_name is not None
+        found = {"positive_label": known.positive_name} if has_positive else {}
+        by_class = self.by_class(answers, expected, known)
+        return {**found, **({"per_class": by_class} if by_class else {})}
 
 
 def _one_class(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
@@ -170,35 +238,38 @@ def _one_tag(tags: Sequence[Sequence[str]], num_labels: int) -> Iterable[list[li
 
 TASK_METRICS: dict[str, TaskMetrics] = {
     "sequence_classification": TaskMetrics(
-        classification_metrics,
+        lambda answers, expected, labels: classification_metrics(answers, expected, labels.positive_class),
         lambda num_labels: ("accuracy", *(["f1"] if num_labels == 2 else []), "f1_macro", "matthews_correlation"),
         main="accuracy",
         constant="always answering one class",
         constants=_one_class,
+        by_class=class_results,
     ),
     "regression": TaskMetrics(
-        regression_metrics,
+        lambda answers, expected, labels: regression_metrics(answers, expected),
         lambda num_labels: ("pearson", "spearman"),
         main="pearson",
         constant="always answering the mean",
         constants=_one_class,
     ),
     "multi_label": TaskMetrics(
-        multi_label_metrics,
+        lambda answers, expected, labels: multi_label_metrics(answers, expected),
         lambda num_labels: ("f1_micro", "f1_macro", "accuracy"),
         main="f1_micro",
         constant="always answering the same labels",
         constants=_same_labels,
+        by_class=label_results,
     ),
     "token_classification": TaskMetrics(
-        tag_metrics,
+        lambda answers, expected, labels: tag_metrics(answers, expected),
         lambda num_labels: ("f1", "precision", "recall", "accuracy"),
         main="f1",
         constant="always answering one tag",
         constants=_one_tag,
+        by_class=type_results,
     ),
     "question_answering": TaskMetrics(
-        answer_metrics,
+        lambda answers, expected, labels: answer_metrics(answers, expected),
         lambda num_labels: ("f1", "exact_match"),
         main="f1",
         constant="never finding an answer",
@@ -222,10 +293,18 @@ def choose_metric(task: str, metric: str | None = None, num_labels: int | None =
     return metric
 
 
-def constant_score(task: str, metric: str, expected: Any, num_labels: int) -> float:
+def constant_score(task: str, metric: str, expected: Any, num_labels: int, labels: Sequence[str] = ()) -> float:
     """The metric of the best model that gives every text the same answer: what a model must beat to know anything."""
-    measured = TASK_METRICS[task]
-    return max(measured.measure(answers, expected)[metric] for answers in measured.constants(expected, num_labels))
+    of_task = TASK_METRICS[task]
+    return max(
+        of_task.measure(answers, expected, labels)[metric] for answers in of_task.constants(expected, num_labels)
+    )
+
+
+def metric_title(metric: str, measured: Mapping[str, Any]) -> str:
+    """A metric's name in a table: `f1` of two classes with the name of the positive one."""
+    positive = measured.get("positive_label")
+    return f"{metric} ({positive})" if metric == "f1" and positive is not None else metric
 
 
 def format_metric(metric: str, value: float) -> str:

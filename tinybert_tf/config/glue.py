@@ -11,8 +11,9 @@ from typing import Any
 class GlueTask:
     """A task of GLUE: the columns of its files, what its integer labels stand for, and its metric.
 
-    `labels` are in the order of the classes that GLUE's own data sets give them; None where the label is a score. On
-    the Hub the label's column is `label`, and texts are in `hub_text` where that is not `text`.
+    `labels` are in the order of the classes that GLUE's own data sets give them; None where the label is a score.
+    `positive` is the one whose F1 GLUE measures. On the Hub the label's column is `label`, and texts are in `hub_text`
+    where that is not `text`.
     """
 
     text: tuple[str, ...]
@@ -21,6 +22,7 @@ class GlueTask:
     metric: str = "accuracy"
     task: str = "sequence_classification"
     hub_text: tuple[str, ...] | None = None
+    positive: str | None = None
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -28,9 +30,18 @@ _ENTAILMENT = ("entailment", "not_entailment")
 GLUE: dict[str, GlueTask] = {
     "cola": GlueTask(("sentence",), "label", ("unacceptable", "acceptable"), "matthews_correlation"),
     "sst2": GlueTask(("sentence",), "label", ("negative", "positive")),
-    "mrpc": GlueTask(("#1 String", "#2 String"), "Quality", ("not_equivalent", "equivalent"), "f1", hub_text=_PAIR),
+    "mrpc": GlueTask(
+        ("#1 String", "#2 String"),
+        "Quality",
+        ("not_equivalent", "equivalent"),
+        "f1",
+        hub_text=_PAIR,
+        positive="equivalent",
+    ),
     "stsb": GlueTask(_PAIR, "score", None, "pearson", "regression"),
-    "qqp": GlueTask(("question1", "question2"), "is_duplicate", ("not_duplicate", "duplicate"), "f1"),
+    "qqp": GlueTask(
+        ("question1", "question2"), "is_duplicate", ("not_duplicate", "duplicate"), "f1", positive="duplicate"
+    ),
     "mnli": GlueTask(
         _PAIR, "gold_label", ("entailment", "neutral", "contradiction"), hub_text=("premise", "hypothesis")
     ),
@@ -56,6 +67,8 @@ def with_glue(plain: Mapping[str, Any]) -> dict[str, Any]:
     if found is None or not isinstance(data, Mapping):
         return dict(plain)
     columns = {"text": found.text, "label": found.label, "labels": found.labels}
+    if data.get("labels") is None:  # other labels have another positive one
+        columns["positive"] = found.positive
     if str(data.get("train")).startswith("hub:"):
         columns |= {"text": found.hub_text or found.text, "label": "label"}
     return {

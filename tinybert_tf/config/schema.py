@@ -49,7 +49,8 @@ class Data(CheckedSection):
     """The examples: files, and columns where the task's files have any.
 
     `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
-    `label`: the column of the label. `labels`: what integers in it stand for, in their order. `max_length`: tokens of
+    `label`: the column of the label. `labels`: what integers in it stand for, in their order. `positive`: of two labels
+    the one whose F1 is measured, by default the one that 1 stands for. `max_length`: tokens of
     an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its longest
     example, or with XLA, which compiles every length, to one of a few lengths.
     """
@@ -59,6 +60,7 @@ class Data(CheckedSection):
     text: Columns | None = None
     label: str | None = None
     labels: tuple[str, ...] | None = None
+    positive: str | None = None
     test: str | None = None
     max_length: MaxLength = 128
     padded_lengths: Lengths | None = None

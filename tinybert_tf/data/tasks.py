@@ -83,6 +83,14 @@ class Task(ABC):
     def check(self, dataset: Any, label_names: Sequence[str]) -> None:
         """Refuse a label that a model with these does not have, by its row."""
 
+    def declared_names(self, dataset: Any) -> Sequence[str] | None:
+        """What integer labels of a data set stand for, in their order, where that came with it."""
+        return None
+
+    def has_integers(self, dataset: Any, label_names: Sequence[str]) -> bool:
+        """Whether a label is written as an integer, which is none of the model's names."""
+        return False
+
     def num_rows(self, dataset: Any, tokenizer: Callable[[], Tokenizer], max_length: int) -> int:
         """Rows that a data set is encoded as; `tokenizer` gives one where it is wanted for that."""
         return len(dataset)
@@ -143,6 +151,14 @@ class _TextTask(Task):
     def label_names(self, dataset: TextDataset) -> list[str]:
         """What the task's `names` finds."""
         return self.labels.names(dataset)
+
+    def declared_names(self, dataset: TextDataset) -> Sequence[str] | None:
+        """The data set's."""
+        return dataset.declared_names if self.labels.has_classes else None
+
+    def has_integers(self, dataset: TextDataset, label_names: Sequence[str]) -> bool:
+        """Whether one is there; a score stands for itself."""
+        return self.labels.has_classes and dataset.has_integers(label_names)
 
     def check_training(self, dataset: TextDataset) -> None:
         """Refuse labels that are all the same."""

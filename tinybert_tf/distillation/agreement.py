@@ -21,7 +21,11 @@ def agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
             f"the student's labels {list(ours.values())} are not the teacher's {list(theirs.values())}, in that order; "
             f"they must be equal."
         )
-    student.id2label = theirs
+    known = getattr(teacher, "labels", None)  # what integers stand for, too
+    if known and hasattr(student, "labels"):
+        student.labels = known
+    else:
+        student.id2label = theirs
 
 
 def agree_on_predictions(teacher: keras.Model, student: keras.Model) -> str | None:

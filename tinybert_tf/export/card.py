@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import FILE_NAME, NULL, TEXT, TEXTS, Kind, integer, list_of, read_object
+from tinybert_tf.labels import Labels
 
 CARD_FILE = "labels.json"
+OPTIONAL = {"lengths", "quantize", "integers", "positive"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Card:
     `format` and `quantize` as `tinybert export` has them, `quantize` None for float32. `file`: the model's, or its
     directory's name. `task`, and its `labels` in the order of the logits. `max_length`: tokens of the longest text,
     special ones included; `lengths`: those that texts are padded to, one signature of the file each, or None where any
-    length will do.
+    length will do. `integers`, `positive`: of the labels, as in `tinybert_tf.labels.Labels`.
     """
 
     format: str
@@ -31,6 +34,21 @@ class Card:
     max_length: int
     lengths: list[int] | None = None
     quantize: str | None = None
+    integers: list[int] | None = None
+    positive: int | None = None
+
+    @classmethod
+    def of_labels(cls, labels: Sequence[str], **values: Any) -> Card:
+        """The card of a model with these labels."""
+        known = Labels.of(labels)
+        integers = None if known.integers is None else list(known.integers)
+        return cls(labels=list(known), integers=integers, positive=known.positive, **values)
+
+    @property
+    def known_labels(self) -> Labels:
+        """The labels with what is known of them."""
+        integers = None if self.integers is None else tuple(self.integers)
+        return Labels(tuple(self.labels), integers, self.positive)
 
     def write(self, directory: Path) -> None:
         """Write `labels.json`."""
@@ -51,10 +69,15 @@ class Card:
                 "`tinybert export`, and keep the files of its directory together"
             )
         values = read_object(path, KINDS)
-        if not KINDS.keys() >= values.keys() >= KINDS.keys() - {"lengths", "quantize"}:
+        if not KINDS.keys() >= values.keys() >= KINDS.keys() - OPTIONAL:
             found = ", ".join(sorted(values)) or "none"
             raise InputError(f"{path}: expected the keys {', '.join(KINDS)}, got {found}")
-        return cls(**values)
+        card = cls(**values)
+        try:
+            _ = card.known_labels
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        return card
 
 
 # What `Format.file` is where a format's files are the directory itself.
@@ -67,4 +90,6 @@ KINDS = {
     "max_length": integer(1),
     "lengths": list_of(integer(1), "a list of integers >= 1") | NULL,
     "quantize": TEXT | NULL,
+    "integers": list_of(integer(0), "a list of integers >= 0") | NULL,
+    "positive": integer(0) | NULL,
 }

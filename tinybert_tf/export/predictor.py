@@ -149,7 +149,7 @@ def needs_tensorflow(model: str | Path) -> bool:
 def _load_export(directory: Path, num_threads: int | None) -> Loaded:
     card = Card.read(directory)
     runner = find_format(card.format).open(directory / card.file, num_threads)
-    return Loaded(runner, card.task, card.labels, load_tokenizer(directory), card.max_length)
+    return Loaded(runner, card.task, card.known_labels, load_tokenizer(directory), card.max_length)
 
 
 def _load_directory(model: str | Path, max_length: int | None) -> Loaded:
@@ -162,4 +162,4 @@ def _load_directory(model: str | Path, max_length: int | None) -> Loaded:
     tokenizer = load_tokenizer(model)
     limit = loaded.config.max_tokens
     check_limits(loaded.config, tokenizer.vocab_size, limit if max_length is None else max_length, model)
-    return Loaded(KerasRunner(loaded), task, loaded.label_names, tokenizer, limit)
+    return Loaded(KerasRunner(loaded), task, loaded.labels, tokenizer, limit)

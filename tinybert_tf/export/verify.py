@@ -65,8 +65,8 @@ def compare(
         max_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         agreement=float(np.mean(SAME_ANSWERS[task](found, wanted))),
-        metrics=measure(found, data.expected) if has_labels else None,
-        reference_metrics=measure(wanted, data.expected) if has_labels else None,
+        metrics=measure(found, data.expected, data.classes) if has_labels else None,
+        reference_metrics=measure(wanted, data.expected, data.classes) if has_labels else None,
     )
 
 

@@ -19,10 +19,12 @@ from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.evaluation.cost import task_model_parameters
+from tinybert_tf.labels import Labels
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.tasks import TASK_MODELS
 from tinybert_tf.models.limits import check_limits
+from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, train_split
 from tinybert_tf.pipeline.parts.stages import Stage, planned_epochs
 from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
@@ -50,7 +52,7 @@ def explain_distill(config: DistillConfig) -> str:
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
     teacher_values = read_config(directory)
     teacher = EncoderConfig.from_dict(teacher_values, source=str(config_path(directory)))
-    labels = _label_names(config.task, teacher_values, datasets)
+    labels = _labels(config, teacher_values, str(config_path(directory)), datasets)
     metric = choose_metric(config.task, config.metric, len(labels))
     student = student_config(config.student, teacher)
     for config_of, source in ((teacher, directory), (student, "student")):
@@ -131,13 +133,16 @@ def _compression_lines(config: CompressConfig, student: EncoderConfig, total_ste
     return lines
 
 
-def _label_names(task: str, teacher_values: Mapping[str, Any], datasets: Mapping[str, Any]) -> list[str]:
+def _labels(
+    config: DistillConfig, teacher_values: Mapping[str, Any], source: str, datasets: Mapping[str, Any]
+) -> Labels:
     """The teacher's labels, or the training file's where its config names none; every file's labels are among them."""
-    given = list((teacher_values.get("id2label") or {}).values())
-    names = given or find_task(task).label_names(datasets["train"])
+    task = find_task(config.task)
+    given = Labels.from_config(teacher_values, source) or Labels.of(task.label_names(datasets["train"]))
+    labels = labels_for(given, datasets.values(), config.task, config.data.positive)
     for dataset in datasets.values():
-        find_task(task).check(dataset, names)
-    return names
+        task.check(dataset, labels)
+    return labels
 
 
 def _num_steps(stage: Stage, rows: int, train: Train) -> int | None:

@@ -81,7 +81,7 @@ def run_export(options: ExportOptions) -> str:
         limit = model.config.max_tokens
         check_limits(model.config, tokenizer.vocab_size, limit, options.model)
         lengths = chosen_lengths(options.lengths, settings, limit, options.model)
-        reader = Reader(task, tokenizer, model.label_names, lengths[-1] if format.has_lengths else limit)
+        reader = Reader(task, tokenizer, model.labels, lengths[-1] if format.has_lengths else limit)
         data, source, has_labels = verification_rows(options, settings, reader)
         columns = Labelled(options.calibrate or "", options.text, options.label)
         wish = Wish(options.quantize, lengths, reader.calibration(columns, lengths) if options.calibrate else {})
@@ -90,14 +90,14 @@ def run_export(options: ExportOptions) -> str:
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         logger.info(f"export: writing {options.format}{f', {scheme}' if scheme else ''}")
-        card = Card(
-            options.format,
-            format.file,
-            task,
-            model.label_names,
-            reader.max_length,
-            list(lengths) if format.has_lengths else None,
-            scheme,
+        card = Card.of_labels(
+            model.labels,
+            format=options.format,
+            file=format.file,
+            task=task,
+            max_length=reader.max_length,
+            lengths=list(lengths) if format.has_lengths else None,
+            quantize=scheme,
         )
         write(model, tokenizer, format, card, wish, partial)
         verification = verify(model, format, partial, data, task, source, has_labels)

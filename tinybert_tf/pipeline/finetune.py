@@ -9,12 +9,13 @@ import keras
 
 from tinybert_tf.config.schema import FinetuneConfig
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.text.label_names import shown
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.labels import shown
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits
+from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.parts.splits import data_fingerprints, read_datasets, tokenize
 from tinybert_tf.pipeline.parts.stages import Stage, train_stage
@@ -51,10 +52,13 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
             model = load_for_labels(config.model.dir, config.task, task.label_names(datasets["train"]))
+        model_labels = labels_for(model.labels, datasets.values(), config.task, config.data.positive)
+        if model_labels:
+            model.labels = model_labels
         tokenizer = load_tokenizer(config.model.dir)
         check_limits(model.config, tokenizer.vocab_size, config.data.max_length, config.model.dir)
         lengths = padded_lengths(config.data, devices)
-        splits = tokenize(datasets, tokenizer, model.label_names, config.data.max_length, config.task, lengths)
+        splits = tokenize(datasets, tokenizer, model.labels, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, len(model.label_names))
         progress = RunProgress(run, {"model": teacher_fingerprint(model), **data_fingerprints(splits)})
     if model.label_names:

@@ -116,6 +116,11 @@ class EncodedDataset:
         """What `answers` are measured against."""
         raise NotImplementedError
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """The model's labels, by which its logits are read; none where it has no classes."""
+        return ()
+
     def answers(self, logits: np.ndarray) -> Any:
         """What the task's metrics compare with `expected`."""
         raise NotImplementedError
@@ -131,6 +136,11 @@ class EncodedTexts(EncodedDataset):
 
     label_names: Sequence[str]
     written: Callable[[np.ndarray, Sequence[str]], list[Prediction]]
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the logits."""
+        return self.label_names
 
     @property
     def expected(self) -> Any:
@@ -155,8 +165,10 @@ def write_classes(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
 
 
 def write_scores(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
-    """`{"score": ...}`."""
-    return [{"score": float(score)} for score in logits[:, 0]]
+    """`{"score": ...}`; of a model with several, `{"scores": {name: score, ...}}`. They are the logits."""
+    if logits.shape[-1] == 1:
+        return [{"score": float(score)} for score in logits[:, 0]]
+    return [{"scores": dict(zip(names, map(float, row), strict=True))} for row in logits]
 
 
 def write_labels(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:

@@ -202,6 +202,11 @@ class EncodedTags(EncodedDataset):
     label_names: Sequence[str]
 
     @property
+    def classes(self) -> Sequence[str]:
+        """The names of the logits."""
+        return self.label_names
+
+    @property
     def expected(self) -> Any:
         """The tags of each sentence."""
         return self.dataset.tags

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinybert_tf.data.text.hub_datasets import columns_of, load_split
-from tinybert_tf.data.text.label_names import ids_of, join_cell, names_of, split_cell
+from tinybert_tf.data.text.label_names import SEPARATOR, ids_of, join_cell, names_of, split_cell
 from tinybert_tf.data.text.readers import read_rows, text_columns
 from tinybert_tf.data.text.text_labels import find_text_labels
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import INTEGER
 
 if TYPE_CHECKING:  # batches are a Keras class, and an exported model answers without Keras
     from tinybert_tf.data.batches.batches import Batches
@@ -208,6 +209,11 @@ class TextDataset:
         """
         labels = self._given_labels()
         return np.array(ids_of(labels, label_names, self.place, self.declared_names), np.int32)
+
+    def has_integers(self, label_names: Sequence[str]) -> bool:
+        """Whether a label, or one of a cell of several, is an integer that is none of the names."""
+        labels = {label.strip() for cell in self.labels or () for label in cell.split(SEPARATOR)}
+        return any(map(INTEGER.fullmatch, labels.difference(label_names)))
 
     def names_in_cells(self) -> list[str]:
         """The classes, where a label is a cell that holds any number of them, `a,b`; see `label_names`.

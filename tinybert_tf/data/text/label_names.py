@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import INTEGER, Labels, default_names, shown
 
-INTEGER = re.compile(r"0|[1-9][0-9]*")
 # A column with integers above this holds something else, such as row numbers or prices.
 LARGEST_LABEL = 100_000
 # Between the labels of a cell that holds several.
@@ -37,22 +36,22 @@ def names_of(labels: Sequence[str], place: Place) -> list[str]:
     if highest > LARGEST_LABEL:
         where = place(labels.index(str(highest)))
         raise InputError(f"{where}: label {highest} is no class; integers from 0 to {LARGEST_LABEL} are accepted")
-    return [f"LABEL_{class_id}" for class_id in range(highest + 1)]
+    return list(default_names(highest + 1))
 
 
 def ids_of(
     labels: Sequence[str], label_names: Sequence[str], place: Place, declared_names: Sequence[str] | None = None
 ) -> list[int]:
-    """The class of each label: where it stands in `label_names`, or the integer that it is.
+    """The class of each label: that of its name in `label_names`, or the one that an integer stands for.
 
-    `declared_names` are what the file's integers stand for, where that is known: another order or another case than the
-    model's, then, is no error, and a model without names of its own (`LABEL_0`, ...) takes them in this order.
+    `declared_names` are what the file's integers stand for, where that is known; otherwise `label_names` know it, see
+    `Labels.class_of`.
 
     Raises:
         InputError: a label is neither one of `label_names` nor an integer below their number; or integers that stand
             for other names.
     """
-    class_of = _classes(label_names, declared_names)
+    class_of = Labels.of(label_names).class_of(declared_names)
     for number, label in enumerate(labels):
         if label not in class_of:
             if declared_names is not None and INTEGER.fullmatch(label) and "0" not in class_of:
@@ -60,7 +59,7 @@ def ids_of(
                     f"{place(number)}: label {label!r} is one of {shown(declared_names)}, and the model's labels are "
                     f"{shown(label_names)}; the same ones, in any order, are accepted"
                 )
-            accepted = f"{shown(label_names)}, or 0 to {len(label_names) - 1}"
+            accepted = shown(label_names) + (f", or 0 to {len(label_names) - 1}" if "0" in class_of else "")
             raise InputError(f"{place(number)}: label {label!r}; {accepted}, are accepted")
     return [class_of[label] for label in labels]
 
@@ -89,31 +88,3 @@ def split_cell(cell: str, place: str) -> list[str]:
             f"{place}: labels {cell!r}; different ones with one comma between two, or nothing at all, are accepted"
         )
     return labels
-
-
-def _classes(label_names: Sequence[str], declared_names: Sequence[str] | None) -> dict[str, int]:
-    """The class of each name and number; of names alone, where those that numbers stand for are not the model's."""
-    number_of = {name: number for number, name in enumerate(label_names)}
-    declared = label_names if declared_names is None else declared_names
-    classes = _places(declared, label_names)
-    if classes is None and list(label_names) == [f"LABEL_{number}" for number in range(len(declared))]:
-        classes = list(range(len(declared)))
-    if classes is None:
-        return number_of
-    by_number = {str(number): class_id for number, class_id in enumerate(classes)}
-    return by_number | dict(zip(declared, classes, strict=True)) | number_of
-
-
-def _places(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
-    """Where each name is among the same ones in another order, or in another case; None where they are other ones."""
-    for spelled in (str, str.casefold):
-        place_of = {spelled(name): place for place, name in enumerate(among)}
-        places = [place_of.get(spelled(name), -1) for name in names]
-        if sorted(places) == list(range(len(among))):
-            return places
-    return None
-
-
-def shown(names: Sequence[str]) -> str:
-    """The first twenty names, for a message."""
-    return ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")

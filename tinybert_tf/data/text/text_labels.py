@@ -21,13 +21,15 @@ class TextLabels:
     """How a task reads the labels of a `TextDataset` and writes a model's answers.
 
     `targets(dataset, label_names)` is what a model learns, a row for each text; `names(dataset)` the labels of a new
-    model; `written(logits, label_names)` its answers; `may_be_empty`: whether a label may.
+    model; `written(logits, label_names)` its answers; `may_be_empty`: whether a label may; `has_classes`: whether labels
+    name classes.
     """
 
     targets: Callable[[Any, Sequence[str]], np.ndarray]
     names: Callable[[Any], list[str]]
     written: Callable[[np.ndarray, Sequence[str]], list[Prediction]]
     may_be_empty: bool = False
+    has_classes: bool = True
 
     def encode(self, dataset: Any, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int) -> EncodedTexts:
         """A row for each text, cut at `max_length` tokens.
@@ -40,11 +42,22 @@ class TextLabels:
         return EncodedTexts(tokens, labels, tokenizer.pad_token_id, label_names, self.written)
 
 
+def _one_score(dataset: Any, names: Sequence[str]) -> np.ndarray:
+    """Each row's score.
+
+    Raises:
+        InputError: the model gives another number of scores than one; as `TextDataset.scores`.
+    """
+    if len(names) != 1:
+        raise InputError(f"{dataset.source}: a label is one score, and the model gives {len(names)}; expected one")
+    return dataset.scores()
+
+
 TEXT_LABELS = {
     "sequence_classification": TextLabels(
         lambda dataset, names: dataset.label_ids(names), lambda dataset: dataset.label_names(), write_classes
     ),
-    "regression": TextLabels(lambda dataset, names: dataset.scores(), lambda dataset: [SCORE], write_scores),
+    "regression": TextLabels(_one_score, lambda dataset: [SCORE], write_scores, has_classes=False),
     "multi_label": TextLabels(
         lambda dataset, names: dataset.label_matrix(names),
         lambda dataset: dataset.names_in_cells(),

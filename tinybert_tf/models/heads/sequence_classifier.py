@@ -10,9 +10,11 @@ import keras
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.families import ClassifierHead
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import ID2LABEL, INTEGERS, POSITIVE, Labels, default_names, distinct, names_in_order
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
@@ -53,7 +55,7 @@ class LabelledModel(TaskModel):
         if num_labels < 1:
             raise InputError(f"num_labels={num_labels}: at least 1 is wanted.")
         self.num_labels = num_labels
-        self.id2label = _label_names(num_labels, id2label)
+        self.labels = _labels(num_labels, id2label)
         design = self.head_design(self.config)
         default = self.config.hidden_dropout_prob if design.dropout is None else design.dropout
         self.dropout = Dropout(default if dropout is None else dropout, dtype=self.dtype_policy, name="dropout")
@@ -73,6 +75,16 @@ class LabelledModel(TaskModel):
                 layer.build((None, self.config.hidden_size))
         self.built = True
 
+    @property
+    def labels(self) -> Labels:
+        """The classes' names, what integers in files stand for, and the positive class; saved with the model."""
+        return Labels(tuple(self.id2label.values()), self._integers, self._positive)
+
+    @labels.setter
+    def labels(self, labels: Labels) -> None:
+        self.id2label: dict[int, str] = dict(enumerate(labels.names))
+        self._integers, self._positive = labels.integers, labels.positive
+
     def logits(self, hidden: Any, training: bool | None) -> Any:
         """`(..., hidden_size)` to `(..., num_labels)`."""
         return self.classifier(self.dropout(hidden, training=training))
@@ -88,18 +100,26 @@ class LabelledModel(TaskModel):
 
     def head_arguments(self) -> dict[str, Any]:
         """The labels."""
-        return {"num_labels": self.num_labels, "id2label": list(self.id2label.values())}
+        return {"num_labels": self.num_labels, "id2label": self.labels}
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, for `from_config`."""
-        return {**super().get_config(), **self.head_arguments(), "dropout": self.dropout.rate}
+        """What `from_config` takes: constructor arguments, and what is known of the labels beside their names."""
+        labels = {key: value for key, value in self.labels.to_config().items() if key in (INTEGERS, POSITIVE)}
+        names = {"id2label": list(self.labels), **labels}
+        return {**super().get_config(), **self.head_arguments(), **names, "dropout": self.dropout.rate}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """A new, randomly initialised model of the same shape, with the same labels."""
+        known = {ID2LABEL: dict(enumerate(config["id2label"]))} | {key: config.get(key) for key in (INTEGERS, POSITIVE)}
+        others = {key: value for key, value in config.items() if key not in known}
+        return super().from_config({**others, "id2label": Labels.from_config(known, cls.__name__)}, custom_objects)
 
     def directory_config(self) -> dict[str, Any]:
         """The encoder's fields and the labels."""
         return {
             **super().directory_config(),
-            "id2label": {str(number): name for number, name in self.id2label.items()},
-            "label2id": {name: number for number, name in self.id2label.items()},
+            **self.labels.to_config(),
             self.head_design(self.config).dropout_field: self.dropout.rate,
         }
 
@@ -114,17 +134,15 @@ class LabelledModel(TaskModel):
     ) -> Self:
         design = cls.head_design(config)
         kernel = next(name.tensor for name in design.names if name.variable == "classifier/kernel")
-        names = values.get("id2label")
-        if names is not None:
-            names = _names_in_order(names, source=str(tensors.path))
-        elif kernel in tensors:
-            names = [f"LABEL_{number}" for number in range(tensors.shape(kernel)[0])]
+        labels = Labels.from_config(values, f"{tensors.path.parent / CONFIG_FILE}")
+        if labels is None and kernel in tensors:
+            labels = Labels(default_names(tensors.shape(kernel)[0]))
         if num_labels is None:
-            num_labels = len(names) if names is not None else 2
-        elif names is not None and len(names) != num_labels:
-            names = None
+            num_labels = 2 if labels is None else len(labels)
+        elif labels is not None and len(labels) != num_labels:
+            labels = None
         dropout = values.get(design.dropout_field)
-        return cls(config, num_labels=num_labels, id2label=names, dropout=dropout, **kwargs)
+        return cls(config, num_labels=num_labels, id2label=labels, dropout=dropout, **kwargs)
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
@@ -137,11 +155,11 @@ class SequenceClassifier(LabelledModel):
     - `single_label_classification`: one of the labels; trained with the cross-entropy of integer labels;
     - `multi_label_classification`: any number of them, each by itself; the binary cross-entropy of labels `(batch,
       num_labels)` of 0 and 1, the mean over them;
-    - `regression`: `logits` is one score; the mean squared error.
+    - `regression`: `logits` are scores, usually one; the mean squared error.
 
     Args:
         encoder: an encoder, with a pooler where it is a BERT, or the config of a new one.
-        num_labels: number of classes; 1 for a score.
+        num_labels: number of classes, or of scores.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
         dropout: fraction in [0, 1) dropped from the pooled output; the family's default, or `hidden_dropout_prob`.
         problem_type: as above; by default `regression` with one label, else `single_label_classification`.
@@ -175,9 +193,11 @@ class SequenceClassifier(LabelledModel):
         if problem_type is None:
             problem_type = "regression" if num_labels == 1 else "single_label_classification"
         if problem_type not in PROBLEM_TYPES:
-            raise InputError(f"problem_type={problem_type!r} is not known; one of {', '.join(PROBLEM_TYPES)} is.")
-        if problem_type != "multi_label_classification" and (problem_type == "regression") != (num_labels == 1):
-            raise InputError(f"problem_type={problem_type!r} and num_labels={num_labels}: one label is a score.")
+            raise InputError(f"problem_type={problem_type!r}; expected one of {', '.join(PROBLEM_TYPES)}")
+        if problem_type == "single_label_classification" and num_labels == 1:
+            raise InputError(
+                f"problem_type={problem_type!r} and num_labels=1: one label is a score; expected two or more."
+            )
         self.problem_type = problem_type
 
     @staticmethod
@@ -258,8 +278,14 @@ class SequenceClassifier(LabelledModel):
         num_labels: int | None = None,
         **kwargs: Any,
     ) -> Self:
-        if values.get("problem_type") == "multi_label_classification":  # the others are what the number of labels says
-            kwargs["problem_type"] = "multi_label_classification"
+        problem = values.get("problem_type")
+        if problem is not None and problem not in list(PROBLEM_TYPES):
+            raise InputError(
+                f"{tensors.path.parent / CONFIG_FILE}: problem_type is {problem!r}; expected one of "
+                f"{', '.join(PROBLEM_TYPES)}"
+            )
+        if num_labels is None or problem == "multi_label_classification":  # a head of another size is for another one
+            kwargs["problem_type"] = problem
         kwargs["relu"] = all(name in tensors for name in _AUTHORS_CLASSIFIER)
         return super()._from_directory(config, values, tensors, num_labels, **kwargs)
 
@@ -281,17 +307,12 @@ PROBLEM_TYPES = {
 }
 
 
-def _names_in_order(names: Any, source: str) -> list[str]:
-    try:
-        return [str(name) for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
-    except (AttributeError, ValueError):
-        raise InputError(f"{source}: id2label is {names!r} in config.json; {{'0': name, ...}} is wanted.") from None
-
-
-def _label_names(num_labels: int, names: Mapping[int, str] | Sequence[str] | None) -> dict[int, str]:
+def _labels(num_labels: int, names: Mapping[int, str] | Sequence[str] | None) -> Labels:
+    """The names, in the order of a mapping's numbers; `LABEL_i` where there are none."""
     if names is None:
-        return {number: f"LABEL_{number}" for number in range(num_labels)}
-    ordered = [names[number] for number in sorted(names)] if isinstance(names, Mapping) else list(names)
-    if len(ordered) != num_labels:
-        raise InputError(f"id2label has {len(ordered)} names for num_labels={num_labels}.")
-    return dict(enumerate(ordered))
+        return Labels(default_names(num_labels))
+    if isinstance(names, Mapping):
+        names = names_in_order(names, "id2label")
+    if len(names) != num_labels:
+        raise InputError(f"id2label has {len(names)} names for num_labels={num_labels}.")
+    return names if isinstance(names, Labels) else Labels(tuple(distinct(list(names), "id2label")))

@@ -11,6 +11,7 @@ import keras
 from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
@@ -120,7 +121,7 @@ class TaskModel(PretrainedModel):
     @classmethod
     def new_head(cls, encoder: TransformerEncoder, label_names: Sequence[str], **kwargs: Any) -> Self:
         """A new model on an encoder, to predict these labels."""
-        return cls(encoder, num_labels=len(label_names), id2label=list(label_names), **kwargs)
+        return cls(encoder, num_labels=len(label_names), id2label=Labels.of(label_names), **kwargs)
 
     def with_encoder(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> Self:
         """A new model of the same kind, with the same labels, on another encoder or a new one of this config."""
@@ -131,9 +132,18 @@ class TaskModel(PretrainedModel):
         return {}
 
     @property
+    def labels(self) -> Labels:
+        """The model's classes; none where it has no classes."""
+        return Labels()
+
+    @labels.setter
+    def labels(self, labels: Labels) -> None:
+        raise AttributeError(f"{type(self).__name__} has no classes")
+
+    @property
     def label_names(self) -> list[str]:
         """The names of the model's classes, in order; none where it has no classes."""
-        return list((getattr(self, "id2label", None) or {}).values())
+        return list(self.labels)
 
     @property
     def has_loaded_head(self) -> bool:

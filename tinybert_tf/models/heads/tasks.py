@@ -10,8 +10,9 @@ from typing import Any
 from tinybert_tf import features
 from tinybert_tf.checkpoints.families import BERT
 from tinybert_tf.checkpoints.formats import open_tensors, resolve_model
-from tinybert_tf.checkpoints.hf_directory import read_config
+from tinybert_tf.checkpoints.hf_directory import config_path, read_config
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
 from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
@@ -69,9 +70,12 @@ def task_of(dir_or_hub_id: str | Path) -> str:
         suffix = head.model_class.architecture.removeprefix(BERT.class_prefix)
         if issubclass(head.model_class, TokenModel) and any(name.endswith(suffix) for name in architectures):
             return task
-    if problem == "multi_label_classification":
-        return "multi_label"
-    num_labels = len(values.get("id2label") or ()) or _num_rows_of_classifier(directory)
+    by_problem = {"multi_label_classification": "multi_label", "regression": "regression"}
+    if problem in list(by_problem):
+        return by_problem[problem]
+    num_labels = len(Labels.from_config(values, str(config_path(directory))) or ()) or _num_rows_of_classifier(
+        directory
+    )
     return "regression" if num_labels == 1 else "sequence_classification"
 
 
@@ -116,7 +120,7 @@ def load_for_labels(dir_or_hub_id: str | Path, task: str, label_names: Sequence[
     """
     head = task_head(task)
     model = head.model_class.from_pretrained(dir_or_hub_id)
-    integers = list(label_names) == [f"LABEL_{number}" for number in range(len(label_names))]
+    integers = Labels.of(label_names).are_default
     fits = sorted(model.label_names) == sorted(label_names) or (integers and len(model.label_names) == len(label_names))
     if model.has_loaded_head and model.predicts == head.predicts and fits:
         return model

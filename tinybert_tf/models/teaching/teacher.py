@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
 from tinybert_tf.models.heads.tasks import load_teaching
 from tinybert_tf.models.pretrained import PretrainedModel
 from tinybert_tf.traced_model import TracedModel
@@ -72,6 +73,11 @@ class Teacher(TracedModel):
     def id2label(self) -> dict[int, str] | None:
         """The names of the model's classes, where it has classes."""
         return getattr(self.model, "id2label", None)
+
+    @property
+    def labels(self) -> Labels | None:
+        """The model's classes and what is known of them, where it has classes."""
+        return getattr(self.model, "labels", None)
 
     @property
     def predicts(self) -> str | None:

@@ -11,6 +11,7 @@ from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
 from tinybert_tf.models.teaching.teacher import Teacher
 from tinybert_tf.traced_model import TracedModel
 
@@ -61,6 +62,11 @@ class TeacherEnsemble(TracedModel):
     def id2label(self) -> dict[int, str] | None:
         """The names of the classes, which all have."""
         return self.teachers[0].id2label
+
+    @property
+    def labels(self) -> Labels | None:
+        """The first teacher's, whose names all have."""
+        return self.teachers[0].labels
 
     @property
     def predicts(self) -> str | None:

@@ -16,6 +16,8 @@ from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.text.hub_datasets import is_hub_split
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
+from tinybert_tf.pipeline.parts.labels import labels_for
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class Reader:
         """
         task = find_task(self.task)
         dataset = task.read(file.path, file.text, file.label if has_labels else None, file.labels, has_labels)
-        return task.encode(dataset, self.tokenizer, self.label_names, self.max_length)
+        labels = labels_for(Labels.of(self.label_names), [dataset], self.task)
+        return task.encode(dataset, self.tokenizer, labels, self.max_length)
 
     def generated(self, seed: int = 1) -> EncodedDataset:
         """Rows of random words of the vocabulary, from one word to more than there is room for."""

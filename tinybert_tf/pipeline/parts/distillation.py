@@ -19,6 +19,7 @@ from tinybert_tf.models.heads.tasks import load_teaching
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
 from tinybert_tf.pipeline.parts.ensemble import as_one, load_others
+from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, tokenize
 from tinybert_tf.pipeline.parts.stages import (
@@ -85,7 +86,7 @@ def prepare(config: DistillConfig) -> Distillation:
         tokenizer = load_tokenizer(config.teacher.dir)
         check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
         own = student_tokenizer(config.student, tokenizer, stages, config.teacher_cache)
-        labels = loaded.label_names
+        labels = labels_for(loaded.labels, datasets.values(), config.task, config.data.positive)
         splits = tokenize(datasets, own, labels, max_length, config.task, lengths)
         if own is not tokenizer:
             check_two_tokenizers(config.student, loaded)
@@ -97,6 +98,8 @@ def prepare(config: DistillConfig) -> Distillation:
         teacher = as_one(config.teacher, [loaded, *others], config.teacher.precision)
         teachers = as_one(config.teacher, [loaded, *others], "float32") if others else loaded
         student = build_student(config.student, loaded, own, map_of_first_weights(stages))
+        if labels:
+            student.labels = labels
         check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
     return Distillation(config, run, devices, own, loaded, teachers, student, stages, distillers, splits, metric)

@@ -228,7 +228,7 @@ def _load_student(path: str, teacher: TaskModel, tokenizer: Tokenizer) -> TaskMo
     if not student.has_loaded_head or student.predicts != teacher.predicts:
         return teacher.with_encoder(student.encoder, name="student")
     ours, theirs = student.label_names, teacher.label_names
-    if ours != theirs:
+    if ours != theirs and not (len(ours) == len(theirs) and (student.labels.are_default or teacher.labels.are_default)):
         what = "in another order" if sorted(ours) == sorted(theirs) else "other ones"
         raise InputError(
             f"student {path}: its labels {ours} are {what} than the teacher's {theirs}; they must be equal."

@@ -39,7 +39,8 @@ def check_teacher(work: Distillation) -> None:
     """
     task, metric, teacher = work.config.task, work.metric, ", ".join(work.config.teacher.dirs)
     value = work.measure_dev(work.teachers)[metric]
-    guess = constant_score(task, metric, work.splits["dev"].expected, len(work.teacher.label_names))
+    dev = work.splits["dev"]
+    guess = constant_score(task, metric, dev.expected, len(dev.classes), dev.classes)
     shown, guessed = format_metric(metric, value), f"{TASK_METRICS[task].constant}: {format_metric(metric, guess)}"
     logger.info(f"teacher: dev {metric} {shown} ({guessed})")
     if value <= guess and not work.config.allow_weak_teacher:

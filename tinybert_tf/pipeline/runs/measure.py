@@ -13,7 +13,15 @@ from tinybert_tf.metrics import TASK_METRICS, Metrics
 
 def measure(model: Any, data: EncodedDataset, task: str) -> Metrics:
     """The task's metrics of a model on a labelled data set."""
-    return TASK_METRICS[task].measure(data.answers(logits_of(model, data.evaluation_batches())), data.expected)
+    answers = data.answers(logits_of(model, data.evaluation_batches()))
+    return TASK_METRICS[task].measure(answers, data.expected, data.classes)
+
+
+def measure_fully(model: Any, data: EncodedDataset, task: str) -> dict[str, Any]:
+    """The task's metrics, `positive_label`, whose F1 is `f1`, and `per_class`, the results of each class."""
+    answers = data.answers(logits_of(model, data.evaluation_batches()))
+    compared = answers, data.expected, data.classes
+    return TASK_METRICS[task].measure(*compared) | TASK_METRICS[task].details(*compared)
 
 
 def logits_of(model: Any, batches: Batches) -> np.ndarray:

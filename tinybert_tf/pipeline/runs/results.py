@@ -9,9 +9,9 @@ from typing import Any
 from tinybert_tf.checkpoints.formats import weights_size
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.evaluation.cost import count_parameters, measure_latency
-from tinybert_tf.metrics import format_metric
+from tinybert_tf.metrics import format_metric, metric_title
 from tinybert_tf.models.teaching.teacher import in_precision
-from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.pipeline.runs.measure import measure_fully
 from tinybert_tf.pipeline.runs.table import format_table
 
 LATENCY_SEQ_LEN = 32
@@ -40,9 +40,9 @@ def measure_models(
     results: dict[str, dict[str, Any]] = {}
     for name, model in as_saved.items():
         read = {key: split.for_teacher if name == "teacher" else split for key, split in splits.items()}
-        result: dict[str, Any] = dict(measure(model, read["dev"], task))
+        result: dict[str, Any] = measure_fully(model, read["dev"], task)
         if "test" in splits:
-            result["test"] = measure(model, read["test"], task)
+            result["test"] = measure_fully(model, read["test"], task)
         result["parameters"] = count_parameters(model)
         result["size_bytes"] = sum(map(weights_size, directories[name]))
         result["latency_ms"] = latency[name]
@@ -55,7 +55,8 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
     base = results[reference]
     has_test = "test" in base
     more = {name: title for name, title in COMPRESSED.items() if name in base}
-    header = ["model", f"dev {metric}", *([f"test {metric}"] if has_test else []), "parameters", "size", "latency"]
+    title = metric_title(metric, base)
+    header = ["model", f"dev {title}", *([f"test {title}"] if has_test else []), "parameters", "size", "latency"]
     header += more.values()
     rows = []
     for name in MODELS:
