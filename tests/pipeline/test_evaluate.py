@@ -32,6 +32,11 @@ def half_right(opinions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
+def numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    """The metrics that are one number."""
+    return {name: value for name, value in metrics.items() if isinstance(value, float)}
+
+
 def by_hand(directory: Path, file: Path, max_length: int = 24) -> dict[str, float]:
     dataset = TextDataset.from_file(file, text="text", label="class")
     labels = dataset.label_ids(["negative", "positive"])
@@ -51,14 +56,15 @@ def test_a_run_directory_against_scikit_learn(
 ) -> None:
     command = tinybert("evaluate", distilled_run, "--data", half_right, "--text", "text", "--label", "class")
     assert command.status == 0, command.err
-    assert json.loads(command.out) == pytest.approx(by_hand(distilled_run / "student", half_right), abs=1e-12)
+    assert numbers(json.loads(command.out)) == pytest.approx(by_hand(distilled_run / "student", half_right), abs=1e-12)
     assert len(command.out.splitlines()) == 1
     assert "40 rows" in command.err
     assert "cut at 24 tokens" in command.err  # the model's limit, which is below 128
 
 
 def test_a_length_of_ones_own(teacher_run: Path, half_right: Path) -> None:
-    metrics = run_evaluate(teacher_run, str(half_right), "text", "class", max_length=4)  # the word that counts is cut
+    # The word that counts is cut.
+    metrics = numbers(run_evaluate(teacher_run, str(half_right), "text", "class", max_length=4))
     assert metrics == pytest.approx(by_hand(teacher_run / "model", half_right, 4), abs=1e-12)
     assert metrics != pytest.approx(by_hand(teacher_run / "model", half_right), abs=1e-12)
 
@@ -127,7 +133,90 @@ def test_a_task_of_glue_by_its_name(tinybert: Callable[..., Any], teacher_run: P
     turned.classifier.kernel.assign(model.classifier.kernel.numpy()[:, ::-1])
     turned.classifier.bias.assign(model.classifier.bias.numpy()[::-1])
     turned.save_pretrained(tmp_path / "turned", tokenizer=load_tokenizer(teacher_run))
-    assert tinybert("evaluate", tmp_path / "turned", "--task", "sst2", "--data", path).out == command.out
+    turned_round = tinybert("evaluate", tmp_path / "turned", "--task", "sst2", "--data", path)
+    assert json.loads(turned_round.out) == json.loads(command.out)
     refused = tinybert("evaluate", teacher_run, "--task", "mrpc", "--data", path)
     assert refused.status == 2
     assert refused.err.startswith(f"tinybert: {path}: no column '#1 String'; it has 'sentence', 'label'")
+
+
+@pytest.fixture(scope="module")
+def turned_teacher(teacher_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny teacher with its classes in the order positive, negative."""
+    directory = tmp_path_factory.mktemp("turned")
+    model = SequenceClassifier.from_pretrained(teacher_run, dtype="float32")
+    turned = SequenceClassifier(model.encoder, id2label=["positive", "negative"], dtype="float32")
+    turned.classifier.kernel.assign(model.classifier.kernel.numpy()[:, ::-1])
+    turned.classifier.bias.assign(model.classifier.bias.numpy()[::-1])
+    turned.save_pretrained(directory, tokenizer=load_tokenizer(teacher_run))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def in_integers(opinions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`opinions`' dev file as SST-2 has it: `sentence` and `label`, 1 for positive."""
+    rows = [line.split("\t") for line in (opinions / "dev.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    lines = ["sentence\tlabel", *(f"{text}\t{int(label == 'positive')}" for text, label in rows)]
+    path = tmp_path_factory.mktemp("integers") / "dev.tsv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def from_integers(
+    tinybert: Callable[..., Any],
+    turned_teacher: Path,
+    in_integers: Path,
+    training_flags: list[str],
+    tmp_path_factory: Any,
+) -> Path:
+    """A run whose student learned from integers, of a teacher whose classes are the other way round."""
+    out = tmp_path_factory.mktemp("runs") / "from_integers"
+    files = ["--train", in_integers, "--dev", in_integers, "--max-length", 16]
+    flags = ["--task", "sst2", "--max-steps", 1, *training_flags, "--learning-rate", "1e-5", "--out", out]
+    command = tinybert("distill", "--teacher", turned_teacher, *files, *flags)
+    assert command.status == 0, command.err
+    return out
+
+
+def test_a_student_carries_what_integers_stood_for(
+    tinybert: Callable[..., Any], from_integers: Path, in_integers: Path, tmp_path: Path
+) -> None:
+    columns = ["--text", "sentence", "--label", "label"]
+    metrics = json.loads(tinybert("evaluate", from_integers / "student", "--data", in_integers, *columns).out)
+    assert metrics["accuracy"] > 0.9
+    assert metrics["positive_label"] == "positive"
+    flags = ["--format", "hf", "--out", tmp_path / "out"]
+    exported = tinybert("export", from_integers / "student", *flags, "--verify", in_integers, *columns)
+    assert exported.status == 0, exported.err
+    verified = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["verification"]["metrics"]
+    assert verified["accuracy"] == metrics["accuracy"]
+
+
+def test_a_model_that_carries_nothing_says_how_it_reads_integers(
+    tinybert: Callable[..., Any], turned_teacher: Path, in_integers: Path
+) -> None:
+    columns = ["--data", in_integers, "--text", "sentence", "--label", "label"]
+    command = tinybert("evaluate", turned_teacher, *columns)
+    assert f"integers in {in_integers}: 0 = positive, 1 = negative" in command.err
+    assert json.loads(command.out)["accuracy"] < 0.1
+    named = tinybert("evaluate", turned_teacher, "--data", in_integers, "--task", "sst2")
+    assert "0 = " not in named.err
+    assert json.loads(named.out)["accuracy"] > 0.9
+
+
+def test_f1_is_of_the_positive_class_whatever_its_number(
+    tinybert: Callable[..., Any], teacher_run: Path, turned_teacher: Path, tmp_path: Path
+) -> None:
+    """Six rows are `negative`, and one of them is answered `positive`: F1 is 10 of 11, of the other class 0."""
+    texts = ["the film was good", *["the film was bad"] * 5]
+    path = tmp_path / "rows.tsv"
+    path.write_text("\n".join(["text\tlabel", *(f"{text}\tnegative" for text in texts)]) + "\n", encoding="utf-8")
+    columns = ["--data", path, "--text", "text", "--label", "label"]
+    for model in (teacher_run, turned_teacher):
+        of = {
+            name: json.loads(tinybert("evaluate", model, *columns, "--positive", name).out)
+            for name in ("positive", "negative")
+        }
+        assert of["negative"]["f1"] == pytest.approx(10 / 11)
+        assert (of["positive"]["f1"], of["positive"]["positive_label"]) == (0.0, "positive")

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from tinybert_tf.cli.flags import LABEL, MAX_LENGTH, MODEL, TASK, TEXT
+from tinybert_tf.cli.flags import LABEL, MAX_LENGTH, MODEL, POSITIVE, TASK, TEXT
 from tinybert_tf.cli.tensorflow import import_tensorflow, import_what_runs
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.errors import InputError
@@ -16,7 +16,8 @@ from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.glue import with_glue
 
-    data = {"train": arguments.data, "text": arguments.text, "label": arguments.label}
+    columns = {"text": arguments.text, "label": arguments.label, "positive": arguments.positive}
+    data = {"train": arguments.data, **columns}
     given = with_glue({"task": arguments.task, "data": data})
     file, columns = given["data"].pop("train"), given["data"]
     look_at_file(file, columns["text"], columns["label"], given["task"])
@@ -57,6 +58,7 @@ EVALUATE = Verb(
         Flag("--data", "F", "file of labelled texts", required=True),
         TEXT,
         LABEL,
+        POSITIVE,
         MAX_LENGTH.but(otherwise="128, or the model's limit where that is lower"),
         TASK.but(otherwise="the model's"),
     ),

@@ -60,6 +60,10 @@ LABEL = Flag(
     "--label", "COLUMN", "column of the label, in files that have columns",
     otherwise="none, but those of GLUE's tasks are known",
 )  # fmt: skip
+POSITIVE = Flag(
+    "--positive", "LABEL", "of two labels the one whose F1 is measured",
+    otherwise="the model's, or the one that integer 1 stands for",
+)  # fmt: skip
 MAX_LENGTH = Flag("--max-length", "TOKENS", "tokens that a text is cut to, special tokens included", type=integer(8))
 PRECISION = Flag("--precision", "P", "numbers to compute with: auto, float32, bfloat16 or float16", default="auto")
 SEED = Flag("--seed", "N", "seed of every random choice", default=1, type=integer(0))
@@ -85,6 +89,7 @@ DATA = (
     Flag("--test", "F", "file that is only measured on, at the end", key="data.test", otherwise="none"),
     of_key(TEXT, "data.text"),
     of_key(LABEL, "data.label"),
+    of_key(POSITIVE, "data.positive"),
     of_key(MAX_LENGTH, "data.max_length"),
 )  # fmt: skip
 EPOCHS = Flag(

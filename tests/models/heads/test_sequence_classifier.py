@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.labels import Labels
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
@@ -134,6 +135,9 @@ def test_label_names(make_config: MakeConfig) -> None:
     [
         ({"num_labels": 0}, "num_labels=0: at least 1 is wanted"),
         ({"num_labels": 3, "id2label": ["a", "b"]}, "id2label has 2 names for num_labels=3"),
+        ({"id2label": {1: "a", 2: "b"}}, "id2label has names for 1, 2; expected one for each class from 0 to 1"),
+        ({"id2label": ["a", "a"]}, "id2label names 'a' for classes 0, 1; expected different names"),
+        ({"problem_type": "chess"}, "problem_type='chess'; expected one of single_label_classification, "),
     ],
 )
 def test_label_refusals(make_config: MakeConfig, arguments: dict[str, Any], message: str) -> None:
@@ -191,6 +195,34 @@ def test_labels_and_dropout_travel(make_config: MakeConfig, tmp_path: Path) -> N
         loaded = SequenceClassifier.from_pretrained(tmp_path, **arguments)
         assert loaded.id2label == dict(enumerate(names))
         assert loaded.dropout.rate == 0.375
+
+
+def test_what_integers_stand_for_travels(make_config: MakeConfig, tmp_path: Path) -> None:
+    labels = Labels(("positive", "negative"), integers=(1, 0), positive=0)
+    model = SequenceClassifier(make_config(), id2label=labels)
+    model.save_pretrained(tmp_path / "model")
+    model.save(tmp_path / "model.keras")
+    others = SequenceClassifier.from_pretrained(tmp_path / "model"), keras.models.load_model(tmp_path / "model.keras")
+    for other in (*others, model.copy(), model.with_encoder(make_config())):
+        assert other.labels == labels
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"id2label": {"1": "a", "2": "b"}}, "id2label has names for 1, 2; expected one for each class from 0 to 1"),
+        ({"id2label": {"0": "a", "1": "a"}}, "id2label names 'a' for classes 0, 1; expected different names"),
+        ({"problem_type": ["regression"]}, r"problem_type is \['regression'\]; expected one of single_label_class"),
+    ],
+)
+def test_a_config_that_contradicts_itself(
+    values: dict[str, Any], message: str, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    SequenceClassifier(make_config()).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    with pytest.raises(InputError, match=f"{path}: {message}"):
+        SequenceClassifier.from_pretrained(tmp_path)
 
 
 def test_eleven_labels_keep_their_order(make_config: MakeConfig, tmp_path: Path) -> None:

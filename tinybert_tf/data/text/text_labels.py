@@ -21,8 +21,8 @@ class TextLabels:
     """How a task reads the labels of a `TextDataset` and writes a model's answers.
 
     `targets(dataset, label_names)` is what a model learns, a row for each text; `names(dataset)` the labels of a new
-    model; `written(logits, label_names)` its answers; `may_be_empty`: whether a label may; `has_classes`: whether labels
-    name classes.
+    model; `written(logits, label_names)` its answers. `may_be_empty`: whether a label may; `has_classes`: whether it
+    names a class.
     """
 
     targets: Callable[[Any, Sequence[str]], np.ndarray]
