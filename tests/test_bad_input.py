@@ -617,7 +617,7 @@ def test_a_loss_of_ones_own(scene: Scene, arguments: str, body: str, message: st
 def test_labels_that_stand_for_others(scene: Scene) -> None:
     """Numbers of a GLUE task, and a model with other names."""
     path = scene.file(f"sentence\tlabel\n{GOOD_ROWS.replace('negative', '0').replace('positive', '1')}")
-    scene.edit_config(id2label={"0": "dull", "1": "fine"}, label2id={"dull": 0, "fine": 1})
+    scene.edit_config(id2label={"0": "dull", "1": "fine"}, positive_label="fine")
     message = scene.refused(task="sst2", train=path, dev=path, text=None, label=None)
     assert message.startswith(f"{path}:2: label '")
     assert (

@@ -30,6 +30,9 @@ class Labels(Sequence[str]):
         integers: the class that each integer of a file stands for; None where nobody said, and integer i is class i.
         positive: the class whose F1 is the F1 of a model of two classes; None where nobody chose one.
 
+    Raises:
+        InputError: `integers` are not each class once; a `positive` that is no class.
+
     Example:
         >>> labels = Labels(("positive", "negative")).read_by(["negative", "positive"])
         >>> labels.class_of()["0"], labels.positive_name
@@ -39,6 +42,12 @@ class Labels(Sequence[str]):
     names: tuple[str, ...] = ()
     integers: tuple[int, ...] | None = None
     positive: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.integers is not None and sorted(self.integers) != list(range(len(self))):
+            raise InputError(f"integers {list(self.integers)} for {len(self)} labels; expected each class once")
+        if self.positive is not None and self.positive not in range(len(self)):
+            raise InputError(f"positive class {self.positive} of {len(self)}; expected one from 0 to {len(self) - 1}")
 
     def __getitem__(self, number: Any) -> Any:
         return self.names[number]

@@ -39,6 +39,8 @@ def test_it_is_gone(tmp_path: Path) -> None:
         ({"file": "/etc/passwd"}, "file: expected the name of a file in the same directory"),
         ({"file": ".."}, "file: expected the name of a file in the same directory"),
         ({"file": "a\\b"}, "file: expected the name of a file in the same directory"),
+        ({"integers": [0, 0]}, r"labels\.json: integers \[0, 0\] for \d labels; expected each class once"),
+        ({"positive": 7}, r"labels\.json: positive class 7 of \d; expected one from 0"),
         ({"more": 1}, "expected the keys format, file, task, .*, got file, format, "),
     ],
 )

@@ -20,7 +20,7 @@ from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.tasks import load_for_labels
 
-METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
+METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation", "positive_label", "per_class"}
 COST = {"parameters", "size_bytes", "latency_ms"}
 
 

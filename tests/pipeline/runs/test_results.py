@@ -14,7 +14,7 @@ from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.teaching.teacher import in_precision
-from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.pipeline.runs.measure import measure_fully
 from tinybert_tf.pipeline.runs.results import measure_models, results_table
 
 
@@ -75,7 +75,7 @@ def test_measured_as_saved(split: EncodedTexts, tmp_path: Path) -> None:
     assert results.keys() == models.keys()
     for name, measured in results.items():
         exact = in_precision(models[name], "float32")
-        metrics = measure(exact, split, "sequence_classification")
+        metrics = measure_fully(exact, split, "sequence_classification")
         assert {key: measured[key] for key in metrics} == metrics == measured["test"]
         assert measured["parameters"] == models[name].count_params()
         assert measured["size_bytes"] == (tmp_path / name / "model.safetensors").stat().st_size
