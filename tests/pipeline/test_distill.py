@@ -32,7 +32,8 @@ from tinybert_tf.pipeline.parts import training
 from tinybert_tf.pipeline.parts.distillation import prepare
 from tinybert_tf.pipeline.runs.callbacks import BestEpoch, MeasureDev
 
-METRICS = {"accuracy", "f1", "f1_macro", "matthews_correlation", "positive_label", "per_class"}
+NUMBERS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
+METRICS = NUMBERS | {"positive_label", "per_class"}
 COST = {"parameters", "size_bytes", "latency_ms"}
 LOSSES = {"intermediate": {"embedding_loss", "attention_loss", "hidden_state_loss"}, "prediction": {"prediction_loss"}}
 

@@ -22,6 +22,8 @@ CONFIG_KINDS = {
     "architectures": TEXTS | NULL,
     "problem_type": TEXT | NULL,
     "id2label": OBJECT | NULL,
+    "integer_labels": TEXTS | NULL,
+    "positive_label": TEXT | NULL,
     "position_embedding_type": TEXT | NULL,
     "hidden_act": TEXT | NULL,
     "activation": TEXT | NULL,

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.errors import InputError

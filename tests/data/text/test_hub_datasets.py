@@ -145,7 +145,7 @@ def test_questions(owners_data: str) -> None:
     assert [question.answers for question in dataset.questions] == [[("ann", 0)], []]
     assert dataset.has_labels
     assert not task.read(owners_data, has_labels=False).has_labels
-    with pytest.raises(InputError, match="names a column"):
+    with pytest.raises(InputError, match="name of a column"):
         task.read(owners_data, "question")
 
 

@@ -212,7 +212,7 @@ def test_what_integers_stand_for_travels(make_config: MakeConfig, tmp_path: Path
     [
         ({"id2label": {"1": "a", "2": "b"}}, "id2label has names for 1, 2; expected one for each class from 0 to 1"),
         ({"id2label": {"0": "a", "1": "a"}}, "id2label names 'a' for classes 0, 1; expected different names"),
-        ({"problem_type": ["regression"]}, r"problem_type is \['regression'\]; expected one of single_label_class"),
+        ({"problem_type": "chess"}, "problem_type is 'chess'; expected one of single_label_classification, "),
     ],
 )
 def test_a_config_that_contradicts_itself(
