@@ -156,15 +156,32 @@ def test_weights_are_rounded_as_they_are_stored_in_every_precision(make_model: M
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
-def test_a_distiller_that_was_fitted_sees_it(make_model: Make, inputs: Inputs) -> None:
-    student = make_model(seed=1)
-    distiller = Distiller(Teacher(make_model()), student, losses=[PredictionLoss()])
+@pytest.mark.parametrize("changed", ["student", "teacher"])
+def test_what_was_traced_before_sees_it(make_model: Make, inputs: Inputs, changed: str) -> None:
+    """Each way to use a distiller, after its student or its teacher has been quantized, and after it no longer is."""
+    models = {"student": make_model(seed=1, num_hidden_layers=1), "teacher": make_model(num_hidden_layers=1)}
+    distiller = Distiller(Teacher(models["teacher"]), models["student"], losses=[PredictionLoss()])
     distiller.compile(optimizer=keras.optimizers.SGD(0.0))
-    losses = []
-    for quantize in (lambda: None, lambda: quantize_aware(student, [inputs]), lambda: set_quantization(student, None)):
-        quantize()
-        losses.append(distiller.fit(inputs, epochs=1, batch_size=64, shuffle=False, verbose=0).history["loss"][0])
-    assert losses[0] == losses[2] != losses[1]
+    uses: dict[str, Callable[[], float]] = {
+        "fit": lambda: distiller.fit(inputs, epochs=1, batch_size=64, shuffle=False, verbose=0).history["loss"][0],
+        "evaluate": lambda: distiller.evaluate(inputs, batch_size=64, verbose=0, return_dict=True)["loss"],
+        "test_on_batch": lambda: distiller.test_on_batch(inputs, return_dict=True)["loss"],
+        "train_on_batch": lambda: distiller.train_on_batch(inputs, return_dict=True)["loss"],
+    }
+    predicts = {"student": distiller.predict, "teacher": distiller.teacher.predict}
+    uses["predict"] = lambda: predicts[changed](inputs, verbose=0)["logits"].std()
+    found = []
+    for change in (
+        None,
+        lambda: quantize_aware(models[changed], [inputs]),
+        lambda: set_quantization(models[changed], None),
+    ):
+        if change is not None:
+            change()
+        found.append({name: float(use()) for name, use in uses.items()})
+    for name in uses:
+        assert found[0][name] == pytest.approx(found[2][name], rel=1e-6), name
+        assert found[0][name] != pytest.approx(found[1][name], rel=1e-5), name
 
 
 def test_another_teacher_to_the_cache(make_model: Make, inputs: Inputs) -> None:

@@ -46,9 +46,10 @@ class Dense(RoundedLayer, keras.layers.Dense):
             product = super().call(inputs, training=training)
         else:
             # Rows of a matrix, and nothing between product, bias and rounding: one operation on integers in LiteRT.
-            rows = ops.reshape(self.roundings["input"](inputs), (-1, inputs.shape[-1]))
+            # `call`: there is nothing to build or to cast, and scopes of their own make a file's names longer.
+            rows = ops.reshape(self.roundings["input"].call(inputs), (-1, inputs.shape[-1]))
             kernel, bias = (ops.cast(each, rows.dtype) for each in self.rounded_weights())
-            product = self.roundings["output"](ops.matmul(rows, kernel) + bias)
+            product = self.roundings["output"].call(ops.matmul(rows, kernel) + bias)
             product = ops.reshape(product, (-1, *ops.shape(inputs)[1:-1], self.units))
         return product if self.follow_up is None else self.follow_up(product, is_rounded=self.is_rounded)
 
