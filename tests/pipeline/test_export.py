@@ -174,6 +174,48 @@ def test_what_is_not_the_model_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def with_bias(teacher_run: Path, bias: list[float], directory: Path) -> Path:
+    """The tiny teacher, but that it always gives the same answer."""
+    model = SequenceClassifier.from_pretrained(teacher_run, dtype="float32")
+    model.classifier.bias.assign(bias)
+    model.save_pretrained(directory, tokenizer=load_tokenizer(teacher_run))
+    return directory
+
+
+def test_a_model_with_one_answer_is_compared_by_its_logits(
+    tinybert: Tinybert, teacher_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = with_bias(teacher_run, [20.0, -20.0], tmp_path / "model")
+    flags = ["--format", "onnx", "--quantize", "dynamic_int8", "--out"]
+    command = tinybert("export", model, *flags, tmp_path / "out")
+    assert command.status == 0, command.err
+    assert "the model has one answer for all of them, so only the logits were compared" in command.out
+
+    def write(model: Any, path: Path, wish: formats.Wish) -> None:
+        right = model.classifier.get_weights()
+        model.classifier.set_weights([0 * right[0], np.array([900.0, -900.0])])
+        onnx.write(model, path, wish)
+        model.classifier.set_weights(right)
+
+    onnx = formats.FORMATS["onnx"]
+    monkeypatch.setitem(formats.FORMATS, "onnx", dataclasses.replace(onnx, write=write))
+    constant = tinybert("export", model, *flags, tmp_path / "constant")
+    assert constant.status == 1
+    assert "logits differ by " in constant.err
+    assert not (tmp_path / "constant").exists()
+
+
+def test_a_labelled_file_with_one_answer(tinybert: Tinybert, teacher_run: Path, opinions: Path, tmp_path: Path) -> None:
+    header, *rows = (opinions / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    one = tmp_path / "one.tsv"
+    one.write_text("\n".join([header, *(row for row in rows if row.endswith("positive"))]) + "\n", encoding="utf-8")
+    flags = ["--format", "onnx", "--verify", one, "--text", "text", "--label", "label"]
+    command = tinybert("export", teacher_run, *flags, "--out", tmp_path / "out")
+    assert (command.status, command.out) == (2, "")
+    assert f"{one}: all labels are 'positive'" in command.err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -266,13 +266,20 @@ def report(card: Card, verification: Verification, costs: dict[str, Measured]) -
     }
 
 
+def agreement(verification: Verification) -> str:
+    """How far the answers agree, in a few words."""
+    if verification.one_answer:
+        return "the model has one answer for all of them, so only the logits were compared"
+    return f"{verification.agreement:.1%} of the {verification.compared} agree"
+
+
 def summary(out: Path, card: Card, verification: Verification) -> str:
     """What was exported and how it was verified, in a few lines."""
     kind = card.format + (f", {card.quantize}" if card.quantize else "")
     lines = [
         f"{out}: {kind}",
         f"{verification.rows} rows of {verification.source}: logits differ by {verification.max_difference:.2g} at "
-        f"most, {verification.mean_difference:.2g} on average; {verification.agreement:.1%} of the answers agree",
+        f"most, {verification.mean_difference:.2g} on average; {agreement(verification)}",
     ]
     if verification.metrics is not None and verification.reference_metrics is not None:
         lines += [

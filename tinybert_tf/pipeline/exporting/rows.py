@@ -49,10 +49,12 @@ class Reader:
         """The rows of a file.
 
         Raises:
-            InputError: as the task's `read` and `encode`.
+            InputError: as the task's `read` and `encode`; all labels are the same, and answers to them tell nothing.
         """
         task = find_task(self.task)
         dataset = task.read(file.path, file.text, file.label if has_labels else None, file.labels, has_labels)
+        if has_labels:
+            task.check_training(dataset)
         labels = labels_for(Labels.of(self.label_names), [dataset], self.task)
         return task.encode(dataset, self.tokenizer, labels, self.max_length)
 
