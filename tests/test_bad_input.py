@@ -99,7 +99,7 @@ def test_a_missing_file(scene: Scene, flag: str) -> None:
         ("sentence\tlabel\na\tpositive\n", ": no column 'text'; it has 'sentence', 'label'"),
         ("text\tlabels\na\tpositive\n", ": no column 'label'; it has 'text', 'labels'; did you mean 'labels'?"),
         (f"{HEADER}{GOOD_ROWS}\tpositive\n", ":4: 'text' is empty; a text is accepted"),
-        (f"{HEADER}{GOOD_ROWS}a film\t \n", ":4: 'label' is empty; a text is accepted"),
+        (f"{HEADER}{GOOD_ROWS}a film\t \n", ":4: the label is empty; expected a label in every row"),
         (f"{HEADER}a film\n{GOOD_ROWS}", ":2: 1 tab-separated fields, expected 2 as in the header"),
         (
             f"{HEADER}{GOOD_ROWS}a film\tneutral\n",
@@ -160,7 +160,7 @@ def test_a_cell_of_labels_that_cannot_be_split(scene: Scene, cell: str) -> None:
     scene.flags["--model"] = scene.flags.pop("--teacher")
     refused = scene.refused(verb="finetune", task="multi_label", train=path, dev=path)
     assert refused == (
-        f"{path}:3: labels '{cell}'; different ones with one comma between two, or nothing at all, are accepted"
+        f"{path}:3: labels '{cell}'; expected different ones with one comma between two, or nothing at all"
     )
 
 

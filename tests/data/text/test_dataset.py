@@ -52,6 +52,24 @@ def test_from_lists():
     assert TextDataset.from_lists([["x", "y"]]).texts == [("x", "y")]
 
 
+def test_booleans_are_two_classes(tmp_path):
+    lists = TextDataset.from_lists(["x", "y", "z"], [True, False, np.True_])
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x", "spam": true}\n{"text": "y", "spam": false}\n{"text": "z", "spam": true}\n')
+    for dataset in (lists, TextDataset.from_file(path, "text", "spam")):
+        assert dataset.label_names() == ["false", "true"]
+        assert dataset.label_ids(["false", "true"]).tolist() == [1, 0, 1]
+        with pytest.raises(InputError, match="label 'true'; a number is accepted"):
+            dataset.scores()
+
+
+def test_no_number_in_json_is_no_label(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x", "label": "a"}\n{"text": "y", "label": NaN}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl:2: "):
+        TextDataset.from_file(path, "text", "label")
+
+
 @pytest.mark.parametrize(
     ("texts", "labels", "expected"),
     [
@@ -64,9 +82,10 @@ def test_from_lists():
         ([("x", 3)], None, r"texts\[0\] is \('x', 3\); a text or a pair of texts"),
         ([3], None, r"texts\[0\] is 3; a text or a pair of texts"),
         ("abc", None, "texts is a str; a list of texts is accepted"),
-        (["x"], [True], r"texts\[0\] has label True; a string or a number"),
-        (["x"], [None], "label None"),
-        (["x"], [""], "label ''"),
+        (["x"], [None], r"texts\[0\]: label None; expected a text, a finite number, true or false"),
+        (["x"], [float("nan")], r"texts\[0\]: label nan; expected a text, a finite number"),
+        (["x"], [np.float32("inf")], r"texts\[0\]: label .*inf.*; expected a text, a finite number"),
+        (["x"], [""], r"texts\[0\]: the label is empty; expected a label in every row"),
     ],
 )
 def test_lists_that_cannot_be_used(texts, labels, expected):
@@ -163,7 +182,7 @@ def test_cells_of_labels(tmp_path):
     assert matrix.dtype == np.float32
     with pytest.raises(InputError, match=r"a\.tsv:2: label 'red'; 'round', or 0 to 0, are accepted"):
         dataset.label_matrix(["round"])
-    with pytest.raises(InputError, match=r"a\.tsv:3: 'labels' is empty; a text is accepted"):
+    with pytest.raises(InputError, match=r"a\.tsv:3: the label is empty; expected a label in every row"):
         TextDataset.from_file(path, "text", "labels")
 
 
@@ -180,9 +199,29 @@ def test_a_cell_that_cannot_be_split(cell):
     dataset = TextDataset.from_lists(["x", "y"], ["a,b", cell])
     for read in (dataset.names_in_cells, lambda: dataset.label_matrix(["a", "b"])):
         with pytest.raises(
-            InputError, match=rf"^texts\[1\]: labels {re.escape(repr(cell))}; different ones with one comma between two"
+            InputError, match=rf"^texts\[1\]: labels {re.escape(repr(cell))}; expected different ones with one comma"
         ):
             read()
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        ([[1, 0], [0, 1], [1, 1]], r"labels '1,0' look multi-hot, .* 2 entries of 0 and 1; expected .* such as '0'"),
+        (["0,1", "1,0"], r"labels '0,1' look multi-hot"),
+        (["0, 1, 1", "0,0,0"], r"labels '0, 1, 1' look multi-hot, .* 3 entries .* such as '1,2'"),
+    ],
+)
+def test_multi_hot_cells(cells, shown):
+    dataset = TextDataset.from_lists(["x", "y", "z"][: len(cells)], cells)
+    for read in (dataset.names_in_cells, lambda: dataset.label_matrix(["a", "b", "c"])):
+        with pytest.raises(InputError, match=rf"^texts\[0\]: {shown}"):
+            read()
+
+
+def test_cells_that_are_not_multi_hot():
+    for cells in (["0,1", "2"], ["0,1", ""], ["0,1", "0,2"], ["1", "0"]):
+        TextDataset.from_lists(["x", "y"], cells, may_be_empty=True).names_in_cells()
 
 
 def test_cells_without_a_label(tmp_path):
@@ -214,16 +253,16 @@ def test_lists_of_labels(tmp_path):
     lists = TextDataset.from_lists(["x", "y", "z"], [["b", "a"], [], ("a",)])
     assert lists.names_in_cells() == ["a", "b"]
     assert lists.label_matrix(["a", "b"]).tolist() == [[1, 1], [0, 0], [1, 0]]
-    with pytest.raises(InputError, match=r"texts\[1\]: no label; one for each text is accepted"):
+    with pytest.raises(InputError, match=r"texts\[1\]: the label is empty; expected a label in every row"):
         lists.label_names()
     cells = TextDataset.from_lists(["x", "y"], ["b,a", ""], may_be_empty=True)
     assert cells.label_matrix(["a", "b"]).tolist() == [[1, 1], [0, 0]]
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "x", "labels": ["b", "a"]}\n{"text": "y", "labels": []}\n')
     assert TextDataset.from_file(path, "text", "labels", may_be_empty=True).labels == ["b,a", ""]
-    with pytest.raises(InputError, match=r"a\.jsonl:1: 'labels' is .*; a string or a number is accepted"):
+    with pytest.raises(InputError, match=r"a\.jsonl:1: label \['b', 'a'\]; expected a text, a finite number"):
         TextDataset.from_file(path, "text", "labels")
-    with pytest.raises(InputError, match=r"texts\[0\]: label 'a,b' in a list; integers or texts without"):
+    with pytest.raises(InputError, match=r"texts\[0\]: label 'a,b' in a list; expected integers or texts without"):
         TextDataset.from_lists(["x"], [["a,b"]])
 
 

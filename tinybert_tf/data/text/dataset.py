@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinybert_tf.data.text.hub_datasets import columns_of, load_split
-from tinybert_tf.data.text.label_names import SEPARATOR, ids_of, join_cell, names_of, split_cell
+from tinybert_tf.data.text.label_names import (
+    SEPARATOR,
+    ids_of,
+    join_cell,
+    label_text,
+    names_of,
+    refuse_multi_hot,
+    split_cell,
+)
 from tinybert_tf.data.text.readers import read_rows, text_columns
 from tinybert_tf.data.text.text_labels import find_text_labels
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
@@ -72,7 +80,7 @@ class TextDataset:
         rows = read_rows(Path(path))
         columns = text_columns(text, rows.names)
         labels = [label] if label else []
-        table = rows.columns([*columns, *labels], labels if may_be_empty else ())
+        table = rows.columns([*columns, *labels], labels if may_be_empty else (), labels)
         return cls(
             _join([table[column] for column in columns]),
             table[label] if label else None,
@@ -173,11 +181,9 @@ class TextDataset:
                 raise InputError(f"{source}[{row}] is not like {source}[0]; texts or pairs of texts are accepted")
         cells = []
         for row, label in enumerate(labels or []):
-            if isinstance(label, list | tuple):
-                label = join_cell(label, f"{source}[{row}]")
-            elif not _is_number(label) and not (isinstance(label, str) and (label.strip() or may_be_empty)):
-                raise InputError(f"{source}[{row}] has label {label!r}; a string or a number is accepted")
-            cells.append(str(label))
+            place = f"{source}[{row}]"
+            several = isinstance(label, list | tuple)
+            cells.append(join_cell(label, place) if several else label_text(label, place, may_be_empty))
         return cls(
             _join([list(column) for column in zip(*map(_parts, texts), strict=True)]),
             None if labels is None else cells,
@@ -198,7 +204,7 @@ class TextDataset:
         """
         labels = self._given_labels()
         if "" in labels:
-            raise InputError(f"{self.place(labels.index(''))}: no label; one for each text is accepted")
+            label_text("", self.place(labels.index("")))
         return names_of(labels, self.place) if self.declared_names is None else list(self.declared_names)
 
     def label_ids(self, label_names: Sequence[str]) -> np.ndarray:
@@ -242,6 +248,7 @@ class TextDataset:
 
     def _split_cells(self) -> tuple[list[str], list[int]]:
         """The labels of all cells, and their rows."""
+        refuse_multi_hot(self._given_labels(), self.place)
         cells = [split_cell(cell, self.place(row)) for row, cell in enumerate(self._given_labels())]
         labels = [label for cell in cells for label in cell]
         return labels, [row for row, cell in enumerate(cells) for _ in cell]
@@ -298,10 +305,6 @@ class TextDataset:
 
 def _parts(text: Any) -> tuple[Any, ...]:
     return tuple(text) if isinstance(text, list | tuple) else (text,)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _join(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:

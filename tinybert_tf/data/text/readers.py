@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinybert_tf.data.text.label_names import join_cell
+from tinybert_tf.data.text.label_names import join_cell, label_text
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import parse_json, quote
 
@@ -48,14 +48,14 @@ class Rows:
     names: list[str]
     rows: Iterator[tuple[int, dict[str, Any]]]
 
-    def columns(self, columns: Sequence[str], may_be_empty: Sequence[str] = ()) -> Table:
-        """The named columns of every row; raises InputError as `read_columns`."""
+    def columns(self, columns: Sequence[str], may_be_empty: Sequence[str] = (), labels: Sequence[str] = ()) -> Table:
+        """The named columns of every row, those of `labels` as labels; raises InputError as `read_columns`."""
         check_names(self.path, columns, self.names)
         found: dict[str, list[str]] = {column: [] for column in columns}
         row_numbers: list[int] = []
         for line, row in self.rows:
             for column, values in found.items():
-                values.append(text_of(self.path, line, column, row, column in may_be_empty))
+                values.append(text_of(self.path, line, column, row, column in may_be_empty, column in labels))
             row_numbers.append(line)
         return Table(found, row_numbers)
 
@@ -238,8 +238,8 @@ def check_names(path: Path, columns: Sequence[str], names: Sequence[str]) -> Non
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(quote, names))}{hint}")
 
 
-def text_of(path: Path, line: int, column: str, row: dict[str, Any], may_be_empty: bool) -> str:
-    """One value as text: a string that is not blank, or a number's digits; of a list, its cell."""
+def text_of(path: Path, line: int, column: str, row: dict[str, Any], may_be_empty: bool, is_label: bool = False) -> str:
+    """One value as text: a string that is not blank, or a number's digits; of a list, its cell; a label as it is."""
     if column not in row:
         raise InputError(f"{path}:{line}: no key {column!r}; it has {', '.join(map(quote, row))}")
     value = row[column]
@@ -247,6 +247,8 @@ def text_of(path: Path, line: int, column: str, row: dict[str, Any], may_be_empt
         return str(value)
     if isinstance(value, list) and may_be_empty:
         return join_cell(value, f"{path}:{line}")
+    if is_label:
+        return label_text(value, f"{path}:{line}", may_be_empty)
     if not isinstance(value, str):
         raise InputError(f"{path}:{line}: {column!r} is {quote(value)}; a string or a number is accepted")
     if not (value.strip() or may_be_empty):
