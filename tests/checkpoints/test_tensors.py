@@ -7,8 +7,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from tinybert_tf.checkpoints.replace_file import replace_file
 from tinybert_tf.checkpoints.tensors import TensorFiles
 from tinybert_tf.errors import InputError
 
@@ -134,3 +136,30 @@ def test_the_shard_with_a_number_that_is_not_finite(tmp_path: Path) -> None:
     save_file({"a": np.array([np.nan], np.float32)}, tmp_path / "model-00001-of-00002.safetensors")
     with pytest.raises(InputError, match=r"model-00001-of-00002\.safetensors: tensor a: expected finite numbers"):
         TensorFiles.open(tmp_path).read("a")
+
+
+def test_a_file_that_is_replaced_while_it_is_read(tmp_path: Path) -> None:
+    """All tensors are of the file that was opened."""
+    save_file({"a": A, "b": B}, tmp_path / "model.safetensors")
+    tensors = TensorFiles.open(tmp_path)
+    np.testing.assert_array_equal(tensors.read("a"), A)
+    replace_file(tmp_path / "model.safetensors", lambda path: save_file({"a": A + 1, "b": B + 1}, path))
+    np.testing.assert_array_equal(tensors.read("b"), B)
+    np.testing.assert_array_equal(TensorFiles.open(tmp_path).read("b"), B + 1)
+
+
+@pytest.mark.parametrize("replacements", [1, 3])
+def test_a_file_that_is_replaced_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replacements: int
+) -> None:
+    save_file({"a": A}, tmp_path / "model.safetensors")
+    left = list(range(replacements))
+
+    def opened(path: Path, framework: str) -> Any:
+        if left:
+            value = A + 10 - left.pop()
+            replace_file(path, lambda new: save_file({"a": value}, new))
+        return safe_open(path, framework=framework)
+
+    monkeypatch.setattr("tinybert_tf.checkpoints.tensors.safe_open", opened)
+    np.testing.assert_array_equal(TensorFiles.open(tmp_path).read("a"), A + 10)

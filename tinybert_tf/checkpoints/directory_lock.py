@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
-def directory_lock(directory: Path) -> Iterator[None]:
-    """Wait for the directory, where the system can: the second process finds what the first has written."""
+def directory_lock(directory: Path, wait: bool = True) -> Iterator[None]:
+    """Keep other processes out of a directory while the body runs; the lock of a process that ends goes with it.
+
+    Args:
+        directory: is there; a file can be locked likewise.
+        wait: for the process that has it; the second process then finds what the first has written.
+
+    Raises:
+        BlockingIOError: another process has it, and `wait` is False.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
@@ -18,7 +29,12 @@ def directory_lock(directory: Path) -> Iterator[None]:
         return
     handle = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError as error:  # some network file systems have no such locks
+            logger.warning(f"{directory}: cannot be locked ({error.strerror}); use it from one process at a time")
         yield
     finally:
         os.close(handle)

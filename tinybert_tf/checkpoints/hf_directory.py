@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from tinybert_tf.checkpoints.directory_lock import directory_lock
+from tinybert_tf.checkpoints.replace_directory import sweep_partials
 from tinybert_tf.checkpoints.replace_file import replace_file, replace_text
 from tinybert_tf.checkpoints.tensors import SINGLE_FILE
 from tinybert_tf.errors import InputError
@@ -57,7 +59,8 @@ def read_config(directory: Path) -> dict[str, Any]:
 def write_directory(directory: Path, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Write `model.safetensors` and then `config.json`, creating the directory.
 
-    Each file appears complete or not at all. Raises InputError where the directory cannot be made.
+    Each file appears complete or not at all, and one process writes at a time. Raises InputError where the directory
+    cannot be made, or a file cannot be written.
     """
     directory = Path(directory)
     try:
@@ -65,6 +68,8 @@ def write_directory(directory: Path, config: dict[str, Any], tensors: dict[str, 
     except OSError as error:
         raise InputError(f"{directory}: cannot be made a directory ({error.strerror})") from error
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    # Without the "format" entry some loaders refuse the file.
-    replace_file(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    replace_text(directory / CONFIG_FILE, text)
+    with directory_lock(directory):
+        sweep_partials(directory, is_deep=False)
+        # Without the "format" entry some loaders refuse the file.
+        replace_file(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+        replace_text(directory / CONFIG_FILE, text)

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from safetensors import SafetensorError
+
+from tinybert_tf.errors import InputError
+
+PARTIAL = ".partial"
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Give `path` new contents in one move: whoever is interrupted, the disk included, leaves the old or the new ones.
+
+    Every call has a temporary file of its own, so processes that replace the same file do not meet.
 
     Args:
         path: the file; its directory is there.
         write: writes the contents to the path that it is given, `partial_of(path)`.
 
     Raises:
-        OSError: it cannot be written; `path` is then as it was.
+        InputError: it cannot be written; `path` is then as it was.
     """
     temporary = partial_of(path)
     try:
-        # safetensors makes its files readable to their owner alone: give them the mode of any other new file.
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with one_line_of_the_disk(path):
+            # safetensors makes its files readable to their owner alone: give them the mode of any other new file.
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            write(temporary)
+            temporary.chmod(mode)
+            sync_file(temporary)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def partial_of(path: Path) -> Path:
-    """Where the new contents are while they are written, and stay when the process is killed: `NAME.partial`."""
-    return path.with_name(f"{path.name}.partial")
 
 
 def replace_text(path: Path, text: str) -> None:
     """`replace_file` with text, UTF-8, its line ends as they are."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
+
+
+def partial_of(path: Path) -> Path:
+    """A new name beside `path` for its contents while they are written: `NAME.1f0c9a4e.partial`."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's contents are on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def one_line_of_the_disk(path: Path) -> Iterator[None]:
+    """Raise an InputError that names `path` in place of the disk's errors."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # safetensors tells the disk's errors as its own
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be written ({reason}); what was there before is unchanged.") from error

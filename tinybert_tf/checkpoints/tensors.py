@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -44,11 +46,10 @@ class TensorFiles:
     the index.
     """
 
-    def __init__(self, path: Path, handles: Mapping[str, tuple[Path, Any]]) -> None:
-        """Use `open`; `handles` maps each tensor name to the safetensors file that holds it, by path and opened."""
+    def __init__(self, path: Path, files: Mapping[str, _OpenFile]) -> None:
+        """Use `open`; `files` maps each tensor name to the safetensors file that holds it."""
         self.path = path
-        self._handles = dict(handles)
-        self._headers: dict[Path, tuple[int, dict[str, Any]]] = {}
+        self._files = dict(files)
 
     @classmethod
     def open(cls, directory: Path) -> TensorFiles:
@@ -60,40 +61,74 @@ class TensorFiles:
         directory = Path(directory)
         single, index = directory / SINGLE_FILE, directory / INDEX_FILE
         if single.is_file():
-            handle = _open_file(single)
-            return cls(single, dict.fromkeys(handle.keys(), (single, handle)))
+            file = _OpenFile(single)
+            return cls(single, dict.fromkeys(file.names, file))
         if index.is_file():
             return cls(index, _open_shards(index))
         raise InputError(f"{directory}: no weights here, {SINGLE_FILE} (or {INDEX_FILE} with its shards) is wanted")
 
     def names(self) -> list[str]:
         """Return the names of all tensors, sorted."""
-        return sorted(self._handles)
+        return sorted(self._files)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._handles
+        return name in self._files
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one tensor, from the header alone."""
-        _, handle = self._handles[name]
-        return tuple(handle.get_slice(name).get_shape())
+        return tuple(self._files[name].header[name]["shape"])
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor as float32; raises InputError for one that does not hold finite floating-point numbers."""
-        path, handle = self._handles[name]
-        dtype = handle.get_slice(name).get_dtype()
+        file = self._files[name]
+        dtype = file.header[name]["dtype"]
         if dtype not in _FLOATS:
             raise InputError(f"{self.path}: tensor {name} holds {dtype}, one of {', '.join(_FLOATS)} is wanted")
-        # Not with `get_tensor`, which copies from a map of the file: what is read would be in memory twice.
-        if path not in self._headers:
-            self._headers[path] = _header(path)
-        start, header = self._headers[path]
-        begin, end = header[name]["data_offsets"]
-        stored = np.dtype(_FLOATS[dtype])
-        values = np.fromfile(path, stored, (end - begin) // stored.itemsize, offset=start + begin)
+        values = file.read(name, np.dtype(_FLOATS[dtype]))
         # Shards are named; not those of a temporary directory.
-        source = path if path.parent == self.path.parent else self.path
-        return finite(values.reshape(header[name]["shape"]), f"{source}: tensor {name}")
+        source = file.path if file.path.parent == self.path.parent else self.path
+        return finite(values, f"{source}: tensor {name}")
+
+
+class _OpenFile:
+    """A safetensors file, opened once: what replaces it on the disk changes nothing of what is read here.
+
+    Raises:
+        InputError: it is truncated or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = _same_file(path)
+        except (SafetensorError, OSError) as error:
+            reason = str(error).removeprefix("Error while deserializing header: ")
+            raise InputError(f"{path}: truncated or damaged, not a readable safetensors file ({reason})") from error
+        weakref.finalize(self, self._file.close)
+        size = int.from_bytes(self._file.read(8), "little")
+        self._start = 8 + size
+        self.header: dict[str, Any] = json.loads(self._file.read(size))
+        self.names = [name for name in self.header if name != "__metadata__"]
+
+    def read(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
+        """A tensor as it is stored; not with safetensors, which maps the file, and would have it in memory twice."""
+        begin, end = self.header[name]["data_offsets"]
+        self._file.seek(self._start + begin)
+        return np.fromfile(self._file, dtype, (end - begin) // dtype.itemsize).reshape(self.header[name]["shape"])
+
+
+def _same_file(path: Path) -> BinaryIO:
+    """The file, checked by safetensors: opened again where it was replaced between the two."""
+    while True:
+        file = path.open("rb")
+        try:
+            with safe_open(path, framework="numpy"):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def finite(values: np.ndarray, place: str) -> np.ndarray:
@@ -108,21 +143,6 @@ def finite(values: np.ndarray, place: str) -> np.ndarray:
     if count:
         raise InputError(f"{place}: expected finite numbers, got {count:,} of {values.size:,} that are NaN or infinite")
     return values
-
-
-def _open_file(path: Path) -> Any:
-    try:
-        return safe_open(path, framework="numpy")
-    except (SafetensorError, OSError) as error:
-        reason = str(error).removeprefix("Error while deserializing header: ")
-        raise InputError(f"{path}: truncated or damaged, not a readable safetensors file ({reason})") from error
-
-
-def _header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Where a file's values begin, and what its header says of each tensor; `safe_open` has checked both."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        return 8 + size, json.loads(file.read(size))
 
 
 def read_index(index: Path) -> dict[str, str]:
@@ -142,11 +162,10 @@ def read_index(index: Path) -> dict[str, str]:
     return places
 
 
-def _open_shards(index: Path) -> dict[str, tuple[Path, Any]]:
+def _open_shards(index: Path) -> dict[str, _OpenFile]:
     places = read_index(index)
-    shards = {shard: _open_file(index.parent / shard) for shard in sorted(set(places.values()))}
-    listed = {shard: set(handle.keys()) for shard, handle in shards.items()}
+    shards = {shard: _OpenFile(index.parent / shard) for shard in sorted(set(places.values()))}
     for name, shard in places.items():
-        if name not in listed[shard]:
+        if name not in shards[shard].names:
             raise InputError(f"{index}: tensor {name} is said to be in {shard}, which does not hold it")
-    return {name: (index.parent / shard, shards[shard]) for name, shard in places.items()}
+    return {name: shards[shard] for name, shard in places.items()}

@@ -61,7 +61,7 @@ class TorchTensors(TensorFiles):
             if ended.returncode:
                 reason = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise InputError(f"{source}: torch cannot read it with weights_only=True ({reason})")
-            tensors = cls(source, TensorFiles.open(temporary)._handles)
+            tensors = cls(source, TensorFiles.open(temporary)._files)
         except BaseException:
             shutil.rmtree(temporary)
             raise

@@ -161,6 +161,8 @@ class PretrainedModel(TrainableModel):
         if values.get("model_type"):
             EncoderConfig.from_dict(values, source)  # what it refuses is said before the weights are opened
         tensors = open_tensors(directory)
+        if read_config(directory) != values:  # another process has replaced the model between the two
+            return cls.from_pretrained(dir_or_hub_id, **kwargs)
         values["model_type"] = values.get("model_type") or _model_type(tensors)
         config = EncoderConfig.from_dict(values, source)
         with before_loading():

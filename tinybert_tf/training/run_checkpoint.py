@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tinybert_tf.checkpoints.replace_file import partial_of, replace_file
+from tinybert_tf.checkpoints.replace_file import one_line_of_the_disk, replace_file
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import parse_json
 
@@ -39,15 +39,12 @@ class RunCheckpoint:
 
     def save(self, notes: dict[str, Any]) -> None:
         """Write the state; `notes` are what JSON holds, such as the steps taken."""
-        try:
+        with one_line_of_the_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Not `ascontiguousarray`, which makes a counter an array of one.
-            values = {name: np.asarray(variable) for name, variable in self._variables().items()}
-            metadata = {"notes": json.dumps(notes)}
-            replace_file(self.path, lambda path: save_file(values, path, metadata=metadata))
-        except (OSError, SafetensorError) as error:  # safetensors tells the disk's errors as its own
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{self.path}: cannot be written ({reason}); the run needs its checkpoints.") from error
+        # Not `ascontiguousarray`, which makes a counter an array of one.
+        values = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        metadata = {"notes": json.dumps(notes)}
+        replace_file(self.path, lambda path: save_file(values, path, metadata=metadata))
 
     def restore(self) -> dict[str, Any] | None:
         """Give the model the saved state, and return the notes; None, and nothing changed, where there is no file."""
@@ -88,14 +85,6 @@ def read_notes(path: Path) -> dict[str, Any] | None:
     if not isinstance(notes, dict):
         raise InputError(f"{path}: a checkpoint without its notes; remove it, or give another --out.")
     return notes
-
-
-def remove_checkpoint(path: Path) -> None:
-    """Delete the file, and its directory where nothing else is in it."""
-    for each in (path, partial_of(path)):
-        each.unlink(missing_ok=True)
-    if path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
 
 
 def _damaged(path: Path, error: SafetensorError) -> InputError:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinybert_tf.checkpoints.directory_lock import directory_lock
+from tinybert_tf.checkpoints.replace_directory import sweep_partials
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.corpus.mapped_array import MappedArray
 from tinybert_tf.data.corpus.reader import CorpusFiles
@@ -114,6 +115,7 @@ class Corpus:
         files, tokenizer, directory = CorpusFiles.of(paths), as_tokenizer(tokenizer), Path(directory)
         sources = [_source(path) for path in files.paths]
         with _made(directory), directory_lock(directory):
+            sweep_partials(directory)
             there = _read_description(directory)
             if there is None or (there.sources, there.tokenizer) != (sources, tokenizer.fingerprint):
                 _replace_corpus(files, sources, tokenizer, directory, min_documents)

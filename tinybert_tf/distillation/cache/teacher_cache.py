@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from tinybert_tf.checkpoints.directory_lock import directory_lock
+from tinybert_tf.checkpoints.replace_directory import sweep_partials
 from tinybert_tf.distillation.cache.feature_file import CachedFeature, file_bytes, is_complete
 from tinybert_tf.distillation.cache.fill import TeacherBatches, fill
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
@@ -78,6 +79,7 @@ class TeacherCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with directory_lock(folder):
+                sweep_partials(folder)
                 missing = [feature for feature in cached if not is_complete(folder, feature, lengths)]
                 if missing:
                     fill(folder, missing, lengths, batches(), answer)
