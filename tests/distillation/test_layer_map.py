@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tinybert_tf.distillation.layer_map import NAMED_MAPS, LayerMap
+from tinybert_tf.distillation.losses import EmbeddingLoss, HiddenStateLoss, PredictionLoss
 from tinybert_tf.errors import InputError
 
 
@@ -77,6 +78,17 @@ def test_printed_as_a_table() -> None:
         "      4       12\n"
         "      5       13  prediction"
     )
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_table_of_what_some_losses_read(learned: bool) -> None:
+    layer_map = LayerMap.resolve("emd", 2, 4) if learned else LayerMap.uniform(2, 4)
+    head, embedding, *layers, prediction = str(layer_map).splitlines()
+    inside = [EmbeddingLoss(), HiddenStateLoss()]
+    assert layer_map.table(inside).splitlines() == [head, embedding, *layers]
+    assert layer_map.table(inside[1:]).splitlines() == [head, *layers]
+    assert layer_map.table([PredictionLoss()]).splitlines() == [head, prediction]
+    assert layer_map.table([*inside, PredictionLoss()]) == str(layer_map)
 
 
 def test_a_learned_map_pairs_every_layer_and_prints_as_a_table() -> None:

@@ -173,14 +173,30 @@ class LayerMap:
         return iter(self.pairs)
 
     def __str__(self) -> str:
-        notes = {0: "  embedding output", self._prediction: "  prediction"}
-        pairs: list[tuple[int, object]] = [*self.pairs]
-        if self.learned is not None:
-            every = f"1 to {self.num_teacher_layers}"
-            ours = dict.fromkeys(student for student, _ in self.layer_pairs())
-            pairs = [self.pairs[0], *((student, every) for student in ours), self.pairs[-1]]
-            notes |= dict.fromkeys(ours, f"  learned: {self.learned}")
-        rows = [f"{student:>7}  {teacher:>7}{notes.get(student, '')}" for student, teacher in pairs]
+        return self._table(self.pairs)
+
+    def table(self, losses: Iterable[DistillationLoss]) -> str:
+        """The map as a table, without the pairs that none of these losses reads."""
+        read = {self._read_by(loss) for loss in losses}
+        return self._table([pair for pair in self.pairs if read & {"every layer", self._kind(pair)}])
+
+    def _kind(self, pair: tuple[int, int]) -> str:
+        return {0: "embedding output", self._prediction: "prediction"}.get(pair[0], "layers")
+
+    def _read_by(self, loss: DistillationLoss) -> str:
+        if not loss.is_per_layer:
+            return "prediction"
+        return {"embedding": "embedding output", "all": "every layer"}.get(loss.layers, "layers")
+
+    def _table(self, read: Iterable[tuple[int, int]]) -> str:
+        pairs: dict[tuple[int, object], str] = {}
+        for pair in read:
+            kind = self._kind(pair)
+            if kind == "layers" and self.learned is not None:
+                pairs[pair[0], f"1 to {self.num_teacher_layers}"] = f"  learned: {self.learned}"
+            else:
+                pairs[pair] = "" if kind == "layers" else f"  {kind}"
+        rows = [f"{student:>7}  {teacher:>7}{note}" for (student, teacher), note in pairs.items()]
         return "\n".join(["student  teacher", *rows])
 
 

@@ -1,0 +1,98 @@
+"""What a run's numbers mean, on numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tinybert_tf.pipeline.runs.verdict import verdict
+
+
+def results(rows: int = 400, **models: float) -> dict[str, Any]:
+    return {**{name: {"accuracy": accuracy} for name, accuracy in models.items()}, "data": {"dev": {"rows": rows}}}
+
+
+def log(stage: str, losses: list[float], **columns: list[float]) -> list[dict[str, str]]:
+    """Rows as `log.csv` has them."""
+    return [
+        {
+            "stage": stage,
+            "loss": str(loss),
+            "other": "",
+            **{name: str(values[epoch]) for name, values in columns.items()},
+        }
+        for epoch, loss in enumerate(losses)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("student", "baseline", "line"),
+    [
+        # 400 rows at 80 %: a standard error of sqrt(0.8 * 0.2 / 400) = 2 percent.
+        (0.80, 0.79, "the baseline is as good: dev accuracy 80.0%, without its teacher 79.0%; on this data the "),
+        (0.80, 0.815, "the baseline is as good: dev accuracy 80.0%, without its teacher 81.5%; on this data the "),
+        (0.80, 0.75, "the teacher helps: dev accuracy 80.0%, without its teacher 75.0%"),
+        (0.80, 0.85, "the baseline is better: dev accuracy 80.0%, without its teacher 85.0%; use it, or give the "),
+    ],
+)
+def test_against_the_baseline(student: float, baseline: float, line: str) -> None:
+    (found,) = verdict(results(teacher=0.9, student=student, baseline=baseline), [], "accuracy")
+    assert found.startswith(line)
+
+
+def test_nothing_to_say() -> None:
+    assert verdict(results(model=0.9), [], "accuracy") == []
+    # Falls well, and the last epoch is not better by more than the standard error.
+    steady = log("finetune", [0.5, 0.3, 0.2], dev_accuracy=[0.8, 0.85, 0.86])
+    assert verdict(results(model=0.86), steady, "accuracy") == []
+
+
+def test_classes() -> None:
+    def values(f1: float, support: int, predicted: int = 1) -> dict[str, float]:
+        return {"f1": f1, "support": support, "predicted": predicted}
+
+    per_class = {"ABBR": values(0.0, 9, 0), "DESC": values(0.9, 138), "LOC": values(0.6, 81), "unseen": values(0.0, 0)}
+    measured = results(student=0.8)
+    measured["student"]["per_class"] = per_class
+    assert verdict(measured, [], "accuracy") == [
+        "student: dev F1 by class (and how many): ABBR 0.0% (9), DESC 90.0% (138), LOC 60.0% (81); mean 50.0%",
+        "student: dev: never predicted: 'ABBR' (0 of 9)",
+    ]
+    many = {f"c{number}": values(number / 10, 5) for number in range(10)}
+    measured["student"]["per_class"] = many
+    (line,) = verdict(measured, [], "accuracy")
+    assert ": the 8 lowest of 10: c0 0.0% (5), c1 10.0% (5), " in line
+    assert line.endswith("c7 70.0% (5); mean 45.0%")
+
+
+# === What to try: runs of MiniLM, on sentences of 77 articles (learning rates 5e-5, 5e-4) and on 7 intents (5e-5) ===
+
+SLOW = log("finetune", [4.0902, 3.8013, 3.6141], dev_accuracy=[0.4698, 0.4794, 0.5063])
+
+
+def test_a_learning_rate_that_is_too_small() -> None:
+    (line,) = verdict(results(630, model=0.5063), SLOW, "accuracy")
+    assert line == (
+        "[finetune] the learning rate may be too small: the training loss fell by only 12% in 3 epochs, 4.09 to 3.614; "
+        "try --learning-rate ten times as high"
+    )
+    intents = log("finetune", [1.648, 0.7971, 0.489], dev_accuracy=[0.8986, 0.9714, 0.97])
+    assert verdict(results(700, model=0.97), intents, "accuracy") == []
+
+
+def test_a_dev_score_that_still_rises() -> None:
+    fast = log("finetune", [3.4477, 1.9879, 1.2311], dev_accuracy=[0.5, 0.6524, 0.7032])
+    assert verdict(results(630, model=0.7032), fast, "accuracy") == [
+        "[finetune] dev accuracy still rose in the last epoch, 65.2% to 70.3%; try --epochs 6"
+    ]
+
+
+def test_a_stage_without_predictions() -> None:
+    falls = log("intermediate", [2.0, 1.5], val_loss=[1.8, 1.2])
+    baseline = log("baseline-intermediate", [2.0, 1.9], dev_accuracy=[0.5, 0.6])
+    assert verdict(results(student=0.8), falls + baseline, "accuracy") == [
+        "[intermediate] the dev loss still fell in the last epoch, 1.8 to 1.2; try more epochs"
+    ]
+    flat = log("intermediate", [2.0, 1.5], val_loss=[1.22, 1.2])
+    assert verdict(results(student=0.8), flat, "accuracy") == []
