@@ -23,7 +23,7 @@ from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation import spread_plot
 from tinybert_tf.pipeline import ablate
-from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.run import Run
 
 Tinybert = Callable[..., Any]
 
@@ -189,17 +189,17 @@ class Pretended:
     then: dict[int, BaseException] = dataclasses.field(default_factory=dict)
     ran: list[str] = dataclasses.field(default_factory=list)
 
-    def run(self, config: DistillConfig) -> dict[str, Any]:
-        run = RunDirectory(config.out, config)
+    def run(self, config: DistillConfig, overwrite: bool = False) -> dict[str, Any]:
         variant, seed = Path(config.out).parts[-2:]
         place = len(self.ran)
         self.ran.append(f"{variant}/{seed}")
-        run.create()
-        if place in self.then:
-            raise self.then[place]
         values = {"accuracy": 0.5 + len(variant) / 100, "parameters": 9, "size_bytes": 9, "latency_ms": 1, "seconds": 1}
         metrics = {"teacher": values, "student": values}
-        run.write_metrics(metrics)
+        with Run(config, overwrite) as run:
+            run.begin()
+            if place in self.then:
+                raise self.then[place]
+            run.finish(metrics)
         return metrics
 
 
@@ -238,18 +238,35 @@ def test_it_goes_on_after_an_interruption(config: AblationConfig, pretended: Pre
     assert pretended.ran == []
 
 
-def test_more_seeds_and_variants_later(config: AblationConfig, pretended: Pretended, tmp_path: Path) -> None:
+def test_more_seeds_and_variants_later(
+    config: AblationConfig, pretended: Pretended, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ablate.run_ablate(config, plot=False)
     pretended.ran.clear()
     more = dataclasses.replace(config, seeds=(2, 3), grid={"train.epochs": [3, 4]})
     ablate.run_ablate(more, plot=False)
-    # epochs=3 is the base: it shares its runs.
+    assert "[ablate] variant 'epochs=3' is left out: it is the base\n" in capsys.readouterr().err
     assert pretended.ran == [
         "epochs=4/seed-2",
         *(f"{name}/seed-3" for name in ("base", "no_embedding", "top", "epochs=4")),
     ]
-    assert seeds_done(tmp_path / "out") == dict.fromkeys(["base", "no_embedding", "top", "epochs=3", "epochs=4"], "2")
+    assert seeds_done(tmp_path / "out") == dict.fromkeys(["base", "no_embedding", "top", "epochs=4"], "2")
     assert not (tmp_path / "out" / "runs" / "epochs=3").exists()
+
+
+def test_a_changed_file_is_named_before_any_run(
+    config: AblationConfig, pretended: Pretended, tmp_path: Path, opinions: Path
+) -> None:
+    train = tmp_path / "train.tsv"
+    train.write_bytes((opinions / "train.tsv").read_bytes())
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, train=str(train)), seeds=(1,))
+    ablate.run_ablate(config, plot=False)
+    train.write_text(train.read_text() + "a fine film\tpositive\n")
+    with pytest.raises(InputError, match=rf"train file {train} has changed since this run began"):
+        ablate.run_ablate(dataclasses.replace(config, seeds=(2, 1)), plot=False)
+    assert pretended.ran == ALL[:3]
+    ablate.run_ablate(config, plot=False, overwrite=True)
+    assert pretended.ran == ALL[:3] * 2
 
 
 def test_one_run_that_fails_is_named(
@@ -355,8 +372,8 @@ def test_a_run_with_another_config(
     pretended.ran.clear()
     message = refused("--epochs", 5)
     where = f"{tmp_path}/out/runs/base/seed-1"
-    assert message.startswith(f"out: {where} holds a run with another config (there 'train: {{epochs: 3, ")
-    assert ", here 'train: {epochs: 5, " in message
+    assert message.startswith(f"out: {where} holds a run with another config (there train.epochs=3, here ")
+    assert ", here train.epochs=5)" in message
 
 
 def test_a_directory_that_holds_something_else(refused: Callable[..., str], tmp_path: Path, teacher_run: Path) -> None:

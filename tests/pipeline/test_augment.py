@@ -17,9 +17,11 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from tinybert_tf.data.augmentation.augmentation import candidate_tokens
 from tinybert_tf.data.text.readers import read_rows
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.pipeline import augment
+from tinybert_tf.pipeline.runs.growing_file import GrowingFile
 
 Tinybert = Callable[..., Any]
 
@@ -338,6 +340,20 @@ def test_an_interruption_before_the_first_state_and_one_after_the_last(
     assert names(tmp_path) == ["more.tsv.partial", "more.tsv.state.json"]
     assert written("more.tsv", batch_size=64) == whole
     assert names(tmp_path) == ["more.tsv"]
+
+
+def test_another_process_is_kept_out(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    one, other = (GrowingFile(tmp_path / "more.tsv", {}) for _ in range(2))
+    refusal = pytest.raises(InputError, match=r"more\.tsv: another process writes this file; wait for it, or give")
+    with one.begin("text\n"):
+        one.add(1, ["a film\n"])
+        with refusal, other.begin("text\n"):
+            pass
+        one.end()
+    with refusal, other.begin("text\n"):
+        pass
+    assert (tmp_path / "more.tsv").read_text() == "text\na film\n"
 
 
 def test_another_augmentation_does_not_go_on(

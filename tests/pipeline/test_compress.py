@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def test_a_student_becomes_smaller(
     assert (exported["quantize"], exported["lengths"]) == ("dynamic_int8", [12, 16])
     assert exported["verification"]["agreement"] >= 0.9
     assert Path(exported["verification"]["source"]).name == "dev.tsv"
+
+    # Given again, the command trains nothing, and makes what is not there.
+    trained = {path: path.stat().st_mtime_ns for name in ("student", "log.csv") for path in (out / name).glob("**/*")}
+    shutil.rmtree(out / "export")
+    again = compress(STEPS, out, "--test", opinions / "test.tsv")
+    assert (again.status, again.out) == (0, command.out), again.err
+    assert f"{out}: this run is complete; it measured:\n" in again.err
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert (out / "export" / "model.tflite").is_file()
 
 
 def rows_at(epoch: int) -> float:

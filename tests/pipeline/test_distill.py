@@ -64,7 +64,7 @@ def weights_of(directory: Path) -> dict[str, np.ndarray]:
 
 def test_the_run_directory(distilled_run: Path, config: DistillConfig) -> None:
     assert {path.name for path in distilled_run.iterdir()} == {
-        "baseline", "config.yaml", "log.csv", "metrics.json", "student", "tensorboard",
+        "baseline", "config.yaml", "log.csv", "metrics.json", "sources.json", "student", "tensorboard",
     }  # fmt: skip
     for name in ("student", "baseline"):
         assert {path.name for path in (distilled_run / name).iterdir()} == {

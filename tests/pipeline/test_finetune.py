@@ -33,7 +33,7 @@ def log_rows(run: Path) -> list[dict[str, str]]:
 
 def test_the_run_directory(teacher_run: Path, opinions: Path, encoder_dir: Path) -> None:
     assert {path.name for path in teacher_run.iterdir()} == {
-        "config.yaml", "log.csv", "metrics.json", "model", "tensorboard",
+        "config.yaml", "log.csv", "metrics.json", "model", "sources.json", "tensorboard",
     }  # fmt: skip
     assert {path.name for path in (teacher_run / "model").iterdir()} == {
         "config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",

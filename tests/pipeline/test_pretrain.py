@@ -202,7 +202,7 @@ def dev_batches(run: Path, masking: Masking | None = Masking(), next_sentence: b
 def test_the_run_directory(scratch: tuple[Path, Any], raw: Path) -> None:
     out, _ = scratch
     assert {path.name for path in out.iterdir()} == {
-        "config.yaml", "corpus", "log.csv", "metrics.json", "model", "tensorboard"
+        "config.yaml", "corpus", "log.csv", "metrics.json", "model", "sources.json", "tensorboard"
     }  # fmt: skip
     assert {path.name for path in (out / "model").iterdir()} == MODEL_FILES
     assert {path.name for path in (out / "corpus").iterdir()} == {"train", "dev"}
@@ -316,7 +316,7 @@ def test_a_complete_run_says_so(
     before = content(out)
     again = tinybert("pretrain", *scratch_flags, "--out", out)
     assert (again.status, again.out) == (0, command.out)
-    assert again.err == f"{out}: this run is complete; what it measured:\n"
+    assert again.err == f"{out}: this run is complete; it measured:\n"
     assert content(out) == before
 
 
@@ -328,8 +328,8 @@ def test_another_config_in_the_same_directory(
     other = tinybert("pretrain", *scratch_flags, "--out", out, "--seed", 2)
     assert (other.status, other.out) == (2, "")
     assert re.fullmatch(
-        rf"tinybert: out: {out} holds a run with another config \(there '.*seed: 1.*', here '.*seed: 2.*'\); "
-        r"give another directory\.\n",
+        rf"tinybert: out: {out} holds a run with another config \(there train.seed=1, here train.seed=2\); "
+        r"give another directory, or --overwrite to train anew\.\n",
         other.err,
     )
     assert content(out) == before
@@ -349,10 +349,8 @@ def test_a_corpus_that_is_bad_when_a_run_goes_on(
     text.write_text("one document\n")
     refused = tinybert("pretrain", *arguments)
     assert refused.status == 2
-    assert f"{text}: documents up to its end: 1; at least 2 are accepted" in refused.err
+    assert f"{out}: corpus file {text} has changed since this run began" in refused.err
     assert content(out) == before
-    text.write_text((raw / "dev.txt").read_text())
-    assert prepared(*arguments).train.corpus.num_documents == 40
 
 
 def test_another_text_when_a_run_goes_on(
@@ -365,7 +363,7 @@ def test_another_text_when_a_run_goes_on(
     write_corpus(text, 80, seed=3)
     refused = tinybert(*arguments)
     assert (refused.status, refused.out) == (2, "")
-    assert f"{out}: was interrupted with another text in {text}" in refused.err
+    assert f"{out}: corpus file {text} has changed since this run began" in refused.err
     text.write_text((raw / "train.txt").read_text())
     assert tinybert(*arguments).status == 0
 
@@ -575,4 +573,4 @@ def test_another_teacher_when_a_run_goes_on(
     encoder.save_pretrained(teacher)
     refused = tinybert(*arguments)
     assert (refused.status, refused.out) == (2, "")
-    assert f"{out}: was interrupted with another teacher in {teacher}; give it what it began with" in refused.err
+    assert f"{out}: teacher file {teacher}: model.safetensors has changed since this run began" in refused.err

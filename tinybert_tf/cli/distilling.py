@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Set
 from typing import Any
 
-from tinybert_tf.cli.flags import ALLOW_WEAK_TEACHER, BASELINE, DISTILLATION, words
+from tinybert_tf.cli.flags import ALLOW_WEAK_TEACHER, BASELINE, DISTILLATION, OVERWRITE, words
 from tinybert_tf.cli.from_config import load
 from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
@@ -14,16 +14,23 @@ from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
+from tinybert_tf.metrics import choose_metric
 from tinybert_tf.pipeline.first_look import look_at_distillation
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.results import end_of_run
+from tinybert_tf.pipeline.runs.run import look_at_run
 
 
 def _distill(arguments: argparse.Namespace) -> None:
     config = load(DISTILL.flags, DistillConfig, arguments)
     look_at_distillation(config)
-    import_tensorflow()
-    from tinybert_tf.pipeline.distill import run_distill
+    results = look_at_run(config, arguments.overwrite)
+    if results is None:
+        import_tensorflow()
+        from tinybert_tf.pipeline.distill import run_distill
 
-    _print_results(run_distill(config), config)
+        results = run_distill(config, arguments.overwrite)
+    _print_results(results, config)
 
 
 def _compress(arguments: argparse.Namespace) -> None:
@@ -32,14 +39,11 @@ def _compress(arguments: argparse.Namespace) -> None:
     import_tensorflow()
     from tinybert_tf.pipeline.compress import run_compress
 
-    _print_results(run_compress(config), config)
+    _print_results(run_compress(config, arguments.overwrite), config)
 
 
 def _print_results(metrics: Any, config: DistillConfig) -> None:
-    from tinybert_tf.metrics import choose_metric
-    from tinybert_tf.pipeline.runs.results import results_table
-
-    print(results_table(metrics, config.metric or choose_metric(config.task), reference="teacher"))
+    print(end_of_run(metrics, RunDirectory(config.out), config.metric or choose_metric(config.task), "teacher"))
 
 
 def _either(keys: Set[str]) -> type[DistillConfig]:
@@ -76,7 +80,7 @@ def _ablate(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.ablate import run_ablate
     from tinybert_tf.pipeline.ablation.results import markdown
 
-    results = run_ablate(config, plot=not arguments.no_plot)
+    results = run_ablate(config, plot=not arguments.no_plot, overwrite=arguments.overwrite)
     print(markdown(results))
     if results.failures:
         first = results.failures[0]
@@ -89,14 +93,14 @@ def _ablate(arguments: argparse.Namespace) -> None:
 DISTILL = Verb(
     "distill",
     "train a small student on a fine-tuned teacher",
-    (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER),
+    (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER, OVERWRITE),
     _distill,
     DistillConfig,
 )
 COMPRESS = Verb(
     "compress",
     "make a distilled student smaller: prune, quantize or cluster it while it is distilled",
-    (*DISTILLATION, ALLOW_WEAK_TEACHER),
+    (*DISTILLATION, ALLOW_WEAK_TEACHER, OVERWRITE),
     _compress,
     CompressConfig,
 )
@@ -125,6 +129,7 @@ ABLATE = Verb(
         Flag("--out", "DIR", "directory of the tables and of all runs", key="out"),
         BASELINE,
         ALLOW_WEAK_TEACHER,
+        OVERWRITE,
         Flag("--no-plot", None, "draw no plot; a plot needs matplotlib"),
     ),
     _ablate,

@@ -111,6 +111,9 @@ LABELLED = (
          key="metric", otherwise="the task's own"),
 )  # fmt: skip
 OUT = Flag("--out", "RUN", "run directory to make", key="out")
+OVERWRITE = Flag(
+    "--overwrite", None, "train a run anew that is there; the old model stays until the new one is complete"
+)
 TEACHER = Flag("--teacher", "DIR", "fine-tuned teacher: a model or run directory, or a Hub id", key="teacher.dir")
 STUDENT = Flag(
     "--student", "PRESET|DIR", "student: a preset's size, or a directory to start from", key="student",

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import argparse
 
-from tinybert_tf.cli.flags import DATA, LABELLED, MAX_LENGTH, OUT, TRAIN, of_key
+from tinybert_tf.cli.flags import DATA, LABELLED, MAX_LENGTH, OUT, OVERWRITE, TRAIN, of_key
 from tinybert_tf.cli.from_config import load
 from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import FinetuneConfig
+from tinybert_tf.metrics import choose_metric
 from tinybert_tf.pipeline.first_look import look_at_finetuning, look_at_pretraining
+from tinybert_tf.pipeline.runs.directory import RunDirectory
+from tinybert_tf.pipeline.runs.results import end_of_run, pretrain_summary
+from tinybert_tf.pipeline.runs.run import look_at_run
 
 
 def _finetune(arguments: argparse.Namespace) -> None:
     config = load(FINETUNE.flags, FinetuneConfig, arguments)
     look_at_finetuning(config)
-    import_tensorflow()
-    from tinybert_tf.metrics import choose_metric
-    from tinybert_tf.pipeline.finetune import run_finetune
-    from tinybert_tf.pipeline.runs.results import results_table
+    results = look_at_run(config, arguments.overwrite)
+    if results is None:
+        import_tensorflow()
+        from tinybert_tf.pipeline.finetune import run_finetune
 
-    print(results_table(run_finetune(config), config.metric or choose_metric(config.task), reference="model"))
+        results = run_finetune(config, arguments.overwrite)
+    print(end_of_run(results, RunDirectory(config.out), config.metric or choose_metric(config.task), "model"))
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
     config = load(PRETRAIN.flags, PretrainConfig, arguments)
     look_at_pretraining(config)
-    import_tensorflow()
-    from tinybert_tf.pipeline.pretrain import run_pretrain, summary
+    results = look_at_run(config, arguments.overwrite)
+    if results is None:
+        import_tensorflow()
+        from tinybert_tf.pipeline.pretrain import run_pretrain
 
-    print(summary(config, run_pretrain(config)))
+        results = run_pretrain(config, arguments.overwrite)
+    print(pretrain_summary(config.out, results))
 
 
 FINETUNE = Verb(
@@ -42,6 +50,7 @@ FINETUNE = Verb(
         *TRAIN,
         *LABELLED,
         OUT,
+        OVERWRITE,
     ),
     _finetune,
     FinetuneConfig,
@@ -63,6 +72,7 @@ PRETRAIN = Verb(
         *(flag.but(otherwise=flag.otherwise.replace("3", "1")) if flag.name == "--epochs" else flag for flag in TRAIN),
         Flag("--head-only", None, "train the head alone; the encoder stays as it is", key="head_only"),
         OUT,
+        OVERWRITE,
     ),
     _pretrain,
     PretrainConfig,

@@ -28,16 +28,17 @@ from tinybert_tf.pipeline.ablation.results import (
     markdown,
     means_table,
 )
-from tinybert_tf.pipeline.ablation.variants import PlannedVariant, plan_variants
+from tinybert_tf.pipeline.ablation.variants import PlannedVariant, plan_variants, without_the_base_again
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.explain import explain_distill
-from tinybert_tf.pipeline.runs.directory import RunDirectory, check_can_be_made
+from tinybert_tf.pipeline.runs.directory import check_can_be_made
+from tinybert_tf.pipeline.runs.run import Run
 
 RUNS = "runs"
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One distillation of an ablation; its config names its directory."""
 
     variant: str
@@ -47,19 +48,12 @@ class Run:
     def __str__(self) -> str:
         return f"{self.variant}, seed {self.seed}"
 
-    @property
-    def directory(self) -> RunDirectory:
-        """The run's directory, refused where it holds a run with another config."""
-        return RunDirectory(self.config.out, self.config)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether it has come to its end, now or before."""
-        return self.directory.read_metrics() is not None
+def run_ablate(config: AblationConfig, plot: bool = True, overwrite: bool = False) -> AblationResults:
+    """Run the base and its variants, seed after seed.
 
-
-def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
-    """Run the base and its variants, seed after seed; what a run directory under `out` already has is not run again.
+    What a run directory under `out` already has is not run again, unless with `overwrite`. A variant that is the base
+    is left out.
 
     After each run `out` has `ablation.md`, `ablation.csv` (a line a run), `ablation-means.csv`, `ablation.yaml` (this
     config) and, with `plot`, `ablation.png` and `ablation.svg` of the runs so far. A run that fails with an InputError
@@ -73,21 +67,27 @@ def run_ablate(config: AblationConfig, plot: bool = True) -> AblationResults:
         check_can_plot("--no-plot")
     out = Path(config.out)
     _check_out(out)
-    variants = plan_variants(config)
+    planned = plan_variants(config)
+    _check(planned)
+    variants, same = without_the_base_again(planned)
     runs = list(plan_runs(variants, config.seeds, out))
-    _check(variants, runs)
+    for run in runs:
+        with Run(run.config, overwrite):  # refuses another config, and sources that changed
+            pass
+    for name in same:
+        _say(f"variant {name!r} is left out: it is the base")
     metric = choose_metric(config.task, config.metric)
     results = AblationResults(variants, [], len(runs), config.task, metric, config.paper)
     for number, run in enumerate(runs, start=1):
-        _say(f"run {number} of {len(runs)}: {run}{' (done before)' if run.is_done else ''}")
-        outcome = _outcome(run, results.outcomes)
+        _say(f"run {number} of {len(runs)}: {run}{'' if _measured(run, overwrite) is None else ' (done before)'}")
+        outcome = _outcome(run, results.outcomes, overwrite)
         results.outcomes.append(outcome)
         _say(f"{run}: {_result(outcome, metric)}")
         _write(results, config, out, plot)
     return results
 
 
-def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Path) -> Iterator[Run]:
+def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Path) -> Iterator[PlannedRun]:
     """All variants with the first seed, then with the next; variants that are one distillation share their runs."""
     directories: dict[str, str] = {}
     for seed in seeds:
@@ -95,7 +95,7 @@ def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Pat
             name = directories.setdefault(dump_config(variant.config), variant.name)
             train = dataclasses.replace(variant.config.train, seed=seed)
             path = str(out / RUNS / name / f"seed-{seed}")
-            yield Run(variant.name, seed, dataclasses.replace(variant.config, train=train, out=path))
+            yield PlannedRun(variant.name, seed, dataclasses.replace(variant.config, train=train, out=path))
 
 
 def _check_out(out: Path) -> None:
@@ -104,7 +104,7 @@ def _check_out(out: Path) -> None:
         raise InputError(f"out: {out} is not empty and holds no ablation; give a new or an empty directory.")
 
 
-def _check(variants: Sequence[PlannedVariant], runs: Sequence[Run]) -> None:
+def _check(variants: Sequence[PlannedVariant]) -> None:
     """Read what every run reads, but for weights, so that no run fails for what could be known now."""
     for variant in variants:
         try:
@@ -112,26 +112,29 @@ def _check(variants: Sequence[PlannedVariant], runs: Sequence[Run]) -> None:
         except InputError as error:
             said = "" if variant.name == BASE else f"variant {variant.name!r}: "
             raise InputError(f"{said}{error}") from error
-    for run in runs:
-        _ = run.directory
 
 
-def _outcome(run: Run, before: Sequence[Outcome]) -> Outcome:
+def _outcome(run: PlannedRun, before: Sequence[Outcome], overwrite: bool) -> Outcome:
     """The run's result: of an earlier run of the same distillation, on disk or in this ablation, or a new one."""
     shared = next((outcome for outcome in before if outcome.directory == run.config.out), None)
     if shared is not None:
         return dataclasses.replace(shared, variant=run.variant)
-    outcome = Outcome(run.variant, run.seed, run.config.out, run.directory.read_metrics())
+    outcome = Outcome(run.variant, run.seed, run.config.out, _measured(run, overwrite))
     if outcome.metrics is not None:
         return outcome
     try:
-        return dataclasses.replace(outcome, metrics=run_distill(run.config))
+        return dataclasses.replace(outcome, metrics=run_distill(run.config, overwrite))
     except InputError as error:
         if not before and not Path(run.config.out).exists():  # refused before it began: what all others are, too
             raise InputError(f"{run}: {error}") from error
         return dataclasses.replace(outcome, error=" ".join(str(error).split()))
     finally:
         _forget_models()
+
+
+def _measured(run: PlannedRun, overwrite: bool) -> dict[str, Any] | None:
+    """What the run measured before; None where it is not complete, or is to be trained anew."""
+    return Run(run.config, overwrite).read_metrics()
 
 
 def _forget_models() -> None:

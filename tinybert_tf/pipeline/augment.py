@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,17 +20,16 @@ import tensorflow as tf
 from keras import ops
 
 from tinybert_tf.checkpoints.formats import resolve_model, weight_files
-from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.data.augmentation.augmentation import Augmentation, Augmenter, candidate_tokens
 from tinybert_tf.data.augmentation.glove import WordVectors
 from tinybert_tf.data.text.readers import check_names, read_rows, text_columns, text_of
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
-from tinybert_tf.json_file import read_object
 from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teaching.teacher import in_precision
 from tinybert_tf.pipeline.runs.callbacks import SECONDS_BETWEEN_LINES
+from tinybert_tf.pipeline.runs.growing_file import GrowingFile
 from tinybert_tf.pipeline.runs.log_lines import held_back
 from tinybert_tf.training.devices import setup_devices
 
@@ -95,7 +93,7 @@ def run_augment(
             "precision": setup_devices(precision).choice.precision,  # `auto` is not the same on every machine
             **asdict(settings),
         }
-        progress = _Progress(target, fingerprint)
+        progress = GrowingFile(target, fingerprint)
         vectors = None if glove is None else WordVectors(glove)
         model = load_masked_lm(masked_lm, tokenizer, settings)
         predict = PredictMasked(model, tokenizer, settings.candidates)
@@ -103,16 +101,17 @@ def run_augment(
             logger.info("augment: without --glove, words of several pieces stay as they are")
     nearest = None if vectors is None else lambda words: vectors.nearest(words, settings.candidates)
     augmenter = Augmenter(tokenizer, predict, nearest, settings)
-    written = progress.begin(writer.header())
     last_line = time.monotonic()
-    for start in range(progress.rows, len(rows), ROWS_PER_CHUNK):
-        chunk = rows[start : start + ROWS_PER_CHUNK]
-        written = progress.add(len(chunk), [writer.row(row) for row in _augmented(augmenter, chunk, columns, start)])
-        if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
-            last_line = time.monotonic()
-            line = f"[augment] {progress.rows:,} of {len(rows):,} rows, {written:,} written"
-            print(line, file=sys.stderr, flush=True)
-    progress.end()
+    with progress.begin(writer.header()):
+        for start in range(progress.rows, len(rows), ROWS_PER_CHUNK):
+            chunk = rows[start : start + ROWS_PER_CHUNK]
+            progress.add(len(chunk), [writer.row(row) for row in _augmented(augmenter, chunk, columns, start)])
+            if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
+                line = f"[augment] {progress.rows:,} of {len(rows):,} rows, {progress.written:,} written"
+                print(line, file=sys.stderr, flush=True)
+        progress.end()
+    written = progress.written
     return f"{target}: {written:,} rows, {written / len(rows):.1f} for each of {len(rows):,}"
 
 
@@ -230,73 +229,6 @@ def _csv_line(fields: list[Any]) -> str:
     # With this terminator a field with either of its characters is quoted.
     csv.writer(line, lineterminator="\r\n").writerow(fields)
     return line.getvalue().removesuffix("\r\n")
-
-
-class _Progress:
-    """The file that grows, and what says how far it is true."""
-
-    def __init__(self, target: Path, fingerprint: Mapping[str, Any]) -> None:
-        self.rows = 0
-        self._written = 0
-        self._bytes = 0
-        self._target = target
-        self._fingerprint = dict(fingerprint)
-        self._partial = target.with_name(f"{target.name}.partial")
-        self._state = target.with_name(f"{target.name}.state.json")
-        if target.exists():
-            raise InputError(f"{target}: is there already; another name is accepted")
-        if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
-            raise InputError(f"{target}: its directory is not there, or cannot be written; one that can is accepted")
-        if not self._state.is_file():
-            return
-        try:
-            state = read_object(self._state)
-            there = state["settings"]
-            self.rows, self._written, self._bytes = state["rows"], state["written"], state["bytes"]
-            is_whole = self._partial.stat().st_size >= self._bytes
-        except (OSError, ValueError, KeyError, TypeError):
-            is_whole, there = False, {}
-        if not is_whole:
-            raise InputError(f"{self._state}: not what an interrupted augmentation leaves; remove it to begin anew")
-        differing = [name for name, value in self._fingerprint.items() if there.get(name) != value]
-        if differing:
-            raise InputError(
-                f"{self._state}: an augmentation with another {differing[0]} was interrupted here (there "
-                f"{there.get(differing[0])!r}, here {self._fingerprint[differing[0]]!r}); remove it, or give another "
-                f"--output"
-            )
-        logger.info(f"augment: goes on after row {self.rows:,}")
-
-    def begin(self, header: str) -> int:
-        """Cut off what was being written when the run was interrupted, or write the header; rows written so far."""
-        if not self.rows:
-            self._partial.write_bytes(b"")
-            self._append(header)
-        else:
-            os.truncate(self._partial, self._bytes)
-        return self._written
-
-    def add(self, rows: int, lines: Sequence[str]) -> int:
-        """Write the lines of so many rows of the input; returns lines written so far."""
-        self.rows += rows
-        self._written += len(lines)
-        self._append("".join(lines))
-        state = {"settings": self._fingerprint, "rows": self.rows, "written": self._written, "bytes": self._bytes}
-        replace_text(self._state, json.dumps(state, indent=2) + "\n")
-        return self._written
-
-    def end(self) -> None:
-        """Give the finished file its name."""
-        os.replace(self._partial, self._target)
-        self._state.unlink(missing_ok=True)
-
-    def _append(self, text: str) -> None:
-        content = text.encode("utf-8")
-        with self._partial.open("ab") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        self._bytes += len(content)
 
 
 def _digest(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -25,14 +26,17 @@ from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 from tinybert_tf.pipeline.parts.student import resolved_init
 from tinybert_tf.pipeline.parts.training import check_teacher, give_first_weights, train_stages
 from tinybert_tf.pipeline.runs.log_lines import held_back
-from tinybert_tf.pipeline.runs.results import measure_models
+from tinybert_tf.pipeline.runs.measure import measure_models
+from tinybert_tf.pipeline.runs.run import Run
 
 
-def run_compress(config: CompressConfig) -> dict[str, Any]:
+def run_compress(config: CompressConfig, overwrite: bool = False) -> dict[str, Any]:
     """Make a student smaller by the config's steps; the last one's best dev epoch is saved under `student/`.
 
     Each step distils the student through all stages. Epochs count as soon as the student is what it is to be. What
     the config exports, the LiteRT file of one that is quantized in any case, is written under `export/` at the end.
+    A run that was interrupted begins again; one that is complete is not trained again, unless with `overwrite`: then
+    its student stays until the new one is complete.
 
     Returns:
         What `metrics.json` holds: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, where the
@@ -40,22 +44,32 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
         student the `sparsity` of each pruned kernel.
 
     Raises:
-        InputError: anything the user gave is wrong, the teacher among it; nothing has been written then.
+        InputError: anything the user gave is wrong, the teacher among it, or has changed since the run began; nothing
+            has been written then.
         VerificationError: the exported file does not answer as the student does; the student is kept, the file is not.
     """
+    with Run(config, overwrite) as run:
+        results = run.results() or _compress(config, run)
+        export = _export_options(config, run)
+        if export is not None and not Path(export.out).exists():
+            print(run_export(export), file=sys.stderr)
+    return results
+
+
+def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
     with held_back():
-        work = prepare(config)
+        work = prepare(config, run)
         steps, found = [], work
         for name in STEP_SECTIONS:
             of_section = steps_of(name, getattr(config, name), found)
             found = of_section[-1].leaves(found) if of_section else found
             steps += of_section
-        export = _export_options(config, work)
+        _check_export(_export_options(config, run), work)
     check_teacher(work)
     models = {"teacher": work.teachers}
     directories = {
         "teacher": [resolve_model(directory) for directory in config.teacher.dirs],
-        "student": [work.run.path / "student"],
+        "student": [run.path / "student"],
     }
     init = resolved_init(config.student, work.student.config, work.teacher.config)
     if init == "dir":
@@ -63,7 +77,7 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
         directories["original"] = [resolve_model(str(config.student.dir))]
     give_first_weights(work)
     cached = cache_teacher(work) if any(step.is_trained for step in steps) else {}
-    work.run.create()
+    run.begin()
     begin = time.monotonic()
     callbacks: list[keras.callbacks.Callback] = []
     facts: dict[str, Any] = {}
@@ -91,35 +105,34 @@ def run_compress(config: CompressConfig) -> dict[str, Any]:
         results[name]["gzip_bytes"] = gzipped_size(model)
     results["student"] |= {"seconds": seconds, **facts}
     results["data"] = {name: split.summary() for name, split in work.splits.items()}
-    work.run.write_metrics(results)
-    if export is not None:
-        print(run_export(export), file=sys.stderr)
+    run.finish(results)
     return results
 
 
-def _export_options(config: CompressConfig, work: Distillation) -> ExportOptions | None:
-    """What is exported at the end; None where nothing is.
-
-    Raises:
-        InputError: it cannot be.
-    """
+def _export_options(config: CompressConfig, run: Run) -> ExportOptions | None:
+    """What is exported at the end; None where nothing is."""
     section = config.export or (ExportSection() if config.quantization is not None else None)
     if section is None:
         return None
-    data, out = config.data, work.run.path / "export"
+    data = config.data
     is_calibrated = section.quantize in find_format(section.format).calibrated
-    options = ExportOptions(
-        str(work.run.path),
+    return ExportOptions(
+        str(run.out),
         section.format,
-        str(out),
+        str(run.out / "export"),
         section.quantize,
         section.lengths,
         text=None if data.text is None else ",".join(data.text),
         calibrate=data.train if is_calibrated else None,
         min_agreement=section.min_agreement,
     )
-    check_options(options, out)
+
+
+def _check_export(options: ExportOptions | None, work: Distillation) -> None:
+    """Refuse, before anything is trained, what cannot be exported then."""
+    if options is None:
+        return
+    check_options(options, work.run.path / "export")
     chosen_quantization(options, work.student)
-    if section.lengths is not None:
-        chosen_lengths(section.lengths, {}, work.student.config.max_tokens, "the student")
-    return options
+    if options.lengths is not None:
+        chosen_lengths(options.lengths, {}, work.student.config.max_tokens, "the student")

@@ -7,22 +7,22 @@ from typing import Any
 
 from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.pipeline.parts.distillation import prepare
 from tinybert_tf.pipeline.parts.kept_features import cache_teacher
-from tinybert_tf.pipeline.parts.splits import data_fingerprints
 from tinybert_tf.pipeline.parts.training import check_teacher, give_first_weights, train_stages
 from tinybert_tf.pipeline.runs.log_lines import held_back
+from tinybert_tf.pipeline.runs.measure import measure_models
 from tinybert_tf.pipeline.runs.progress import RunProgress
-from tinybert_tf.pipeline.runs.results import measure_models
+from tinybert_tf.pipeline.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-def run_distill(config: DistillConfig) -> dict[str, Any]:
+def run_distill(config: DistillConfig, overwrite: bool = False) -> dict[str, Any]:
     """Distil a student through the config's stages; the last stage's best dev epoch is saved under `student/`.
 
-    A run that was interrupted goes on after its last epoch.
+    A run that was interrupted goes on after its last epoch; one that is complete is not trained again, unless with
+    `overwrite`: then its models stay until the new ones are complete.
 
     With `baseline`, the same student from the same first weights is then trained on the labels alone, through the same
     stages: same files, same order, the steps that the student took, same learning rates; its best epoch is saved under
@@ -32,13 +32,18 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
         What `metrics.json` holds: `{"teacher": {...}, "student": {...}, "baseline": {...}, "data": {...}}`.
 
     Raises:
-        InputError: anything the user gave is wrong, the teacher among it; nothing has been written then.
+        InputError: anything the user gave is wrong, the teacher among it, or has changed since the run began; nothing
+            has been written then.
     """
+    with Run(config, overwrite) as run:
+        return run.results() or _distill(config, run)
+
+
+def _distill(config: DistillConfig, run: Run) -> dict[str, Any]:
     with held_back():
-        work = prepare(config)
-        sources = {"teacher": teacher_fingerprint(work.teachers), **data_fingerprints(work.splits)}
+        work = prepare(config, run)
         kept = [variable for distiller in work.distillers for variable in distiller.projections.variables]
-        progress = RunProgress(work.run, sources, kept)
+        progress = RunProgress(run, kept)
     check_teacher(work)
     give_first_weights(work)
     initial = [variable.numpy() for variable in work.student.weights]
@@ -51,10 +56,11 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
     models = {"teacher": work.teachers, "student": work.student}
     directories = {
         "teacher": [resolve_model(directory) for directory in config.teacher.dirs],
-        "student": [work.run.path / "student"],
+        "student": [run.path / "student"],
     }
     if config.baseline:
         progress.turn_to("baseline")
+        logger.info("baseline: the same student, from the same first weights, learns from the labels alone")
         with work.devices.scope():
             baseline = work.student.copy(name="baseline")
         for variable, value in zip(baseline.weights, initial, strict=True):
@@ -64,11 +70,11 @@ def run_distill(config: DistillConfig) -> dict[str, Any]:
             work, models_alone, "baseline", keep_from=0, last_steps=steps, label="baseline-", progress=progress
         )
         models["baseline"] = baseline
-        directories["baseline"] = [work.run.path / "baseline"]
+        directories["baseline"] = [run.path / "baseline"]
         seconds["baseline"] = progress.seconds()
     results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
     for name, value in seconds.items():
         results[name]["seconds"] = round(value, 1)
     results["data"] = {name: split.summary() for name, split in work.splits.items()}
-    progress.finish(results)
+    run.finish(results)
     return results

@@ -78,7 +78,7 @@ def explain_distill(config: DistillConfig) -> str:
         values = section.resolved(config.train)
         steps = _num_steps(stage, rows, values)
         total_steps = None if total_steps is None or steps is None else total_steps + steps
-        parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), str(layer_map)]
+        parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), layer_map.table(stage.losses)]
     if isinstance(config, CompressConfig):
         parts += ["", *_compression_lines(config, student, total_steps)]
     return "\n".join(parts)

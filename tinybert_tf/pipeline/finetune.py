@@ -10,29 +10,28 @@ import keras
 from tinybert_tf.config.schema import FinetuneConfig
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.labels import shown
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.parts.splits import data_fingerprints, read_datasets, tokenize
+from tinybert_tf.pipeline.parts.splits import read_datasets, tokenize
 from tinybert_tf.pipeline.parts.stages import Stage, train_stage
 from tinybert_tf.pipeline.runs.callbacks import BestEpoch, stage_callbacks
-from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.log_lines import held_back
-from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.pipeline.runs.measure import measure, measure_models
 from tinybert_tf.pipeline.runs.progress import RunProgress
-from tinybert_tf.pipeline.runs.results import measure_models
+from tinybert_tf.pipeline.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
+def run_finetune(config: FinetuneConfig, overwrite: bool = False) -> dict[str, Any]:
     """Fine-tune a model on labelled texts, or pairs of texts; the best dev epoch is saved under `model/`.
 
-    A run that was interrupted goes on after its last epoch.
+    A run that was interrupted goes on after its last epoch; one that is complete is not trained again, unless with
+    `overwrite`: then its model stays until the new one is complete.
 
     The labels are the ones the model already has, if the files fit them; otherwise the train file's, with a new head.
     For `regression` they are numbers, and the head has one output.
@@ -41,10 +40,14 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         What `metrics.json` holds: `{"model": {...}, "data": {...}}`.
 
     Raises:
-        InputError: anything the user gave is wrong; nothing has been written then.
+        InputError: anything the user gave is wrong, or has changed since the run began; nothing has been written then.
     """
+    with Run(config, overwrite) as run:
+        return run.results() or _finetune(config, run)
+
+
+def _finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
     with held_back():
-        run = RunDirectory(config.out, config)
         datasets = read_datasets(config.data, task=config.task)
         task = find_task(config.task)
         task.check_training(datasets["train"])
@@ -60,7 +63,7 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
         lengths = padded_lengths(config.data, devices)
         splits = tokenize(datasets, tokenizer, model.labels, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, len(model.label_names))
-        progress = RunProgress(run, {"model": teacher_fingerprint(model), **data_fingerprints(splits)})
+        progress = RunProgress(run)
     if model.label_names:
         logger.info(f"labels: {shown(model.label_names)}")
     stage = Stage.trained(config.train, name="finetune", losses=())
@@ -83,5 +86,5 @@ def run_finetune(config: FinetuneConfig) -> dict[str, Any]:
     results: dict[str, Any] = measure_models({"model": model}, {"model": [run.path / "model"]}, splits, config.task)
     results["model"]["seconds"] = round(progress.seconds(), 1)
     results["data"] = {name: split.summary() for name, split in splits.items()}
-    progress.finish(results)
+    run.finish(results)
     return results

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from tinybert_tf.checkpoints.replace_directory import replace_directory
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.data.batches.batch_source import BatchStream
 from tinybert_tf.data.corpus.corpus import Corpus
 from tinybert_tf.data.corpus.masking import Masking
 from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import count_parameters
@@ -38,12 +39,11 @@ from tinybert_tf.pipeline.parts.student import (
     resolved_init,
 )
 from tinybert_tf.pipeline.runs.callbacks import CountsSteps, FiniteTraining, MeasureDev, StopAfterSteps, stage_callbacks
-from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.log_lines import held_back
-from tinybert_tf.pipeline.runs.progress import check_sources
+from tinybert_tf.pipeline.runs.run import Run
 from tinybert_tf.training.devices import Devices
 from tinybert_tf.training.optimizer import bert_optimizer
-from tinybert_tf.training.run_checkpoint import RunCheckpoint, remove_checkpoint
+from tinybert_tf.training.run_checkpoint import RunCheckpoint
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Pretraining:
     """A checked pretraining, ready to train: `trained` is what `fit` sees, the `model` itself or a Distiller of it."""
 
     config: PretrainConfig
-    run: RunDirectory
+    run: Run
     devices: Devices
     tokenizer: Tokenizer
     model: MaskedLM | TransformerEncoder
@@ -82,8 +82,11 @@ class Pretraining:
         return dict(self.trained.evaluate(self.dev, verbose=0, return_dict=True))
 
 
-def run_pretrain(config: PretrainConfig) -> dict[str, Any]:
+def run_pretrain(config: PretrainConfig, overwrite: bool = False) -> dict[str, Any]:
     """Train a model on raw text and save it under `model/`; a run that was interrupted goes on from its checkpoint.
+
+    A run that is complete is not trained again, unless with `overwrite`: then its model stays until the new one is
+    complete.
 
     Without a teacher: masked-LM, with `next_sentence` also next-sentence prediction (arXiv 1810.04805, section 3.1).
     With one: TinyBERT's general distillation (arXiv 1909.10351, section 3.2), no labels, nothing masked.
@@ -93,29 +96,18 @@ def run_pretrain(config: PretrainConfig) -> dict[str, Any]:
         before. Of a run that is complete, what it holds already.
 
     Raises:
-        InputError: anything the user gave is wrong; nothing has been written then.
+        InputError: anything the user gave is wrong, or has changed since the run began; nothing has been written then.
     """
-    with held_back():
-        run = RunDirectory(config.out, config)
-        finished = run.read_metrics()
-        if finished is not None:
-            logger.info(f"{run.path}: this run is complete; what it measured:")
-            return finished
-        work = _prepare(config, run)
-    return _train(work)
+    with Run(config, overwrite) as run:
+        results = run.results()
+        if results is None:
+            with held_back():
+                work = _prepare(config, run)
+            results = _train(work)
+    return results
 
 
-def summary(config: PretrainConfig, results: dict[str, Any]) -> str:
-    """A line on what `run_pretrain` has made."""
-    model = results["model"]
-    line = f"{config.out}/model: {model['parameters'] / 1e6:.2f} M parameters, {model['steps']:,} steps"
-    names = [name for name in ("perplexity", "next_sentence_accuracy", "loss") if name in model]
-    return "; ".join(
-        [line, *(f"dev {name} {model['before'][name]:.4g} before, {model[name]:.4g} after" for name in names)]
-    )
-
-
-def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
+def _prepare(config: PretrainConfig, run: Run) -> Pretraining:
     devices = devices_for(config.train, fixed_shapes=False)
     keras.utils.set_random_seed(config.train.seed)
     source = config.model.dir if config.teacher is None else config.teacher.dir
@@ -138,11 +130,12 @@ def _prepare(config: PretrainConfig, run: RunDirectory) -> Pretraining:
         tokenizer.require_wordpiece()  # before it reads the corpus
     if teacher is not None:
         _check_rows(config, tokenizer, str(source), teacher.config)
-    with run.claim():
-        train = _batches(config, tokenizer, config.corpus.files, "train", config.train.batch_size, config.train.seed)
+    with run.made_for_checks():
+        folder, values = run.path / "corpus", config.train
+        train = _batches(config, tokenizer, config.corpus.files, folder / "train", values.batch_size, values.seed)
         dev = None
         if config.corpus.dev is not None:
-            dev = _batches(config, tokenizer, (config.corpus.dev,), "dev", DEV_BATCH_SIZE, DEV_SEED)
+            dev = _batches(config, tokenizer, (config.corpus.dev,), folder / "dev", DEV_BATCH_SIZE, DEV_SEED)
     return Pretraining(config, run, devices, tokenizer, model, trained, teacher, train, dev)
 
 
@@ -187,10 +180,10 @@ def _masked_lm(config: PretrainConfig, tokenizer: Tokenizer) -> MaskedLM:
 
 
 def _batches(
-    config: PretrainConfig, tokenizer: Tokenizer, files: tuple[str, ...], name: str, batch_size: int, seed: int
+    config: PretrainConfig, tokenizer: Tokenizer, files: tuple[str, ...], folder: Path, batch_size: int, seed: int
 ) -> PretrainingBatches:
     section, has_pairs = config.corpus, _has_pairs(config)
-    corpus = Corpus.tokenize(files, tokenizer, f"{config.out}/corpus/{name}", min_documents=2 if has_pairs else 1)
+    corpus = Corpus.tokenize(files, tokenizer, folder, min_documents=2 if has_pairs else 1)
     masking = Masking(section.mask_probability, section.whole_word) if config.teacher is None else None
     return PretrainingBatches(corpus, tokenizer, batch_size, seed, section.max_length, masking, has_pairs)
 
@@ -212,16 +205,13 @@ def _train(work: Pretraining) -> dict[str, Any]:
         accumulation_steps=values.accumulation_steps,
         steps_per_execution=values.steps_per_execution,
     )
-    checkpoint = RunCheckpoint(run.path / "checkpoints" / "last.safetensors", work.trained)
+    checkpoint = RunCheckpoint(run.checkpoint, work.trained)
     notes = checkpoint.restore()
-    sources = {f"text in {', '.join(config.corpus.files)}": work.train.corpus.fingerprint()}
-    if work.teacher is not None and config.teacher is not None:
-        sources[f"teacher in {config.teacher.dir}"] = teacher_fingerprint(work.teacher)
     if notes is None:
+        run.begin()
         _start_from_cut(work)
-        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "sources": sources, "logged": {}}
+        notes = {"step": 0, "seconds": 0.0, "before": work.measure_dev(), "logged": {}}
     else:
-        check_sources(run, notes["sources"], sources)
         logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
     run.keep_logs(notes["logged"])
     stream = BatchStream(work.train, every)
@@ -247,7 +237,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
     callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=save))
     epochs = -(-total_steps // every)
     work.trained.fit(stream, initial_epoch=stream.epoch, epochs=epochs, callbacks=callbacks, verbose=0)
-    work.model.save_pretrained(run.path / "model", tokenizer=work.tokenizer)
+    replace_directory(run.path / "model", lambda path: work.model.save_pretrained(path, tokenizer=work.tokenizer))
     seconds = time.monotonic() - begin
     results: dict[str, Any] = {
         "model": {
@@ -261,8 +251,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
     }
     if work.dev is not None:
         results["data"]["dev"] = _data_summary(work.dev)
-    run.write_metrics(results)
-    remove_checkpoint(checkpoint.path)
+    run.finish(results)
     return results
 
 

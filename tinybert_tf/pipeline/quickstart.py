@@ -25,7 +25,8 @@ from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.finetune import run_finetune
 from tinybert_tf.pipeline.runs.directory import RunDirectory
-from tinybert_tf.pipeline.runs.results import results_table
+from tinybert_tf.pipeline.runs.results import end_of_run
+from tinybert_tf.pipeline.runs.run import Run
 
 ROWS = {"train": 10_000, "dev": 1_000, "test": 1_000}
 VOCAB_SIZE = 1_000
@@ -50,7 +51,7 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
     `untrained/`, and the run directories `teacher/` and `distilled/`, as `finetune` and `distill` make them.
 
     Returns:
-        The table of the three models.
+        The table of the three models, and what their numbers mean.
 
     Raises:
         InputError: `out` holds something else.
@@ -73,19 +74,18 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
         baseline=True,
     )
     for config in (finetune, distill):
-        RunDirectory(config.out, config)  # refuses what is there before anything is written over
+        Run(config)  # refuses what is there before anything is written over
     if directory.exists() and not (directory / "data" / "train.tsv").exists() and any(directory.iterdir()):
         raise InputError(f"out: {directory} is not empty and holds no quickstart; give a new or an empty directory.")
     write_reviews(data, seed)
-    _say(f"1/4  {ROWS['train']:,} reviews from a grammar, in {directory / 'data'}")
+    _say(f"1/3  {ROWS['train']:,} reviews from a grammar, in {directory / 'data'}")
     make_untrained_model(directory / "untrained", data.train, seed)
-    _say(f"2/4  a vocabulary and an untrained teacher, in {directory / 'untrained'}; training it")
+    _say(f"2/3  a vocabulary and an untrained teacher, in {directory / 'untrained'}; training it")
     run_finetune(finetune)
-    _say("3/4  distilling the student in TinyBERT's two stages")
-    _say("4/4  ... and then training the same student without its teacher")
+    _say("3/3  distilling the student in TinyBERT's two stages; after them the baseline, the same student without them")
     results = run_distill(distill)
     _say(f"done; try: tinybert predict {directory / 'distilled'} 'not a dull film'")
-    return results_table(results, "accuracy", reference="teacher")
+    return end_of_run(results, RunDirectory(distill.out), "accuracy", reference="teacher")
 
 
 def data_files(directory: Path) -> Data:

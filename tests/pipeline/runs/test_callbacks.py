@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection
 from tinybert_tf.data.batches.batch_source import BatchSource
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
@@ -35,10 +34,8 @@ INPUTS = {"input_ids": np.array([[1, 2, 3]], "int32"), "attention_mask": np.ones
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
-    data = Data(train="train.tsv", dev="dev.tsv", text=("text",), label="label")
-    run = RunDirectory(tmp_path / "run", FinetuneConfig(model=ModelSection("bert"), data=data, out="run"))
-    run.create()
-    return run
+    (tmp_path / "run").mkdir()
+    return RunDirectory(tmp_path / "run")
 
 
 def make_model(dtype: str = "float32") -> SequenceClassifier:

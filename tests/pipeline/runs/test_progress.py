@@ -141,6 +141,31 @@ def test_an_interrupted_fine_tuning(
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("verb", ["finetune", "distill"])
+def test_the_command_of_a_complete_run_trains_nothing(
+    request: pytest.FixtureRequest,
+    tinybert: Callable[..., Any],
+    encoder_dir: Path,
+    distill_flags: list[object],
+    data_flags: list[str],
+    training_flags: list[str],
+    opinions: Path,
+    verb: str,
+) -> None:
+    commands: dict[str, list[object]] = {
+        "finetune": ["finetune", "--model", encoder_dir, *data_flags, "--test", opinions / "test.tsv",
+                     *training_flags, "--epochs", 6],
+        "distill": [*distill_flags, "--epochs", 2, "--baseline"],
+    }  # fmt: skip
+    run, first = request.getfixturevalue({"finetune": "finetuned", "distill": "distilled"}[verb])
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run.rglob("*")}
+    again = tinybert(*commands[verb], "--out", run)
+    assert again.status == 0, again.err
+    assert again.out == first.out
+    assert again.err == f"{run}: this run is complete; it measured:\n"
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run.rglob("*")} == before
+
+
 def test_patience_goes_on(
     tinybert: Callable[..., Any], interrupted: Interrupted, distill_flags: list[object], tmp_path: Path
 ) -> None:
@@ -173,7 +198,11 @@ def test_other_sources_are_refused(
     refused = tinybert(*flags)
     assert refused.status == 2
     assert refused.err.splitlines()[-1] == (
-        f"tinybert: {tmp_path / 'run'}: was interrupted with another train data; give it what it began with, "
-        "or another --out."
+        f"tinybert: {tmp_path / 'run'}: train file {train} has changed since this run began; give what it was made "
+        f"from, another --out, or --overwrite to train anew."
     )
     assert (tmp_path / "run" / "log.csv").read_bytes() == before
+    anew = tinybert(*flags, "--overwrite")
+    assert anew.status == 0, anew.err
+    assert "goes on after" not in anew.err
+    assert [row["epoch"] for row in rows_of(tmp_path / "run" / "log.csv")] == ["1", "2"]

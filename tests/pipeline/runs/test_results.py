@@ -14,8 +14,8 @@ from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.teaching.teacher import in_precision
-from tinybert_tf.pipeline.runs.measure import measure_fully
-from tinybert_tf.pipeline.runs.results import measure_models, results_table
+from tinybert_tf.pipeline.runs.measure import measure_fully, measure_models
+from tinybert_tf.pipeline.runs.results import results_table
 
 
 def result(accuracy: float, parameters: int, test: float | None = None) -> dict[str, Any]:

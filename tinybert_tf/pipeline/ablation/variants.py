@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.ablation import BASE, AblationConfig, Variant
 from tinybert_tf.config.load import build_config, dump_config
 from tinybert_tf.config.schema import DistillConfig, LossSection, StageSection, StudentSection
@@ -18,7 +20,7 @@ from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.pipeline.parts.splits import train_split
-from tinybert_tf.pipeline.parts.student import SIZES, student_config
+from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
 
 Change = Callable[[DistillConfig], DistillConfig]
 
@@ -47,6 +49,26 @@ def plan_variants(config: AblationConfig) -> list[PlannedVariant]:
         alone = variant.changes if not (variant.set or variant.without) else ()
         planned.append(PlannedVariant(variant.name, _changed(base, variant), alone[0] if len(alone) == 1 else None))
     return planned
+
+
+def without_the_base_again(variants: Sequence[PlannedVariant]) -> tuple[list[PlannedVariant], list[str]]:
+    """The variants without those that are the same distillation as the first one, the base; and the names of these.
+
+    `student.init: auto` is what it becomes with the config's teacher.
+    """
+    base, *others = variants
+    same = [variant.name for variant in others if _resolved(variant.config) == _resolved(base.config)]
+    return [variant for variant in variants if variant.name not in same], same
+
+
+def _resolved(config: DistillConfig) -> DistillConfig:
+    """The config with the student's `init` that `auto` stands for."""
+    if config.student.dir is not None or config.student.init != "auto":
+        return config
+    directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
+    teacher = EncoderConfig.from_dict(read_config(directory), source=str(config_path(directory)))
+    init = resolved_init(config.student, student_config(config.student, teacher), teacher)
+    return dataclasses.replace(config, student=dataclasses.replace(config.student, init=init))
 
 
 def _changed(base: DistillConfig, variant: Variant) -> DistillConfig:

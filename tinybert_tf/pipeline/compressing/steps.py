@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tinybert_tf.checkpoints.replace_directory import replace_directory
 from tinybert_tf.compression.clustering import KERNELS_AND_WORDS, cluster_weights
 from tinybert_tf.compression.pruning import ENCODER_KERNELS, MagnitudePruning, prunable_weights, zero_fractions
 from tinybert_tf.compression.quantization import quantize_aware
@@ -187,7 +188,9 @@ class ClusteringStep(Step):
     def start(self, work: Distillation) -> Distillation:
         """With the same student, which is saved anew."""
         cluster_weights(work.student, self.num_clusters, self.kernels)
-        work.student.save_pretrained(work.run.path / "student", tokenizer=work.tokenizer)
+        replace_directory(
+            work.run.path / "student", lambda path: work.student.save_pretrained(path, tokenizer=work.tokenizer)
+        )
         return work
 
 

@@ -32,8 +32,8 @@ from tinybert_tf.pipeline.parts.student import (
     check_two_tokenizers,
     student_tokenizer,
 )
-from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.measure import measure
+from tinybert_tf.pipeline.runs.run import Run
 from tinybert_tf.training.devices import Devices
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Distillation:
     """
 
     config: DistillConfig
-    run: RunDirectory
+    run: Run
     devices: Devices
     tokenizer: Tokenizer
     teacher: TaskModel
@@ -73,9 +73,12 @@ class Distillation:
         return self.splits["train"].teacher is not None
 
 
-def prepare(config: DistillConfig) -> Distillation:
-    """Read, load and build everything, so that what is wrong is said before anything is written."""
-    run = RunDirectory(config.out, config)
+def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
+    """Read, load and build everything, so that what is wrong is said before anything is written.
+
+    `run` is the one that trains it; without one, nothing can be trained.
+    """
+    run = Run(config) if run is None else run
     stages = [Stage.from_config(section, config.train) for section in config.stages]
     datasets = read_datasets(config.data, own_files(config, stages), config.task)
     devices = devices_for(config.train)

@@ -68,11 +68,6 @@ def tokenize(
     return encoded
 
 
-def data_fingerprints(splits: Mapping[str, EncodedDataset]) -> dict[str, str]:
-    """Hashes of all that is trained on or chosen by, named for a message."""
-    return {f"{name} data": split.fingerprint() for name, split in splits.items() if name != "test"}
-
-
 def train_split(section: StageSection, data: Data) -> str:
     """The data set that a stage trains on: `train`, or its own file's path."""
     return "train" if section.train in (None, data.train) else str(section.train)

@@ -114,7 +114,7 @@ def train_stages(
             continue
         if model is not student:
             carry_projections(models[:number], model)
-            print(f"[{name}] learns\n{model.layer_map}", file=sys.stderr)
+            print(f"[{name}] learns\n{model.layer_map.table(stage.losses)}", file=sys.stderr)
         measured = [best] if number >= keep_from else [MeasureDev(student, work.measure_dev)]
         train_stage(
             model,

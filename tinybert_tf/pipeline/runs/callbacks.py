@@ -14,6 +14,7 @@ import numpy as np
 
 from tinybert_tf.checkpoints.assign import assign_tensors
 from tinybert_tf.checkpoints.formats import open_tensors
+from tinybert_tf.checkpoints.replace_directory import replace_directory
 from tinybert_tf.data.batches.batch_source import BatchSource
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import Metrics
@@ -229,7 +230,7 @@ class BestEpoch(MeasureDev):
         student: the model that is measured and saved, as in `MeasureDev`.
         measure: its metrics on the dev set, as in `MeasureDev`.
         metric: the one that decides, higher is better. Of equal epochs the first is kept.
-        directory: where `student.save_pretrained` writes.
+        directory: the model's, replaced as a whole.
         tokenizer: saved with it.
         counts: whether an epoch that ends may be the best one; by default all may.
     """
@@ -257,7 +258,7 @@ class BestEpoch(MeasureDev):
         if self.counts() and (self.best is None or self.metrics[self.metric] > self.best):
             self.best = self.metrics[self.metric]
             self._weights = [variable.numpy() for variable in self.student.weights]
-            self.student.save_pretrained(self.directory, tokenizer=self.tokenizer)
+            replace_directory(self.directory, lambda path: self.student.save_pretrained(path, self.tokenizer))
 
     def go_on(self, best: float) -> None:
         """Go on from the best epoch that is in the directory; `best` is its metric. The model gets its weights."""

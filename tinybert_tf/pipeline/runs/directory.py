@@ -1,77 +1,38 @@
-"""The directory of a run: claimed for one resolved config, filled as the run goes."""
+"""The files of a run directory: the resolved config, what it was made from, logs and metrics."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import itertools
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tinybert_tf.checkpoints.replace_file import replace_text
-from tinybert_tf.config.load import dump_config
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import read_object
 
+CONFIG, SOURCES, METRICS = "config.yaml", "sources.json", "metrics.json"
 LOGS = ("log.csv", "layer_maps.csv")
+MODELS = ("student", "baseline", "model")
+# What training writes, and what is made from it; a run that is trained anew begins without them.
+RESULTS = (*LOGS, "tensorboard", "checkpoints", *MODELS, "export", "report.html")
 
 
 class RunDirectory:
-    """`config.yaml`, `log.csv`, `tensorboard/`, `metrics.json` and the trained model of one run.
+    """`config.yaml`, `sources.json`, `log.csv`, `tensorboard/`, `metrics.json` and the trained model of one run."""
 
-    Nothing is written before `create`, so a run that is refused leaves nothing behind.
-
-    Raises:
-        InputError: the path is a file, holds a run with another resolved config, holds something that is no run, or
-            cannot be made.
-    """
-
-    def __init__(self, path: str | Path, config: Any) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._config = dump_config(config)
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        written = self.path / "config.yaml"
-        check_can_be_made(self.path)
-        if written.is_file():
-            difference = _first_difference(written.read_text(encoding="utf-8", errors="replace"), self._config)
-            if difference:
-                raise InputError(
-                    f"out: {self.path} holds a run with another config ({difference}); give another directory."
-                )
-        elif self.path.is_dir() and any(self.path.iterdir()):
-            raise InputError(f"out: {self.path} is not empty and holds no run; give a new or an empty directory.")
 
-    def create(self) -> None:
-        """Make the directory and write the resolved config; what an earlier run measured here is no longer true."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for name in (*LOGS, "metrics.json"):
-            (self.path / name).unlink(missing_ok=True)
-        replace_text(self.path / "config.yaml", self._config)
-
-    @contextlib.contextmanager
-    def claim(self) -> Iterator[None]:
-        """Make the directory for the body to check its input in: where that is refused, what was not there is gone.
-
-        What an earlier run of the same config measured here stays; `keep_logs` says up to where it is true.
-        """
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        is_new = not (self.path / "config.yaml").is_file()
-        self.path.mkdir(parents=True, exist_ok=True)
-        replace_text(self.path / "config.yaml", self._config)
-        try:
-            yield
-        except InputError:
-            if is_new:
-                for inside in self.path.iterdir():
-                    shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
-                for folder in missing:
-                    folder.rmdir()
-            raise
+    @property
+    def checkpoint(self) -> Path:
+        """What an interrupted run goes on from."""
+        return self.path / "checkpoints" / "last.safetensors"
 
     @property
     def num_logged(self) -> dict[str, int]:
@@ -83,30 +44,48 @@ class RunDirectory:
         for name in LOGS:
             path, count = self.path / name, num_logged.get(name, 0)
             if count and path.is_file():
-                with path.open(newline="", encoding="utf-8") as file:
-                    self._rows[name] = list(itertools.islice(csv.DictReader(file), count))
+                self._rows[name] = self.read_log(name)[:count]
             else:
                 path.unlink(missing_ok=True)
 
-    def read_metrics(self) -> dict[str, Any] | None:
-        """What `metrics.json` holds; None where the run has not come to its end."""
-        path = self.path / "metrics.json"
-        return read_object(path) if path.is_file() else None
+    def read_log(self, name: str = LOGS[0]) -> list[dict[str, Any]]:
+        """The rows of one of `LOGS`, as text; none where it is not there."""
+        path = self.path / name
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
 
-    def log(self, *rows: dict[str, Any], name: str = "log.csv") -> None:
+    def log(self, *rows: dict[str, Any], name: str = LOGS[0]) -> None:
         """Add rows to one of `LOGS`; stages log different columns, the file has them all."""
         logged = self._rows.setdefault(name, [])
         logged += rows
-        columns = list(dict.fromkeys(column for row in logged for column in row))
+        columns = list(dict.fromkeys(itertools.chain.from_iterable(logged)))
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, columns)
         writer.writeheader()
         writer.writerows(logged)
         replace_text(self.path / name, table.getvalue())
 
+    def read_metrics(self) -> dict[str, Any] | None:
+        """What `metrics.json` holds; None where the run has not come to its end."""
+        return self._read_json(METRICS)
+
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write `metrics.json`."""
-        replace_text(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+        replace_text(self.path / METRICS, json.dumps(metrics, indent=2) + "\n")
+
+    def read_sources(self) -> dict[str, str] | None:
+        """What the run was made from; None of one that an earlier version began, which did not write it down."""
+        return self._read_json(SOURCES)
+
+    def write_sources(self, sources: Mapping[str, str]) -> None:
+        """Write `sources.json`."""
+        replace_text(self.path / SOURCES, json.dumps(dict(sources), indent=2, ensure_ascii=False) + "\n")
+
+    def _read_json(self, name: str) -> Any:
+        path = self.path / name
+        return read_object(path) if path.is_file() else None
 
 
 def check_can_be_made(path: Path) -> None:
@@ -114,16 +93,6 @@ def check_can_be_made(path: Path) -> None:
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
         inside = "" if there == path else f", {there}"
-        raise InputError(f"out: {path} is {inside and 'inside '}a file{inside}; a new or an empty directory is wanted.")
+        raise InputError(f"out: {path} is {inside and 'inside '}a file{inside}; expected a new or an empty directory.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"out: {path} cannot be written: no permission for {there}; another directory is wanted.")
-
-
-def _first_difference(there: str, here: str) -> str:
-    """The first line that two configs do not share, as `there: x, here: y`; empty where they are equal."""
-    if there == here:
-        return ""
-    theirs, ours = there.splitlines(), here.splitlines()
-    only_there = next((line.strip() for line in theirs if line not in ours), "nothing")
-    only_here = next((line.strip() for line in ours if line not in theirs), "nothing")
-    return f"there {only_there!r}, here {only_here!r}"
+        raise InputError(f"out: {path} cannot be written: no permission for {there}; give another directory.")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
-from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.runs.callbacks import BestEpoch
-from tinybert_tf.pipeline.runs.directory import RunDirectory
-from tinybert_tf.training.run_checkpoint import RunCheckpoint, read_notes, remove_checkpoint
+from tinybert_tf.pipeline.runs.run import Run
+from tinybert_tf.training.run_checkpoint import RunCheckpoint, read_notes
 
 logger = logging.getLogger(__name__)
 
@@ -36,30 +35,28 @@ class RunProgress:
 
     Args:
         run: the run.
-        sources: hashes of what the run is made from, by name.
         kept: variables that are not the model's alone, such as projections that later stages go on from.
 
     Raises:
-        InputError: the run was interrupted with other sources, or its checkpoint is damaged.
+        InputError: the checkpoint is damaged.
     """
 
-    def __init__(self, run: RunDirectory, sources: Mapping[str, str], kept: Sequence[Any] = ()) -> None:
+    def __init__(self, run: Run, kept: Sequence[Any] = ()) -> None:
         self.run = run
         self.kept = kept
-        self.path = run.path / "checkpoints" / "last.safetensors"
+        self.path = run.checkpoint
         notes = read_notes(self.path)
         self.was_interrupted = notes is not None
-        notes = notes or {"sources": dict(sources), "stages": [], "best": {}, "seconds": {}}
-        check_sources(run, notes["sources"], sources)
-        self._sources, self._logged = notes["sources"], notes.get("logged", {})
+        notes = notes or {"stages": [], "best": {}, "seconds": {}}
+        self._logged = notes.get("logged", {})
         self._stages = {(model, name): StageProgress(**values) for model, name, values in notes["stages"]}
         self._best: dict[str, float] = notes["best"]
         self._seconds: dict[str, float] = notes["seconds"]
 
     def begin(self) -> None:
         """Make the run directory; of a run that goes on, keep the log up to the checkpoint."""
+        self.run.begin()
         if not self.was_interrupted:
-            self.run.create()
             return
         self.run.keep_logs(self._logged)
         model, stage = list(self._stages)[-1]
@@ -96,31 +93,12 @@ class RunProgress:
         if self._best_epoch.best is not None:
             self._best[self._model] = float(self._best_epoch.best)
         notes = {
-            "sources": self._sources,
             "stages": [(*key, dataclasses.asdict(stage)) for key, stage in self._stages.items()],
             "best": self._best,
             "seconds": self._seconds,
             "logged": self.run.num_logged,
         }
         RunCheckpoint(self.path, model, self.kept).save(notes)
-
-    def finish(self, results: dict[str, Any]) -> None:
-        """Write `metrics.json`: the run is complete, and its checkpoint goes."""
-        self.run.write_metrics(results)
-        remove_checkpoint(self.path)
-
-
-def check_sources(run: RunDirectory, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Refuse to go on with a run that was interrupted with other sources.
-
-    Raises:
-        InputError: names the first that differs.
-    """
-    for name, value in now.items():
-        if before.get(name) != value:
-            raise InputError(
-                f"{run.path}: was interrupted with another {name}; give it what it began with, or another --out."
-            )
 
 
 class StageCheckpoint(keras.callbacks.Callback):

@@ -1,20 +1,15 @@
-"""What a run measured of its models, as `metrics.json` and as a table."""
+"""What the end of a run prints: its models in a table, and what the numbers mean."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from tinybert_tf.checkpoints.formats import weights_size
-from tinybert_tf.data.batches.encoded import EncodedDataset
-from tinybert_tf.evaluation.cost import count_parameters, measure_latency
 from tinybert_tf.metrics import format_metric, metric_title
-from tinybert_tf.models.teaching.teacher import in_precision
-from tinybert_tf.pipeline.runs.measure import measure_fully
+from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.table import format_table
+from tinybert_tf.pipeline.runs.verdict import verdict
 
-LATENCY_SEQ_LEN = 32
 # What `metrics.json` calls the models, as the table has them from top to bottom; its other keys are not models.
 MODELS = ("model", "teacher", "original", "student", "baseline")
 
@@ -22,32 +17,9 @@ MODELS = ("model", "teacher", "original", "student", "baseline")
 COMPRESSED = {"nonzero_parameters": "not zero", "gzip_bytes": "gzipped bytes"}
 
 
-def measure_models(
-    models: Mapping[str, Any],
-    directories: Mapping[str, Sequence[Path]],
-    splits: Mapping[str, EncodedDataset],
-    task: str,
-) -> dict[str, dict[str, Any]]:
-    """Metrics and cost of each model, in float32, as its saved files give them.
-
-    The task's metrics on dev at the top, those on test under `test`; `parameters`; `size_bytes` of the weights file(s);
-    `latency_ms`: median of a forward pass, one text of 32 tokens (or the models' limit, if lower), the models taking
-    turns.
-    """
-    as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
-    limits = (model.config.max_tokens for model in as_saved.values())
-    latency = measure_latency(as_saved, seq_len=min(LATENCY_SEQ_LEN, *limits))
-    results: dict[str, dict[str, Any]] = {}
-    for name, model in as_saved.items():
-        read = {key: split.for_teacher if name == "teacher" else split for key, split in splits.items()}
-        result: dict[str, Any] = measure_fully(model, read["dev"], task)
-        if "test" in splits:
-            result["test"] = measure_fully(model, read["test"], task)
-        result["parameters"] = count_parameters(model)
-        result["size_bytes"] = sum(map(weights_size, directories[name]))
-        result["latency_ms"] = latency[name]
-        results[name] = result
-    return results
+def end_of_run(results: Mapping[str, Mapping[str, Any]], run: RunDirectory, metric: str, reference: str) -> str:
+    """What the end of a run prints: `results_table`, and below it what the numbers mean."""
+    return "\n".join([results_table(results, metric, reference), *verdict(results, run.read_log(), metric)])
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, reference: str) -> str:
@@ -73,6 +45,16 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
         cost += [f"{result[key] / 1e6:.2f} M{_times(base[key], result[key])}" for key in more]
         rows.append([name, *quality, *cost])
     return format_table(header, rows)
+
+
+def pretrain_summary(out: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line on the model that a pretraining has made."""
+    model = results["model"]
+    line = f"{out}/model: {model['parameters'] / 1e6:.2f} M parameters, {model['steps']:,} steps"
+    names = [name for name in ("perplexity", "next_sentence_accuracy", "loss") if name in model]
+    return "; ".join(
+        [line, *(f"dev {name} {model['before'][name]:.4g} before, {model[name]:.4g} after" for name in names)]
+    )
 
 
 def _times(reference: float, value: float) -> str:

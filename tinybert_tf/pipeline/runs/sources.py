@@ -1,0 +1,113 @@
+"""What a run is made from: the files of its data, models and losses, each with a hash of its contents."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.checkpoints.formats import resolve_model, weight_files
+from tinybert_tf.checkpoints.hf_directory import config_path
+from tinybert_tf.data.tokenizers.tokenizer import TOKENIZER_FILES
+
+GONE = "no such file"
+
+
+def sources_of(config: Any) -> dict[str, str]:
+    """SHA-256 of each file that the result of a run config depends on, by what messages call it: `train file a.tsv`.
+
+    These are the files of `data` and of the stages, or those of the `corpus`; weights, config and tokenizer of the
+    teachers, the student and the model that is trained; the files of the user's own losses. `GONE` stands for one that
+    is not there. A data set of the Hub has no file, and is left out.
+
+    Raises:
+        InputError: a model's directory is not there.
+    """
+    return {name: _digest(path) for name, path in _files(config)}
+
+
+def changed_source(before: dict[str, str], now: dict[str, str]) -> str | None:
+    """The name of the first source that is not as it was; None where all are."""
+    return next((name for name in [*before, *now] if before.get(name) != now.get(name)), None)
+
+
+def _files(config: Any) -> Iterator[tuple[str, Path]]:
+    yield from _data_files(config)
+    for role, directory in _model_directories(config):
+        for path in _model_files(directory):
+            yield f"{role} file {directory}: {path.name}", path
+    for loss in _losses(config):
+        code = _code_of(loss)
+        if code is not None:
+            yield f"file of the loss {loss}", code
+
+
+def _data_files(config: Any) -> Iterator[tuple[str, Path]]:
+    """The files of data and of raw text."""
+    data, corpus = getattr(config, "data", None), getattr(config, "corpus", None)
+    named = [(name, getattr(data, name)) for name in ("train", "dev", "test") if data is not None]
+    named += [("train", stage.train) for stage in getattr(config, "stages", ())]
+    named += [("corpus", path) for path in getattr(corpus, "files", ())] + [("dev", getattr(corpus, "dev", None))]
+    for role, path in named:
+        if isinstance(path, str) and not path.startswith("hub:"):
+            yield f"{role} file {path}", Path(path)
+
+
+def _model_directories(config: Any) -> Iterator[tuple[str, str]]:
+    """The directories of all models, by their roles."""
+    teacher, student = getattr(config, "teacher", None), getattr(config, "student", None)
+    model, tokenizer = getattr(config, "model", None), getattr(config, "tokenizer", None)
+    for directory in () if teacher is None else teacher.dirs:
+        yield "teacher", directory
+    for role, directory in (("student", getattr(student, "dir", None)), ("model", getattr(model, "dir", None))):
+        if directory is not None:
+            yield role, directory
+    if tokenizer is not None:
+        yield "tokenizer", tokenizer
+
+
+def _model_files(directory: str) -> list[Path]:
+    """Weights, config and tokenizer, as far as they are there."""
+    there = resolve_directory(directory, TOKENIZER_FILES)
+    weights = weight_files(resolve_model(directory)) if config_path(there).is_file() else []
+    names = (config_path(there), *(there / name for name in TOKENIZER_FILES))
+    return [*weights, *(path for path in names if path.is_file())]
+
+
+def _losses(config: Any) -> list[str]:
+    """The names of all losses of the user's own."""
+    sections = [
+        *getattr(config, "losses", ()),
+        *(loss for stage in getattr(config, "stages", ()) for loss in stage.losses),
+    ]
+    return list(dict.fromkeys(loss.name for loss in sections if ":" in loss.name))
+
+
+def _code_of(loss: str) -> Path | None:
+    """The file of `file.py:Class` or `module:Class`; None of a module that cannot be found, which is said elsewhere."""
+    place, _, _ = loss.partition(":")
+    if place.endswith(".py"):
+        return Path(place)
+    try:
+        module = importlib.util.find_spec(place)
+    except (ImportError, ValueError):
+        return None
+    return None if module is None or module.origin is None else Path(module.origin)
+
+
+def _digest(path: Path) -> str:
+    try:
+        status = path.stat()
+        return _digest_of(path, status.st_ino, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return GONE
+
+
+@functools.cache  # the runs of an ablation share their files
+def _digest_of(path: Path, *_: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
