@@ -94,6 +94,7 @@ class Distiller(TrainableModel):
         self.teacher_arguments = call_arguments(self.comparisons, 1, depths[1])
         if "last_layer" not in inspect.signature(teacher.call).parameters:
             self.teacher_arguments.pop("last_layer", None)
+        self._specs_box = _Box(self._trace_feature_specs())
         student_spec, teacher_spec = self.feature_specs()
         self.teacher_shapes = _compared_shapes(self.comparisons, teacher_spec)
         widths = _projection_widths(self.comparisons, student_spec, teacher_spec)
@@ -246,6 +247,9 @@ class Distiller(TrainableModel):
 
     def feature_specs(self) -> tuple[Any, Any]:
         """The outputs of student and teacher as symbolic tensors, None for batch and sequence length."""
+        return self._specs_box.content
+
+    def _trace_feature_specs(self) -> tuple[Any, Any]:
         inputs = {
             name: keras.KerasTensor((None, None), dtype="int32", name=name)
             for name in ("input_ids", "attention_mask", "token_type_ids")
@@ -309,7 +313,7 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
 
 
 class _Box:
-    """Holds a model without Keras noticing it."""
+    """Holds a model, or outputs of one, without Keras noticing it."""
 
-    def __init__(self, content: keras.Model) -> None:
+    def __init__(self, content: Any) -> None:
         self.content = content

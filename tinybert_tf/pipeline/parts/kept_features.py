@@ -60,7 +60,8 @@ def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[
     is_asked_for = is_asked_for or work.has_two_tokenizers
     cache = TeacherCache(config.cache_dir or default_directory(), config.max_disk_gib * GIB)
     uses = [use for use in _uses(work) if config.teacher_cache != "auto" or is_asked_for or use.epochs > 1]
-    uses = [use for use in uses if _is_kept(work, use)]
+    kept_stages = [stage for stage in sorted({use.stage for use in uses}) if _is_kept(work, stage)]
+    uses = [use for use in uses if use.stage in kept_stages]
     if not uses:
         return {}
     kept = functools.partial(_cached, work, cache, teacher_fingerprint(work.distillers[0].teacher))
@@ -82,18 +83,18 @@ def _uses(work: Distillation) -> list[_Use]:
     return uses
 
 
-def _is_kept(work: Distillation, use: _Use) -> bool:
-    """Whether the mode and the losses allow it."""
-    mode = work.config.teacher_cache
-    if mode == "logits" and not use.is_cheap(work):
+def _is_kept(work: Distillation, stage: int) -> bool:
+    """Whether the mode and the losses allow it for a stage."""
+    mode, distiller = work.config.teacher_cache, work.distillers[stage]
+    if mode == "logits" and set(distiller.teacher_shapes) != {LOGITS}:
         return False
-    names = losses_of_padding(work.distillers[use.stage])
+    names = losses_of_padding(distiller)
     if names and mode == "features":
         raise InputError(
-            f"teacher_cache: 'features' of stage {work.stages[use.stage].name!r}: {names[0]} compares padding too, "
-            f"which a cache does not have; expected a loss that heeds `mask` (reduction 'tokens'), or auto."
+            f"teacher_cache: 'features' of stage {work.stages[stage].name!r}: {names[0]} compares padding too, which a "
+            f"cache does not have; expected a loss that heeds `mask` (reduction 'tokens'), or auto."
         )
-    if names and use.split != "dev":
+    if names:
         say_not_kept(names)
     return not names
 
