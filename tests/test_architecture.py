@@ -37,6 +37,8 @@ FLOORS = {
     "features": 0,
     "labels": 0,
     "trainable_model": 0,
+    "input_bounds": 0,
+    "checked_model": -1,
     "json_file": -1,
     "traced_model": -1,
     "version": -1,

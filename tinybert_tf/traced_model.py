@@ -6,8 +6,10 @@ from typing import Any
 
 import keras
 
+from tinybert_tf.checked_model import CheckedModel
 
-class TracedModel(keras.Model):
+
+class TracedModel(CheckedModel):
     """A `keras.Model` that traces `fit`, `evaluate` and `predict` again after one of its layers has changed.
 
     Keras traces each of them once. A layer whose `call` depends on more than its variables has an attribute

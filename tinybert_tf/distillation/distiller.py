@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf import features
+from tinybert_tf.checked_model import check_inputs_of
 from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -125,6 +126,10 @@ class Distiller(TrainableModel):
         """The student's output dict, with the features that the losses compare."""
         inputs = {name: value for name, value in inputs.items() if not name.startswith(features.TEACHER)}
         return self.student(inputs, training=training, **self.student_arguments)
+
+    def check_inputs(self, inputs: Any) -> None:
+        """As the student's own, and the teacher's where it is run."""
+        check_inputs_of([self.student, self.teacher], inputs, self.teacher_shapes)
 
     def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
         """`keras.Model.compile`, without `loss`.
@@ -250,10 +255,8 @@ class Distiller(TrainableModel):
         return self._specs_box.content
 
     def _trace_feature_specs(self) -> tuple[Any, Any]:
-        inputs = {
-            name: keras.KerasTensor((None, None), dtype="int32", name=name)
-            for name in ("input_ids", "attention_mask", "token_type_ids")
-        }
+        ids = keras.KerasTensor((None, None), dtype="int32")
+        inputs = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ids)
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher

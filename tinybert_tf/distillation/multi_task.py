@@ -105,6 +105,13 @@ class MultiTaskDistiller(TrainableModel):
             distiller.compile(optimizer="sgd", run_eagerly=self.run_eagerly)  # to evaluate: it is not trained by itself
             distiller.optimizer = self.optimizer  # whose steps weights may depend on
 
+    def check_inputs(self, inputs: Any) -> None:
+        """As each task's Distiller."""
+        sources = getattr(inputs, "sources", {})
+        given = inputs if isinstance(inputs, Mapping) else {}
+        for task, distiller in self.distillers.items():
+            distiller.check_inputs(sources.get(task, _of_task(given, task)))
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:

@@ -16,8 +16,10 @@ from tinybert_tf.checkpoints.hf_directory import config_path, read_config, write
 from tinybert_tf.checkpoints.name_tables import TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
+from tinybert_tf.input_bounds import bounds_of
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.initializer import before_loading
+from tinybert_tf.models.limits import check_bounds
 from tinybert_tf.models.quantization.state import (
     FakeQuantization,
     quantization_of,
@@ -94,6 +96,12 @@ class PretrainedModel(TrainableModel):
         for ours, theirs in zip(copy.weights, self.weights, strict=True):
             ours.assign(theirs)
         return copy
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Refuse token ids, token types and lengths that the model has no embeddings for; see `check_bounds`."""
+        bounds = bounds_of(inputs)
+        if bounds is not None:
+            check_bounds(self.config, bounds)
 
     @property
     def num_hidden_layers(self) -> int:

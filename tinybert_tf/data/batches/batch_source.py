@@ -13,6 +13,7 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 from tinybert_tf.errors import InputError
+from tinybert_tf.input_bounds import InputBounds
 
 PREFETCHED = 2  # batches that are ready before they are asked for
 
@@ -55,6 +56,10 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
         """Shapes of inputs that have other free axes than their first two; None for these."""
         return {}
+
+    def input_bounds(self) -> InputBounds | None:
+        """What token ids, types and lengths all batches have, padding included; None where it is not known."""
+        return None
 
     @property
     def batch_size(self) -> int:
@@ -152,6 +157,10 @@ class BatchStream(BatchSource):
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
         """The source's."""
         return self.source.input_shapes
+
+    def input_bounds(self) -> InputBounds | None:
+        """The source's."""
+        return self.source.input_bounds()
 
     def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
         return self.source._batch(*divmod(epoch * self.steps + step, len(self.source)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from tinybert_tf.data.batches.batch_source import BatchSource
 from tinybert_tf.data.batches.token_labels import TokenLabels
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.errors import InputError
+from tinybert_tf.input_bounds import InputBounds
 
 # Rows are sorted by length inside pools of this many batches: enough to pad little, few enough to stay well mixed.
 BATCHES_PER_POOL = 50
@@ -126,6 +128,12 @@ class Batches(BatchSource):
     def row_lengths(self) -> np.ndarray:
         """Real tokens of every row, `(rows,)`."""
         return self.tokens.lengths
+
+    def input_bounds(self) -> InputBounds:
+        """Of every row, padded as in its batch."""
+        bounds, pad = self.tokens.bounds, self.pad_token_id
+        ids = min(pad, bounds.ids[0]), max(pad, bounds.ids[1])
+        return dataclasses.replace(bounds, ids=ids, length=int(self._lengths.max()))
 
     def with_row_inputs(self, row_inputs: RowInputs) -> Batches:
         """The same batches with more inputs."""

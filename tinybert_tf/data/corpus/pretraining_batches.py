@@ -17,6 +17,7 @@ from tinybert_tf.data.corpus.masking import Masking, MaskingVocabulary
 from tinybert_tf.data.corpus.segments import SEGMENTS, draw_segments
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.input_bounds import InputBounds
 
 BERT_MASKING = Masking()
 TOKENS_PER_LOOK = 1 << 16
@@ -98,6 +99,11 @@ class PretrainingBatches(BatchSource):
     def num_rows(self) -> int:
         """Rows of every epoch."""
         return self._num_rows
+
+    def input_bounds(self) -> InputBounds:
+        """What the tokenizer and `max_length` allow: the corpus is not read for it."""
+        types = (0, int(self.next_sentence))
+        return InputBounds((0, self.tokenizer.vocab_size - 1), self.max_length, types)
 
     def _check(self) -> None:
         if self.corpus.tokenizer_fingerprint != self.tokenizer.fingerprint:

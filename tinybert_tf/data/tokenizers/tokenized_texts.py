@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tokenizers
+
+from tinybert_tf.input_bounds import InputBounds, extremes
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class TokenizedTexts:
     def lengths(self) -> np.ndarray:
         """Tokens in each row, `(rows,)` int64, special tokens included."""
         return np.diff(self.offsets)
+
+    @functools.cached_property
+    def bounds(self) -> InputBounds:
+        """Of all rows, of which there is at least one."""
+        return InputBounds(extremes(self.input_ids), int(self.lengths.max()), extremes(self.token_type_ids))
 
     def fingerprint(self) -> str:
         """A hash of all rows: the texts, the tokenizer and the length they were cut at are in it."""

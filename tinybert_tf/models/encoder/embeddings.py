@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
-from tinybert_tf.errors import InputError
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.initializer import encoder_initializer
 from tinybert_tf.models.layers.dense import Dense, Embedding
+from tinybert_tf.models.limits import check_length
 
 
 class Embeddings(keras.layers.Layer):
     """Sum of word, position and token type embeddings, then LayerNorm and dropout (arXiv 1810.04805, figure 2).
 
     Input: `input_ids` and optionally `token_type_ids`, each `(batch, seq_len)` int32; without the latter every token is
-    of type 0. Output: `(batch, seq_len, hidden_size)`, through a dense layer where `embedding_size` is another.
+    of type 0. Output: `(batch, seq_len, hidden_size)`, through a dense layer where `embedding_size` is another. Where a
+    lookup outside a table does not raise (XLA, a GPU), a token, type or position that there is not makes NaN.
 
-    `type_vocab_size` 0 is a model without token types. With a `padding_idx`, as RoBERTa has, positions count the tokens
+    `type_vocab_size` 0 is a model without token types, and with 1 every token is of type 0, as RoBERTa has it: what
+    `token_type_ids` holds then is not read. With a `padding_idx`, as RoBERTa has, positions count the tokens
     that are not this id, from `padding_idx + 1` on, and those that are have position `padding_idx`.
 
     Raises:
@@ -93,24 +96,30 @@ class Embeddings(keras.layers.Layer):
 
     def summed(self, input_ids: Any, token_type_ids: Any = None) -> Any:
         """What is normalised: the tables' rows, summed, `(batch, seq_len, embedding_size)`."""
-        embedded = self.word_embeddings(input_ids) + self.position_embeddings(self._positions(input_ids))
-        if self.token_type_embeddings is None:
-            return embedded
-        if token_type_ids is None:
-            token_type_ids = ops.zeros_like(input_ids)
-        return embedded + self.token_type_embeddings(token_type_ids)
+        positions = self._positions(input_ids)
+        embedded = self.word_embeddings(input_ids) + self.position_embeddings(positions)
+        is_outside = _outside(input_ids, self.word_embeddings) | _outside(positions, self.position_embeddings)
+        types = self.token_type_embeddings
+        if types is not None and (token_type_ids is None or types.input_dim == 1):
+            embedded = embedded + types(ops.zeros((1, 1), dtype="int32"))
+        elif types is not None:
+            embedded = embedded + types(token_type_ids)
+            is_outside |= _outside(token_type_ids, types)
+        # Outside a table a GPU looks up zeros, and XLA another token's row.
+        return embedded + ops.cast(ops.where(is_outside, math.nan, 0.0), embedded.dtype)[..., None]
 
     def _positions(self, input_ids: Any) -> Any:
         """The row of each token in the position table, `(seq_len,)` or `(batch, seq_len)` int32."""
         first = 0 if self.padding_idx is None else self.padding_idx + 1
         seq_len = input_ids.shape[1]
-        if seq_len is not None and first + seq_len > self.max_position_embeddings:
-            less = f", of which the first {first} are padding's" if first else ""
-            raise InputError(
-                f"a sequence of {seq_len} tokens; this model has "
-                f"max_position_embeddings={self.max_position_embeddings}{less}."
-            )
+        if seq_len is not None:
+            check_length(self.max_position_embeddings, self.max_position_embeddings - first, seq_len)
         if self.padding_idx is None:
             return ops.arange(ops.shape(input_ids)[1], dtype="int32")
         is_token = ops.cast(ops.not_equal(input_ids, self.padding_idx), "int32")
         return ops.cumsum(is_token, axis=1) * is_token + self.padding_idx
+
+
+def _outside(ids: Any, table: keras.layers.Embedding) -> Any:
+    """Where ids are no row of a table, bool of their shape."""
+    return ops.logical_or(ids < 0, ids >= table.input_dim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -216,7 +217,11 @@ def _rows_at(hidden: Any, positions: Any) -> Any:
     """`(batch, seq_len, width)` at `(batch, predictions)` to `(batch, predictions, width)`.
 
     Whole rows of the flattened batch: `take_along_axis` picks number by number, three to eight times slower on a CPU.
+    A position that the sequence does not have makes NaN: in the flattened batch it is a place of another text.
     """
-    shape = ops.shape(hidden)
+    shape, positions = ops.shape(hidden), ops.cast(positions, "int32")
     first = ops.arange(shape[0], dtype="int32")[:, None] * shape[1]
-    return ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), first + ops.cast(positions, "int32"), axis=0)
+    is_outside = ops.logical_or(positions < 0, positions >= shape[1])
+    places = first + ops.where(is_outside, 0, positions)
+    rows = ops.take(ops.reshape(hidden, (-1, hidden.shape[-1])), places, axis=0)
+    return rows + ops.cast(ops.where(is_outside, math.nan, 0.0), rows.dtype)[..., None]

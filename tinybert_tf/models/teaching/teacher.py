@@ -102,6 +102,10 @@ class Teacher(TracedModel):
         outputs = self.model(inputs, training=False, **request.arguments)
         return tree.map_structure(ops.stop_gradient, outputs)
 
+    def check_inputs(self, inputs: Any) -> None:
+        """As the model's."""
+        self.model.check_inputs(inputs)
+
     def predict_step(self, data: Any) -> Any:
         """As the model's: the logits alone, where it has any."""
         return self.model.predict_step(data)

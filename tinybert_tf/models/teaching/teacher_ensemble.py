@@ -95,6 +95,11 @@ class TeacherEnsemble(TracedModel):
         answers = zip(self.shares, [outputs[features.LOGITS], *others], strict=True)
         return {**outputs, features.LOGITS: sum(share * ops.cast(logits, "float32") for share, logits in answers)}
 
+    def check_inputs(self, inputs: Any) -> None:
+        """As every teacher's."""
+        for teacher in self.teachers:
+            teacher.check_inputs(inputs)
+
     def predict_step(self, data: Any) -> Any:
         """As a model's: the logits alone."""
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
