@@ -38,11 +38,11 @@ FLOORS = {
     "labels": 0,
     "trainable_model": 0,
     "input_bounds": 0,
-    "checked_model": -1,
     "json_file": -1,
     "traced_model": -1,
     "version": -1,
-    "errors": -2,  # the ground that every room stands on
+    "checked_model": -2,
+    "errors": -3,  # the ground that every room stands on
 }
 
 

@@ -14,6 +14,7 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.checked_model import check_inputs_of
 from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
+from tinybert_tf.distillation.box import Box
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
@@ -78,7 +79,7 @@ class Distiller(TrainableModel):
             raise InputError("a Distiller needs at least one loss.")
         self.student = student
         # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
-        self._teacher_box = _Box(teacher)
+        self._teacher_box = Box(teacher)
         teacher.trainable = False
         agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, getattr(teacher, "num_hidden_layers", 0)
@@ -95,7 +96,7 @@ class Distiller(TrainableModel):
         self.teacher_arguments = call_arguments(self.comparisons, 1, depths[1])
         if "last_layer" not in inspect.signature(teacher.call).parameters:
             self.teacher_arguments.pop("last_layer", None)
-        self._specs_box = _Box(self._trace_feature_specs())
+        self._specs_box = Box(self._trace_feature_specs())
         student_spec, teacher_spec = self.feature_specs()
         self.teacher_shapes = _compared_shapes(self.comparisons, teacher_spec)
         widths = _projection_widths(self.comparisons, student_spec, teacher_spec)
@@ -313,10 +314,3 @@ def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
             name = f"{loss.name}_{number}"
         names.append(name)
     return names
-
-
-class _Box:
-    """Holds a model, or outputs of one, without Keras noticing it."""
-
-    def __init__(self, content: Any) -> None:
-        self.content = content
