@@ -205,6 +205,10 @@ class TaskMetrics:
         """The task's metrics of a model with these labels."""
         return self.compute(answers, expected, Labels.of(labels))
 
+    def measure_fully(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
+        """The metrics and the details."""
+        return self.measure(answers, expected, labels) | self.details(answers, expected, labels)
+
     def details(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
         """What the metrics leave out: `positive_label`, whose F1 is `f1`, and `per_class`; each where there is one."""
         known = Labels.of(labels)

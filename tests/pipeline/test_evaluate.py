@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,3 +222,51 @@ def test_f1_is_of_the_positive_class_whatever_its_number(
         }
         assert of["negative"]["f1"] == pytest.approx(10 / 11)
         assert (of["positive"]["f1"], of["positive"]["positive_label"]) == (0.0, "positive")
+
+
+def test_a_run_knows_its_columns_task_and_labels(
+    tinybert: Callable[..., Any],
+    from_integers: Path,
+    in_integers: Path,
+    score_teacher: tuple[Path, Any],
+    scored_pairs: Path,
+) -> None:
+    command = tinybert("evaluate", from_integers, "--data", in_integers)
+    assert command.status == 0, command.err
+    metrics = json.loads(command.out)
+    assert (metrics["accuracy"] > 0.9, metrics["per_class"]["positive"]["support"]) == (True, 20)
+    scored = tinybert("evaluate", score_teacher[0], "--data", scored_pairs / "dev.tsv")
+    assert set(json.loads(scored.out)) == {"pearson", "spearman"}
+    missing = tinybert("evaluate", from_integers / "student", "--data", in_integers)
+    assert (missing.status, missing.out) == (2, "")
+    assert "which columns?" in missing.err
+
+
+def test_an_export_is_measured_without_tensorflow(
+    tinybert: Callable[..., Any], from_integers: Path, in_integers: Path, tmp_path: Path
+) -> None:
+    export = tmp_path / "export"
+    assert tinybert("export", from_integers, "--format", "litert", "--out", export).status == 0
+    flags = ["evaluate", export, "--data", in_integers, "--text", "sentence", "--label", "label"]
+    program = "import sys\nfrom tinybert_tf.cli import main\nstatus = main(sys.argv[1:])\n"
+    program += "print(status, [name for name in ('keras', 'tensorflow') if name in sys.modules])"
+    command = [sys.executable, "-c", program, *map(str, flags)]
+    out, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert loaded == "0 []"
+    ours = json.loads(tinybert("evaluate", from_integers, "--data", in_integers).out)
+    assert json.loads(out) == ours
+    refused = tinybert(*flags, "--task", "regression")
+    assert f"{export}: was exported for task sequence_classification; expected that task, got regression" in refused.err
+
+
+def test_a_class_that_is_never_predicted_is_named(
+    tinybert: Callable[..., Any], teacher_run: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("text\tlabel\nthe film was good\tpositive\nthe plot was good\tnegative\n", encoding="utf-8")
+    command = tinybert("evaluate", teacher_run, "--data", path)
+    assert "never predicted: 'negative' (0 of 1)" in command.err
+    assert json.loads(command.out)["per_class"] == {
+        "negative": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1, "predicted": 0},
+        "positive": {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1, "predicted": 2},
+    }

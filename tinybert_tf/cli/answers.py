@@ -7,10 +7,11 @@ import json
 import sys
 
 from tinybert_tf.cli.flags import LABEL, MAX_LENGTH, MODEL, POSITIVE, TASK, TEXT
-from tinybert_tf.cli.tensorflow import import_tensorflow, import_what_runs
+from tinybert_tf.cli.tensorflow import import_what_runs
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
+from tinybert_tf.pipeline.first_look import look_at_file
+from tinybert_tf.pipeline.runs.settings import Reading
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -20,9 +21,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     data = {"train": arguments.data, **columns}
     given = with_glue({"task": arguments.task, "data": data})
     file, columns = given["data"].pop("train"), given["data"]
-    look_at_file(file, columns["text"], columns["label"], given["task"])
-    look_at_model(arguments.model)
-    import_tensorflow()
+    reading = Reading(given["task"], **columns).completed_by_run(arguments.model)
+    look_at_file(file, reading.text, reading.label, reading.task)
+    import_what_runs(arguments.model)
     from tinybert_tf.pipeline.evaluate import run_evaluate
 
     metrics = run_evaluate(arguments.model, file, max_length=arguments.max_length, task=given["task"], **columns)
@@ -54,13 +55,13 @@ EVALUATE = Verb(
     "evaluate",
     "print a model's metrics on a file of labelled texts, as JSON",
     (
-        MODEL.but(help="model directory, run directory or Hub id"),
+        MODEL,
         Flag("--data", "F", "file of labelled texts", required=True),
-        TEXT,
-        LABEL,
+        TEXT.but(otherwise="the run's"),
+        LABEL.but(otherwise="the run's"),
         POSITIVE,
         MAX_LENGTH.but(otherwise="128, or the model's limit where that is lower"),
-        TASK.but(otherwise="the model's"),
+        TASK.but(otherwise="the run's, or the model's"),
     ),
     _evaluate,
 )

@@ -66,10 +66,7 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}: a positive number of texts is accepted.")
-        exported = exported_directory(model)
-        loaded = _load_directory(model, max_length) if exported is None else _load_export(exported, num_threads)
-        if max_length is not None and max_length > loaded.max_length:
-            raise InputError(f"max_length={max_length}: {model} takes at most {loaded.max_length} tokens.")
+        loaded = load(model, max_length, num_threads)
         self.runner = loaded.runner
         self.task = find_task(loaded.task)
         self.label_names = list(loaded.label_names)
@@ -146,18 +143,37 @@ def needs_tensorflow(model: str | Path) -> bool:
     return exported is None or Card.read(exported).format not in ("litert", "onnx")
 
 
+def load(
+    model: str | Path, max_length: int | None = None, num_threads: int | None = None, task: str | None = None
+) -> Loaded:
+    """A model directory, run directory, Hub id or export, ready to run, float32 where it is no export.
+
+    `max_length`: tokens of the texts to come; `task`: the one to answer for, by default the model's.
+
+    Raises:
+        InputError: as `Predictor`; the model is for another task.
+    """
+    exported = exported_directory(model)
+    loaded = _load_directory(model, max_length, task) if exported is None else _load_export(exported, num_threads)
+    if task is not None and task != loaded.task:
+        raise InputError(f"{model}: was exported for task {loaded.task}; expected that task, got {task}")
+    if max_length is not None and max_length > loaded.max_length:
+        raise InputError(f"max_length={max_length}: {model} takes at most {loaded.max_length} tokens.")
+    return loaded
+
+
 def _load_export(directory: Path, num_threads: int | None) -> Loaded:
     card = Card.read(directory)
     runner = find_format(card.format).open(directory / card.file, num_threads)
     return Loaded(runner, card.task, card.known_labels, load_tokenizer(directory), card.max_length)
 
 
-def _load_directory(model: str | Path, max_length: int | None) -> Loaded:
+def _load_directory(model: str | Path, max_length: int | None, task: str | None) -> Loaded:
     from tinybert_tf.export.keras_runner import KerasRunner
     from tinybert_tf.models.heads.tasks import load_teaching, task_of
     from tinybert_tf.models.limits import check_limits
 
-    task = task_of(model)
+    task = task_of(model) if task is None else task
     loaded = load_teaching(model, task)
     tokenizer = load_tokenizer(model)
     limit = loaded.config.max_tokens

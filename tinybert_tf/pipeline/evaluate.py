@@ -1,19 +1,24 @@
-"""`tinybert evaluate`: a model directory's metrics on a file."""
+"""`tinybert evaluate`: the metrics of a saved or exported model on a file."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.data.batches.encoded import BATCH_SIZE
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.models.heads.tasks import load_teaching, task_of
-from tinybert_tf.models.limits import check_limits
+from tinybert_tf.export.predictor import load
+from tinybert_tf.export.rows import logits_of_rows
+from tinybert_tf.labels import Labels
+from tinybert_tf.metrics import TASK_METRICS, never_predicted
 from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.splits import tokenize
 from tinybert_tf.pipeline.runs.log_lines import held_back
-from tinybert_tf.pipeline.runs.measure import measure_fully
+from tinybert_tf.pipeline.runs.settings import Reading
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 128
 
@@ -30,20 +35,28 @@ def run_evaluate(
 ) -> dict[str, Any]:
     """The task's metrics of a saved model, computed in float32, on a file of labelled texts or pairs (`text` is "a,b").
 
-    Texts are cut at `max_length` tokens; by default at 128, or at the model's limit where that is lower. The task is
-    the one that the model is for, unless another is named. `labels` are what integers in the file stand for.
+    `model` is whatever `Predictor` takes, exports too. What is not given here is as in its run, where it is a run
+    directory: task, columns, what integers stand for (`labels`), the positive class. Otherwise the task is the model's.
+    Texts are cut at `max_length` tokens; by default at 128, or at the model's limit where that is lower.
+
+    Returns:
+        The metrics, and of classes `positive_label` and `per_class`, see `TaskMetrics.details`.
 
     Raises:
-        InputError: the directory has no model with a head for the task, or the file does not fit it.
+        InputError: there is no model with a head for the task, or the file does not fit it.
     """
+    reading = Reading(task, text, label, labels, positive).completed_by_run(model)
     with held_back():
-        task = task_of(model) if task is None else task
-        dataset = find_task(task).read(data, text, label, labels)
-        loaded = load_teaching(model, task)
-        tokenizer = load_tokenizer(model)
-        if max_length is None:
-            max_length = min(DEFAULT_MAX_LENGTH, loaded.config.max_tokens)
-        check_limits(loaded.config, tokenizer.vocab_size, max_length, model)
-        known = labels_for(loaded.labels, [dataset], task, positive)
-        splits = tokenize({"data": dataset}, tokenizer, known, max_length, task)
-    return measure_fully(loaded, splits["data"], task)
+        if reading.task is not None:
+            find_task(reading.task)
+        loaded = load(model, max_length, task=reading.task)
+        dataset = find_task(loaded.task).read(data, reading.text, reading.label, reading.labels)
+        known = labels_for(Labels.of(loaded.label_names), [dataset], loaded.task, reading.positive)
+        length = min(DEFAULT_MAX_LENGTH, loaded.max_length) if max_length is None else max_length
+        encoded = tokenize({"data": dataset}, loaded.tokenizer, known, length, loaded.task)["data"]
+    logits = logits_of_rows(loaded.runner, encoded.tokens, encoded.pad_token_id, BATCH_SIZE)
+    metrics = TASK_METRICS[loaded.task].measure_fully(encoded.answers(logits), encoded.expected, known)
+    missing = never_predicted(metrics)
+    if missing is not None:
+        logger.info(missing)
+    return metrics

@@ -26,9 +26,10 @@ from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.tasks import load_teaching, task_of
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.pipeline.exporting.cost import Measured, cost_table, measure_costs
-from tinybert_tf.pipeline.exporting.rows import GENERATED_ROWS, Labelled, Reader, dev_file, run_settings
+from tinybert_tf.pipeline.exporting.rows import GENERATED_ROWS, Labelled, Reader, dev_file
 from tinybert_tf.pipeline.runs.directory import check_can_be_made
 from tinybert_tf.pipeline.runs.log_lines import held_back
+from tinybert_tf.pipeline.runs.settings import Reading, run_settings
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +183,8 @@ def verification_rows(
     """The rows that the export is verified on, where they are from, and whether they have labels."""
     file = dev_file(settings)
     if options.verify is not None:
-        file = Labelled(options.verify, options.text, options.label)
+        reading = Reading(text=options.text, label=options.label).completed_by_run(options.model)
+        file = Labelled(options.verify, reading.text, reading.label, reading.labels)
     if file is not None:
         return reader.read(file), str(file.path), True
     logger.info(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.text.hub_datasets import is_hub_split
@@ -85,15 +84,6 @@ class Reader:
             order = np.random.default_rng(1).permutation(len(rows.tokens))[:CALIBRATION_ROWS]
             found[length] = [rows.tokens.padded([row], rows.pad_token_id, length) for row in order]
         return found
-
-
-def run_settings(model: str | Path) -> dict[str, Any]:
-    """The resolved config of a run directory; empty where `model` is none."""
-    path = Path(model) / "config.yaml"
-    if not path.is_file():
-        return {}
-    found = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    return found if isinstance(found, dict) else {}
 
 
 def dev_file(settings: dict[str, Any]) -> Labelled | None:

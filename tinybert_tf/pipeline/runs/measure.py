@@ -27,8 +27,7 @@ def measure(model: Any, data: EncodedDataset, task: str) -> Metrics:
 def measure_fully(model: Any, data: EncodedDataset, task: str) -> dict[str, Any]:
     """The task's metrics, `positive_label`, whose F1 is `f1`, and `per_class`, the results of each class."""
     answers = data.answers(logits_of(model, data.evaluation_batches()))
-    compared = answers, data.expected, data.classes
-    return TASK_METRICS[task].measure(*compared) | TASK_METRICS[task].details(*compared)
+    return TASK_METRICS[task].measure_fully(answers, data.expected, data.classes)
 
 
 def logits_of(model: Any, batches: Batches) -> np.ndarray:
