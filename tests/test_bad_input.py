@@ -651,6 +651,12 @@ def test_a_model_with_a_number_that_is_not_finite(scene: Scene, verb: str) -> No
         ("config.json", '{"model_type": ["bert"]}', 'model_type: expected a string or null, got ["bert"]'),
         ("config.json", '{"architectures": [3]}', "architectures: expected a list of strings or null, got [3]"),
         ("config.json", "[" * 100_000, "expected JSON of at most 100 brackets within brackets, got more"),
+        (
+            "tokenizer_config.json",
+            '{"do_lower_case": "true"}',
+            "do_lower_case: expected true or false or null, got 'true'",
+        ),
+        ("special_tokens_map.json", "[" * 100_000, "expected JSON of at most 100 brackets within brackets, got more"),
     ],
 )
 @pytest.mark.parametrize("verb", ["distill", "predict"])

@@ -13,31 +13,28 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from tokenizers import models, normalizers
+from tokenizers import models
 
 from tinybert_tf.checkpoints.directory import resolve_directory
+from tinybert_tf.data.tokenizers.added_tokens import token_text
 from tinybert_tf.data.tokenizers.byte_level_bpe import (
     ROBERTA_SPECIAL_TOKENS,
-    VOCABULARY_FILES,
-    byte_level_bpe_backend,
     prefix_settings,
-    set_prefix_space,
     vocabulary_files,
 )
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
+from tinybert_tf.data.tokenizers.tokenizer_files import MODEL_CONFIG, SIDES, TOKENIZER_FILES, read_tokenizer
 from tinybert_tf.data.tokenizers.wordpiece import (
     CHARACTER_COVERAGE,
     SPECIAL_TOKENS,
-    bert_normalizer,
     learn_vocabulary,
     normalizer_settings,
-    read_vocabulary,
+    set_special_tokens,
     vocabulary_lines,
     wordpiece_backend,
 )
 from tinybert_tf.errors import InputError
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", *VOCABULARY_FILES)
 DEFAULT_MODEL_MAX_LENGTH = 512
 # Rows tokenized at a time: the library's `Encoding` objects are large, the flat arrays they become are not.
 ROWS_PER_CHUNK = 4096
@@ -60,10 +57,12 @@ class Tokenizer:
     def __init__(self, backend: tokenizers.Tokenizer, settings: dict[str, Any] | None = None) -> None:
         settings = settings or {}
         defaults = ROBERTA_SPECIAL_TOKENS if isinstance(backend.model, models.BPE) else SPECIAL_TOKENS
-        special_tokens = {role: _token_text(settings.get(role) or default) for role, default in defaults.items()}
+        special_tokens = {role: token_text(settings.get(role) or default) for role, default in defaults.items()}
         self._serialized = backend.to_str()
         self._settings = {**settings, **special_tokens}
         self._special_tokens = special_tokens
+        own_truncation = backend.truncation or {}
+        self._truncation_side = settings.get("truncation_side") or own_truncation.get("direction", SIDES[0])
         self._backend = tokenizers.Tokenizer.from_str(self._serialized)
         self._backend.no_padding()
         self._backend.no_truncation()
@@ -130,10 +129,13 @@ class Tokenizer:
         """SHA-256 of all that decides which ids a text becomes: equal for a tokenizer that was saved and loaded."""
         parts = json.loads(self._serialized)
         decisive = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
+        decisive["truncation_side"] = self._truncation_side
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def encode(self, texts: Sequence[str | tuple[str, str]], max_length: int = 128) -> TokenizedTexts:
         """Ids of `texts`, cut at `max_length` tokens (special tokens included), the longer text of a pair first.
+
+        What is cut off is a text's end, or with `truncation_side: left` of `tokenizer_config.json` its beginning.
 
         Raises:
             InputError: `max_length` leaves no room for text beside the special tokens.
@@ -151,7 +153,7 @@ class Tokenizer:
         """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
         for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
             with self._turn:  # the length belongs to the backend: another thread would cut our rows at its own
-                self._backend.enable_truncation(max_length, strategy="longest_first")
+                self._backend.enable_truncation(max_length, strategy="longest_first", direction=self._truncation_side)
                 encodings = self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
             yield encodings
 
@@ -234,33 +236,19 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
     """The tokenizer of a Hugging Face directory or Hub repository, from the first of these files that are there.
 
     `tokenizer.json`; `vocab.txt` (WordPiece); `vocab.json` and `merges.txt` (RoBERTa's byte-level BPE).
-    `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of `tokenizer_config.json` win
-    over what `tokenizer.json` says, as they do in transformers.
+
+    As in transformers, `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of
+    `tokenizer_config.json` win over what `tokenizer.json` says, where `tokenizer_class` is one that knows them; texts
+    are cut at their `truncation_side`; and tokens are added that `added_tokens_decoder`, `additional_special_tokens`,
+    `special_tokens_map.json` or `added_tokens.json` name. Unlike there, a `vocab.txt` without `do_lower_case` says
+    itself whether it is cased, and a `tokenizer.json` keeps its own normalizer where no setting says otherwise.
 
     Raises:
-        InputError: no such directory, no tokenizer files in it, or files that cannot be read.
+        InputError: no such directory, no tokenizer files in it, files that cannot be read, or a `tokenizer_class` that
+            does something else with them, such as `BertJapaneseTokenizer`.
     """
-    directory = resolve_directory(path_or_hub_id, allow_patterns=TOKENIZER_FILES)
-    config_path, json_path, vocab_path = (
-        directory / name for name in ("tokenizer_config.json", "tokenizer.json", "vocab.txt")
-    )
-    settings = _read_json_object(config_path) if config_path.is_file() else {}
-    if json_path.is_file():
-        try:
-            backend = tokenizers.Tokenizer.from_file(str(json_path))
-        except Exception as error:  # the library raises bare `Exception`
-            raise InputError(f"{json_path}: not a tokenizer.json of the tokenizers library ({error})") from error
-        if isinstance(backend.normalizer, normalizers.BertNormalizer):
-            backend.normalizer = bert_normalizer({**normalizer_settings(backend), **settings})
-        set_prefix_space(backend, settings)
-        return Tokenizer(backend, settings)
-    if vocab_path.is_file():
-        return Tokenizer(wordpiece_backend(read_vocabulary(vocab_path), settings), settings)
-    if all((directory / name).is_file() for name in VOCABULARY_FILES):
-        return Tokenizer(byte_level_bpe_backend(directory, settings), settings)
-    raise InputError(
-        f"{directory}: no tokenizer here; tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
-    )
+    directory = resolve_directory(path_or_hub_id, allow_patterns=(*TOKENIZER_FILES, MODEL_CONFIG))
+    return Tokenizer(*read_tokenizer(directory))
 
 
 def as_tokenizer(tokenizer: Any) -> Tokenizer:
@@ -279,7 +267,8 @@ def as_tokenizer(tokenizer: Any) -> Tokenizer:
         )
     special_tokens = {role: getattr(tokenizer, role, None) for role in SPECIAL_TOKENS}
     named = {role: str(token) for role, token in special_tokens.items() if token is not None}
-    return Tokenizer(backend, {"model_max_length": tokenizer.model_max_length, **named})
+    settings = {"model_max_length": tokenizer.model_max_length, "truncation_side": tokenizer.truncation_side}
+    return Tokenizer(backend, {**settings, **named})
 
 
 def train_wordpiece(
@@ -298,19 +287,6 @@ def train_wordpiece(
         InputError: `vocab_size` is too small for the special tokens and the other characters, or there is no text.
     """
     vocabulary = learn_vocabulary(texts, vocab_size, lowercase, min_frequency, character_coverage)
-    return Tokenizer(wordpiece_backend(vocabulary, {"do_lower_case": lowercase}))
-
-
-def _token_text(token: Any) -> str:
-    """A special token as `tokenizer_config.json` writes it: the text, or an object with its `content`."""
-    return token["content"] if isinstance(token, dict) else str(token)
-
-
-def _read_json_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a JSON object is accepted, found a {type(content).__name__}")
-    return content
+    backend = wordpiece_backend(vocabulary, {"do_lower_case": lowercase})
+    set_special_tokens(backend, {})
+    return Tokenizer(backend)

@@ -11,6 +11,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from tinybert_tf.data.tokenizers.added_tokens import token_text
 from tinybert_tf.errors import InputError
 
 SPECIAL_TOKENS = {
@@ -31,23 +32,42 @@ CONTINUATION_PREFIX = "##"
 CHARACTER_COVERAGE = 0.9995
 
 
-def wordpiece_backend(vocabulary: dict[str, int], settings: dict[str, Any]) -> tokenizers.Tokenizer:
+def wordpiece_backend(vocabulary: dict[str, int], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """The tokenizer of `google-research/bert` over `vocabulary`; `settings` as in `tokenizer_config.json`.
 
     Where these do not say whether texts are made lower case, the vocabulary does: see `is_cased`.
     """
-    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    unknown = special_tokens(settings)["unk_token"]
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
     backend.normalizer = bert_normalizer({"do_lower_case": not is_cased(vocabulary), **settings})
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=CONTINUATION_PREFIX)
-    if vocabulary:
-        backend.add_special_tokens([token for token in SPECIAL_TOKENS.values() if token in vocabulary])
-        backend.post_processor = processors.TemplateProcessing(
-            single="[CLS]:0 $A:0 [SEP]:0",
-            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-            special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-        )
     return backend
+
+
+def special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The token of each role that BERT has, as `settings` name it or as BERT does."""
+    return {role: token_text(settings.get(role) or default) for role, default in SPECIAL_TOKENS.items()}
+
+
+def set_special_tokens(backend: tokenizers.Tokenizer, settings: Mapping[str, Any], path: Path | None = None) -> None:
+    """Make the special tokens so, and put them around texts: `[CLS] a [SEP]`, `[CLS] a [SEP] b [SEP]`.
+
+    Raises:
+        InputError: one is missing that BERT cannot do without; `path` is where the vocabulary is from.
+    """
+    tokens, known = special_tokens(settings), backend.get_vocab(with_added_tokens=True)
+    missing = [token for role, token in tokens.items() if token not in known and role != "mask_token"]
+    if missing:
+        raise InputError(f"{path}: a BERT vocabulary has one token a line and holds {', '.join(missing)}; not found")
+    added = {token.content for token in backend.get_added_tokens_decoder().values()}
+    backend.add_special_tokens([token for token in tokens.values() if token in known and token not in added])
+    cls, sep = (f"{tokens[role]}:0" for role in ("cls_token", "sep_token"))
+    backend.post_processor = processors.TemplateProcessing(
+        single=[cls, "$A:0", sep],
+        pair=[cls, "$A:0", sep, "$B:1", f"{sep.removesuffix(':0')}:1"],
+        special_tokens=[(tokens[role], known[tokens[role]]) for role in ("cls_token", "sep_token")],
+    )
 
 
 def bert_normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
@@ -76,18 +96,14 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     """Token to id of a `vocab.txt`.
 
     Raises:
-        InputError: not UTF-8 text, or a token is missing that BERT cannot do without.
+        InputError: not UTF-8 text.
     """
     try:
         # Not splitlines(): multilingual vocabularies hold separators such as U+2028 as tokens.
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as UTF-8 text ({error})") from error
-    vocabulary = {line.rstrip("\r"): token_id for token_id, line in enumerate(lines)}
-    missing = [token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]
-    if missing:
-        raise InputError(f"{path}: a BERT vocabulary has one token a line and holds {', '.join(missing)}; not found")
-    return vocabulary
+    return {line.rstrip("\r"): token_id for token_id, line in enumerate(lines)}
 
 
 def vocabulary_lines(vocabulary: Mapping[str, int]) -> str:

@@ -13,7 +13,8 @@ from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.formats import MODEL_FILES
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.config.models import CutSection, StudentSection
-from tinybert_tf.data.tokenizers.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer_files import TOKENIZER_FILES
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
