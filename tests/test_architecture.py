@@ -38,6 +38,7 @@ FLOORS = {
     "labels": 0,
     "trainable_model": 0,
     "input_bounds": 0,
+    "slow_work": 0,
     "json_file": -1,
     "traced_model": -1,
     "version": -1,

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import cut_student
+from tinybert_tf.models.cut.student import MAX_TOKENS, cut_student
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.heads.task_model import TaskModel
+from tinybert_tf.models.pretrained import in_precision
 from tinybert_tf.models.quantization.state import refuse_quantized
-from tinybert_tf.models.teaching.teacher import in_precision
 
 Model = TypeVar("Model", TransformerEncoder, TaskModel)
 
@@ -42,6 +42,7 @@ def prune_structure(
     num_attention_heads: int | None = None,
     intermediate_size: int | None = None,
     ridge: float = 1e-3,
+    max_tokens: int | None = MAX_TOKENS,
 ) -> Model:
     """A model with fewer heads and feed-forward units in each layer, and otherwise the same one.
 
@@ -59,6 +60,7 @@ def prune_structure(
         num_attention_heads: heads of each layer that stay; by default all.
         intermediate_size: units of each layer that stay; by default all.
         ridge: how much the fit leans on the model's own weights, as in `cut_student`.
+        max_tokens: tokens of the texts that are taken, likewise.
 
     Returns:
         A new model of the same class and precision.
@@ -87,5 +89,5 @@ def prune_structure(
         if tuple(variable.shape) == tuple(weights[name].shape):
             variable.assign(weights[name])
     pairs = [(layer, layer) for layer in range(1, model.num_hidden_layers + 1)]
-    cut_student(pruned, exact, pairs, batches, ridge=ridge)
+    cut_student(pruned, exact, pairs, batches, ridge=ridge, max_tokens=max_tokens)
     return in_precision(pruned, model.dtype_policy.name)

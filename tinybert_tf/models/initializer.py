@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,16 @@ def before_loading() -> Iterator[None]:
         yield
     finally:
         _is_loading.reset(token)
+
+
+@contextlib.contextmanager
+def drawing_nothing() -> Iterator[None]:
+    """Put back, after the body, the generator that Keras takes the seeds of layers from."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def encoder_initializer(stddev: float) -> keras.initializers.Initializer:

@@ -18,7 +18,7 @@ from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 from tinybert_tf.input_bounds import bounds_of
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.initializer import before_loading
+from tinybert_tf.models.initializer import before_loading, drawing_nothing
 from tinybert_tf.models.limits import check_bounds
 from tinybert_tf.models.quantization.state import (
     FakeQuantization,
@@ -91,8 +91,12 @@ class PretrainedModel(TrainableModel):
         return model
 
     def copy(self, **changes: Any) -> Self:
-        """A model of its own with the same weights, rounded as this one is; `changes`: `dtype` and `name`."""
-        copy = type(self).from_config({**self.get_config(), **changes})
+        """A model of its own with the same weights, rounded as this one is; `changes`: `dtype` and `name`.
+
+        It takes nothing from the global random generators: what is drawn later does not depend on a copy.
+        """
+        with drawing_nothing(), before_loading():
+            copy = type(self).from_config({**self.get_config(), **changes})
         for ours, theirs in zip(copy.weights, self.weights, strict=True):
             ours.assign(theirs)
         return copy
@@ -194,6 +198,11 @@ class PretrainedModel(TrainableModel):
         write_directory(Path(directory), self.directory_config(), tensors)
         if tokenizer is not None:
             tokenizer.save_pretrained(directory)
+
+
+def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
+    """The model itself where it already computes and stores weights in `precision`, else a copy with weights cast."""
+    return model if model.dtype_policy.name == precision else model.copy(dtype=precision)
 
 
 def _model_type(tensors: Tensors) -> str:

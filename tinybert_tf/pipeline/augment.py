@@ -27,7 +27,7 @@ from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.heads.masked_lm import MaskedLM
 from tinybert_tf.models.limits import check_limits
-from tinybert_tf.models.teaching.teacher import in_precision
+from tinybert_tf.models.pretrained import in_precision
 from tinybert_tf.pipeline.runs.callbacks import SECONDS_BETWEEN_LINES
 from tinybert_tf.pipeline.runs.growing_file import GrowingFile
 from tinybert_tf.pipeline.runs.log_lines import held_back

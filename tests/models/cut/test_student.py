@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import slow_work
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.cut.student import check_cut, cut_student
@@ -259,3 +261,43 @@ def test_a_student_as_wide_as_its_teachers_embeddings_is_refused() -> None:
     with pytest.raises(InputError, match=r"^hidden_size=20: of the teacher's embedding_size, a student has no"):
         check_cut(student, teacher)
     check_cut(dataclasses.replace(teacher, hidden_size=16), teacher)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+def test_in_any_precision_the_cut_is_computed_in_float32(policy: str, teacher: SequenceClassifier) -> None:
+    expected = make(**NARROW)
+    exact = cut_student(expected, teacher, [(1, 2), (2, 4)], texts())
+    student = SequenceClassifier(dataclasses.replace(TEACHER, **NARROW), dtype=policy)
+    cut = cut_student(student, teacher.copy(dtype="mixed_bfloat16"), [(1, 2), (2, 4)], texts())
+    assert cut.unexplained == pytest.approx(exact.unexplained, rel=1e-5)
+    rounding = 0.0 if policy == "mixed_bfloat16" else 2**-8  # of what the weights are stored in
+    for ours, theirs in zip(student.weights, expected.weights, strict=True):
+        found = np.asarray(keras.ops.cast(ours, "float32"))
+        np.testing.assert_allclose(found, theirs, rtol=rounding + 1e-4, atol=1e-5)
+
+
+def test_batches_beyond_max_tokens_are_left_out(
+    teacher: SequenceClassifier, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = texts()
+    expected, student = make(**NARROW), make(**NARROW)
+    cut_student(expected, teacher, [(1, 2), (2, 4)], [first])
+    capsys.readouterr()
+    enough = int(first["attention_mask"].sum())
+    cut_student(student, teacher, [(1, 2), (2, 4)], iter([first, second]), max_tokens=enough)
+    assert capsys.readouterr().err == (
+        f"cut: on the first 40 texts, up to max_tokens={enough}; the others are left out\n"
+    )
+    for ours, theirs in zip(student.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_cut_says_how_far_it_is(
+    teacher: SequenceClassifier, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow_work, "SECONDS_BETWEEN_LINES", 0.0)
+    cut_student(make(**NARROW), teacher, [(1, 2), (2, 4)], texts())
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 16  # four layers of two batches, twice
+    assert lines[3].startswith("cut: 25% done after ")
+    assert lines[-1].startswith("cut: 100% done after ")

@@ -154,3 +154,15 @@ def test_refusals(make_config: MakeConfig, tmp_path: Path) -> None:
         Teacher(SequenceClassifier(make_config()), precision="int8")
     with pytest.raises(InputError, match="task 'chess' is not known; one of sequence_classification, regression, "):
         Teacher.from_pretrained(tmp_path, task="chess")
+
+
+def test_the_students_first_weights_do_not_depend_on_the_teachers_precision(make_config: MakeConfig) -> None:
+    """`auto` is another precision on another machine."""
+
+    def student(precision: str) -> list[np.ndarray]:
+        keras.utils.set_random_seed(1)
+        Teacher(SequenceClassifier(make_config()), precision=precision)
+        return [np.asarray(weight) for weight in SequenceClassifier(make_config(num_hidden_layers=1)).weights]
+
+    for exact, other in zip(student("float32"), student("bfloat16"), strict=True):
+        np.testing.assert_array_equal(exact, other)

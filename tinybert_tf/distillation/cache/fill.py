@@ -16,6 +16,7 @@ from keras import ops
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.distillation.cache.feature_file import CachedFeature, FeatureFile, corner, description, file_bytes
 from tinybert_tf.json_file import read_object
+from tinybert_tf.slow_work import SlowWork
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +55,14 @@ def fill(
         files = [FeatureFile(folder, feature, lengths, "r+b") for feature in missing]
         for file in files:
             stack.callback(file.close)
+        work = SlowWork("teacher cache", len(batches) - done)
         for step, rows, answers in _asked(batches, done, answer, [feature.key for feature in missing]):
             for file in files:
                 values = answers[file.feature.key]
                 for place, row in enumerate(rows):
                     shape = file.feature.row_shape(int(lengths[row]))
                     file.write(int(row), values[place][corner(shape)])
+            work.step()
             if (step + 1) % BATCHES_PER_SAVE == 0:
                 for file in files:
                     file.save()

@@ -12,6 +12,7 @@ from keras import ops
 from tinybert_tf.models.encoder.attention import MASKED, SelfAttention
 from tinybert_tf.models.encoder.embeddings import Embeddings
 from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
+from tinybert_tf.slow_work import SlowWork, say
 
 
 class Texts:
@@ -20,10 +21,12 @@ class Texts:
     Args:
         batches: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each `(batch, seq_len)`; or
             tuples that begin with such a dict, as `fit` takes them.
+        max_tokens: where it stops taking them; the first is always taken. None takes all.
     """
 
-    def __init__(self, batches: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> None:
-        self.batches = [batch[0] if isinstance(batch, tuple) else batch for batch in batches]
+    def __init__(self, batches: Iterable[Mapping[str, Any] | tuple[Any, ...]], max_tokens: int | None = None) -> None:
+        self.batches = _first(batches, max_tokens)
+        self.work = SlowWork("cut", 0)
         self.masks = [np.asarray(batch["attention_mask"]).astype(bool) for batch in self.batches]
         self.mask_biases = [np.where(mask, 0.0, MASKED).astype(np.float32)[:, None, None, :] for mask in self.masks]
 
@@ -35,6 +38,21 @@ class Texts:
     def tokens(self, values: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """Per-position values of each batch, `(batch, seq_len, ...)`, as rows without padding, `(tokens, ...)`."""
         return (array[mask] for array, mask in zip(values, self.masks, strict=True))
+
+
+def _first(batches: Iterable[Mapping[str, Any] | tuple[Any, ...]], max_tokens: int | None) -> list[Mapping[str, Any]]:
+    """The first batches, up to so many tokens; what is left out is said."""
+    taken: list[Mapping[str, Any]] = []
+    tokens = 0
+    for batch in batches:
+        inputs = batch[0] if isinstance(batch, tuple) else batch
+        tokens += int(np.asarray(inputs["attention_mask"]).sum())
+        if max_tokens is not None and taken and tokens > max_tokens:
+            texts = sum(len(each["input_ids"]) for each in taken)
+            say(f"cut: on the first {texts:,} texts, up to max_tokens={max_tokens:,}; the others are left out")
+            break
+        taken.append(inputs)
+    return taken
 
 
 @dataclass
@@ -84,6 +102,7 @@ def layer_activations(layer: EncoderLayer, hidden: Sequence[np.ndarray], texts: 
         inside["summed"] = inside["normalised"] + as_array(layer.output_projection(activated))
         inside["output"] = as_array(layer.output_layer_norm(inside["summed"]))
         found.append(inside)
+        texts.work.step()
     return LayerActivations(**{name: [inside[name] for inside in found] for name in found[0]})
 
 

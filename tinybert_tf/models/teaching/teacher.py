@@ -13,7 +13,7 @@ from tinybert_tf import features
 from tinybert_tf.errors import InputError
 from tinybert_tf.labels import Labels
 from tinybert_tf.models.heads.tasks import load_teaching
-from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.pretrained import PretrainedModel, in_precision
 from tinybert_tf.traced_model import TracedModel
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -109,8 +109,3 @@ class Teacher(TracedModel):
     def predict_step(self, data: Any) -> Any:
         """As the model's: the logits alone, where it has any."""
         return self.model.predict_step(data)
-
-
-def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
-    """The model itself where it already computes and stores weights in `precision`, else a copy with weights cast."""
-    return model if model.dtype_policy.name == precision else model.copy(dtype=precision)

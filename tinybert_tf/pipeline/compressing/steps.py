@@ -87,7 +87,7 @@ class StructureStep(Step):
         cut = work.config.student.cut
         batches = work.splits["train"].sample(cut.num_texts, cut.max_tokens, work.config.train.seed)
         with work.devices.scope():
-            student = prune_structure(work.student, batches, ridge=cut.ridge, **self.sizes)
+            student = prune_structure(work.student, batches, ridge=cut.ridge, max_tokens=cut.max_tokens, **self.sizes)
             return dataclasses.replace(work, student=student, distillers=self._distillers(work, student))
 
     def _distillers(self, work: Distillation, student: Any) -> list[Distiller]:

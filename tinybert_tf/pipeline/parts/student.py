@@ -24,7 +24,6 @@ from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.token_heads import TokenModel
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import PretrainedModel
-from tinybert_tf.models.teaching.teacher import in_precision
 from tinybert_tf.pipeline.parts.stages import Stage
 
 logger = logging.getLogger(__name__)
@@ -208,12 +207,9 @@ def cut_from_teacher(
     layers = [theirs for _, theirs in pairs]
     if [ours for ours, _ in pairs] != list(range(1, depths[0] + 1)) or layers != sorted(set(layers)):
         pairs = LayerMap.uniform(*depths).layer_pairs()
-    exact = in_precision(student, "float32")
-    cut = cut_student(exact, teacher, pairs, batches, basis=section.basis, ridge=section.ridge)
-    if exact is not student:
-        weights = exact.variables_by_name()
-        for name, variable in student.variables_by_name().items():
-            variable.assign(weights[name])
+    cut = cut_student(
+        student, teacher, pairs, batches, basis=section.basis, ridge=section.ridge, max_tokens=section.max_tokens
+    )
     held = ", ".join(f"{1 - missed:.0%}" for missed in cut.unexplained.values())
     logger.info(
         f"student: cut from the teacher's layers {[layer for _, layer in pairs]} on "

@@ -13,7 +13,7 @@ from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.evaluation.cost import count_parameters, measure_latency
 from tinybert_tf.metrics import TASK_METRICS, Metrics
-from tinybert_tf.models.teaching.teacher import in_precision
+from tinybert_tf.models.pretrained import in_precision
 
 LATENCY_SEQ_LEN = 32
 
