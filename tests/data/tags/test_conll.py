@@ -78,3 +78,32 @@ def test_a_line_that_lost_a_column(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r":4: 'rejects VBZ B-VP' has 3 columns; 4, as line 1 has, are accepted"):
         read_conll(path)
     assert read_conll(path, has_tags=False)[1].words == ["German", "rejects"]
+
+
+def test_comments_are_one_column_before_the_first_word(tmp_path: Path) -> None:
+    path = write(tmp_path, "# global\n\n# id = 7\n# text = in York\n#in\tO\n#York\tB-loc\n\n#\tO\n")
+    assert read_conll(path) == [Sentence(["#in", "#York"], ["O", "B-loc"], 5), Sentence(["#"], ["O"], 8)]
+    assert [sentence.words for sentence in read_conll(path, has_tags=False)] == [["#in", "#York"], ["#"]]
+    assert read_conll(write(tmp_path, "#7\n# O\n#York B-loc\n"))[0].words == ["#", "#York"]
+
+
+def test_a_line_of_one_column_inside_a_sentence_is_no_comment(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.conll:2: '# text'; a token and its tag, with a tab or a space between"):
+        read_conll(write(tmp_path, "in\tO\n# text\nYork\tB-loc\n"))
+
+
+def test_tokens_alone_may_begin_with_a_hash(tmp_path: Path) -> None:
+    assert read_conll(write(tmp_path, "#in\nYork\n"), has_tags=False)[0].words == ["#in", "York"]
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\u200b"])
+def test_a_token_may_be_a_blank(tmp_path: Path, blank: str) -> None:
+    path = write(tmp_path, f"\ufeffin\tO\r\n{blank}\tO\r\nYork\tB-loc\r\n")
+    assert read_conll(path) == [Sentence(["in", blank, "York"], ["O", "O", "B-loc"], 1)]
+
+
+def test_tokens_of_a_real_file_that_begin_with_a_hash(data_dir: Path) -> None:
+    counts = {"train": 828, "dev": 22, "test": 247}
+    for name, count in counts.items():
+        sentences = read_conll(data_dir / "wnut17" / f"{name}.conll")
+        assert sum(word.startswith("#") for sentence in sentences for word in sentence.words) == count

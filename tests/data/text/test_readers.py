@@ -92,3 +92,31 @@ def test_broken_csv_and_jsonl(tmp_path):
     assert r"d.jsonl:2: \ud83d is half a character; whole ones are accepted" in message(half)
     missing = write(tmp_path, "c.jsonl", '{"text": "x", "label": 1}\n{"text": "y"}\n')
     assert "c.jsonl:2: no key 'label'; it has 'text'" in message(missing)
+
+
+def test_a_cell_of_csv_may_be_as_long_as_the_file(tmp_path):
+    text = "word " * 40_000
+    assert read_columns(write(tmp_path, "a.csv", f'text,label\n"{text}",1\n'), ["text"])["text"] == [text]
+
+
+def test_numbers_of_jsonl_that_are_none(tmp_path):
+    for value in ("NaN", "-Infinity", "1e999"):
+        path = write(tmp_path, "a.jsonl", f'{{"text": "x", "label": {value}}}')
+        assert "a.jsonl:1: 'label' is " in message(path)
+
+
+def test_brackets_of_jsonl_within_brackets(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"text": "x", "label": 1}\n' + "[" * 100_000 + "\n")
+    assert message(path).endswith("a.jsonl:2: expected JSON of at most 100 brackets within brackets, got more")
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_line_ends_are_in_no_name_and_no_value(tmp_path, line_end):
+    rows = {
+        "a.tsv": ["text\tlabel", "x\t1"],
+        "a.csv": ["text,label", "x,1"],
+        "a.jsonl": ['{"text": "x", "label": "1"}'],
+    }
+    for name, lines in rows.items():
+        table = read_columns(write(tmp_path, name, "\ufeff" + line_end.join([*lines, ""])), ["text", "label"])
+        assert table.columns == {"text": ["x"], "label": ["1"]}
