@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-from starlette.testclient import TestClient
+import uvicorn
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.predictor import Predictor
 from tinybert_tf.export.server import Batcher, Limits, RefusedError, make_app
+from tinybert_tf.pipeline.serve import listening
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +27,35 @@ def predictor(litert_export: Path) -> Predictor:
     return Predictor(litert_export)
 
 
-@pytest.fixture
-def client(predictor: Predictor) -> Iterator[TestClient]:
-    with TestClient(make_app(predictor)) as client:
+@contextlib.contextmanager
+def served(predictor: Any, limits: Limits | None = None) -> Iterator[httpx2.Client]:
+    """A client of a server that listens on a socket, as `tinybert serve` does."""
+    listener = listening("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(make_app(predictor, limits), log_config=None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        address = "http://{}:{}".format(*listener.getsockname())
+        with httpx2.Client(base_url=address, trust_env=False, timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def client(predictor: Predictor) -> Iterator[httpx2.Client]:
+    with served(predictor) as client:
         yield client
 
 
-def test_health(client: TestClient) -> None:
+def test_health(client: httpx2.Client) -> None:
     answer = client.get("/health")
     assert answer.status_code == 200
     assert answer.json() == {"status": "ok", "labels": ["negative", "positive"], "max_length": 16}
 
 
-def test_a_text_and_texts(client: TestClient, predictor: Predictor) -> None:
+def test_a_text_and_texts(client: httpx2.Client, predictor: Predictor) -> None:
     texts = ["the film is good", "bad"]
     one = client.post("/predict", json={"text": texts[0]})
     assert (one.status_code, one.json()["label"]) == (200, "positive")
@@ -65,7 +86,7 @@ def test_a_text_and_texts(client: TestClient, predictor: Predictor) -> None:
         (json.dumps({"texts": [["good", "x" * 150_000], "y" * 50_000]}).encode(), 422, "200,004 characters; 200,000"),
     ],
 )
-def test_refusals(body: bytes, status: int, message: str, client: TestClient) -> None:
+def test_refusals(body: bytes, status: int, message: str, client: httpx2.Client) -> None:
     answer = client.post("/predict", content=body)
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
@@ -73,7 +94,7 @@ def test_refusals(body: bytes, status: int, message: str, client: TestClient) ->
     assert client.post("/predict", json={"text": "good"}).status_code == 200  # and goes on
 
 
-def test_a_large_body_of_unknown_length_is_refused(client: TestClient) -> None:
+def test_a_large_body_of_unknown_length_is_refused(client: httpx2.Client) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(200):
             yield b"x" * 100_000
@@ -81,8 +102,32 @@ def test_a_large_body_of_unknown_length_is_refused(client: TestClient) -> None:
     assert client.post("/predict", content=chunks()).status_code == 413
 
 
+def raw(client: httpx2.Client, *parts: bytes, closes: bool = False) -> bytes:
+    """What comes back when these bytes are sent; `closes`: no more are sent, and that is said."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as connection:
+        for part in parts:
+            connection.sendall(part)
+        if closes:
+            connection.shutdown(socket.SHUT_WR)
+        return connection.recv(1 << 16)
+
+
+def test_a_length_that_is_too_large_is_refused_before_the_body_comes(client: httpx2.Client) -> None:
+    assert b" 413 " in raw(client, b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n{")
+
+
+@pytest.mark.parametrize("length", [b"many", b"-1", b"1, 2"])
+def test_a_length_that_is_no_number(length: bytes, client: httpx2.Client) -> None:
+    assert b" 400 " in raw(client, b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + b"\r\n\r\n")
+
+
+def test_whoever_leaves_before_the_end_of_a_body_stops_nobody(client: httpx2.Client) -> None:
+    raw(client, b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", closes=True)
+    assert client.post("/predict", json={"text": "good"}).status_code == 200
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/predict", 405), ("GET", "/", 404)])
-def test_what_is_not_there(method: str, path: str, status: int, client: TestClient) -> None:
+def test_what_is_not_there(method: str, path: str, status: int, client: httpx2.Client) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
 
@@ -137,8 +182,29 @@ def test_too_many_wait() -> None:
     assert found.count(["a"]) == 5 - len(refused)
 
 
+def test_too_many_wait_on_sockets() -> None:
+    """One is computed and one waits: the others are told to come again, and who waited is answered."""
+    slow = Slow()
+    slow.label_names, slow.max_length = [], 16  # type: ignore[attr-defined]
+    with served(slow, Limits(waiting=1)) as client, ThreadPoolExecutor(6) as pool:
+
+        def ask(text: str) -> tuple[int, Any]:
+            answer = client.post("/predict", json={"text": text})
+            return answer.status_code, answer.json()
+
+        asked = [pool.submit(ask, text) for text in "abcdef"]
+        refused = []
+        while len(refused) < 4:
+            refused = [each.result() for each in asked if each.done()]
+        slow.may_go.set()
+        found = [each.result() for each in asked]
+    busy = (503, {"error": "too many requests are waiting; try again later"})
+    assert refused == [busy] * 4
+    assert sorted(status for status, _ in found) == [200, 200, 503, 503, 503, 503]
+
+
 def test_limits_are_the_servers(predictor: Predictor) -> None:
-    with TestClient(make_app(predictor, Limits(body_bytes=30, texts=1))) as client:
+    with served(predictor, Limits(body_bytes=30, texts=1)) as client:
         assert client.post("/predict", json={"text": "good"}).status_code == 200
         assert client.post("/predict", json={"text": "good" * 10}).status_code == 413
         assert client.post("/predict", json={"texts": ["a", "b"]}).status_code == 422
@@ -146,6 +212,6 @@ def test_limits_are_the_servers(predictor: Predictor) -> None:
 
 def test_what_goes_wrong_here_is_said_as_json(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "answer", lambda texts: [{"scores": float("nan")} for _ in texts])
-    with TestClient(make_app(predictor), raise_server_exceptions=False) as client:
+    with served(predictor) as client:
         answer = client.post("/predict", json={"text": "good"})
         assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,10 @@ def test_it_answers_until_it_is_stopped(exported: Path) -> None:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(address.group(), json.dumps({"text": "the film is good"}).encode(), timeout=30) as answer:
                 assert json.load(answer)["label"] == "positive"
+            with pytest.raises(urllib.error.HTTPError, match="413") as refused:
+                opener.open(address.group(), b"x" * (1 << 20) + b"x", timeout=30)
+            assert json.load(refused.value) == {"error": "the body has more than 1,048,576 bytes"}
+            refused.value.close()
             server.send_signal(signal.SIGINT)
             assert (server.wait(30), server.stderr.read()) == (0, "")
         finally:
