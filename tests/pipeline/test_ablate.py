@@ -342,7 +342,7 @@ def refused(config: AblationConfig, pretended: Pretended, tmp_path: Path, tinybe
         (["--variants", "top,top"], "variant 'top': another one has that name; give one of them another name."),
         (["--seeds", "1,one"], "seeds.1: expected an integer, got 'one'"),
         (["--seeds", "1,1"], "seeds: expected at least one integer from 0 to 4294967295, no two equal, got (1, 1)"),
-        (["--set", "variants=[{name: a, set: {train.epoch: 1}}]"], "variant 'a': train.epoch: unknown key, did you"),
+        (["--set", "variants=[{name: a, set: {train.epoch: 1}}]"], "variant 'a': train.epoch: unknown key; did you"),
         (
             ["--set", "variants=[{name: a, set: {stages.0.losses: [nothing]}}]"],
             "variant 'a': stage 'intermediate': loss",

@@ -141,6 +141,12 @@ def test_a_run_of_an_earlier_version_goes_on(config: FinetuneConfig, caplog: pyt
     with Run(config) as run:
         assert run.results() == METRICS
     assert f"{out}: begun by an earlier version" in caplog.text
+    (out / "metrics.json").unlink()
+    Run(config).checkpoint.parent.mkdir()
+    Run(config).checkpoint.touch()
+    with Run(config) as run:
+        run.begin()
+        assert run.read_sources() == run.sources  # compared from now on
 
 
 def test_a_model_that_is_gone(config: FinetuneConfig) -> None:

@@ -108,12 +108,17 @@ class Run(RunDirectory):
             return None
         if not any((self.path / name / "config.json").is_file() for name in MODELS):
             raise InputError(f"{self.out}: this run is complete, but its model is gone; --overwrite trains it anew.")
+        if self.read_sources() is None:
+            self._say_unknown_sources()
         logger.info(f"{self.out}: this run is complete; it measured:")
         return measured
 
     def begin(self) -> None:
         """Make the directory; a run that was interrupted keeps what it has, of any other run nothing stays."""
         if self.state is RunState.INTERRUPTED:
+            if self.read_sources() is None:
+                self._say_unknown_sources()
+                self.write_sources(self.sources)
             return
         with one_line_of_the_disk(self.path):
             self._make()
@@ -191,12 +196,12 @@ class Run(RunDirectory):
                 f"--overwrite to train anew."
             )
 
+    def _say_unknown_sources(self) -> None:
+        logger.warning(f"{self.out}: begun by an earlier version, which did not write down what it was made from")
+
     def _check_sources(self) -> None:
         before = self.read_sources()
-        if before is None:
-            logger.warning(f"{self.out}: begun by an earlier version, which did not write down what it was made from")
-            return
-        name = changed_source(before, self.sources)
+        name = None if before is None else changed_source(before, self.sources)
         if name is not None:
             what = "is not there any more" if self.sources.get(name) in (None, GONE) else "has changed"
             raise InputError(
