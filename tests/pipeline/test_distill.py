@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +123,15 @@ def test_what_is_said(distilled: tuple[Path, Any]) -> None:
     assert "student: cut from the teacher's layers [2] on 80 texts; " in said
     assert "[prediction] learns" in said
     assert "WARNING" not in said
-    names = [line.split("|")[1].strip() for line in command.out.splitlines()]
+    table, _, meaning = command.out.partition("\n\n")
+    names = [line.split("|")[1].strip() for line in table.splitlines()]
     assert names[2:] == ["teacher", "student", "baseline"]
+    assert re.match(r"the (baseline is (as good|better)|teacher helps): dev accuracy \d", meaning)
+    assert "\nstudent: dev F1 by class (and how many): negative " in meaning
+    inside = said[said.index("[intermediate] learns") :]
+    assert inside.startswith(
+        "[intermediate] learns\nstudent  teacher\n      0        0  embedding output\n      1        2\n["
+    )
 
 
 # === Student and baseline ===

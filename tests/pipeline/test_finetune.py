@@ -91,8 +91,10 @@ def test_what_is_said(finetuned: tuple[Path, Any]) -> None:
     assert lines[5] == "labels: 'negative', 'positive'"
     assert all(line.startswith("[finetune] ") for line in lines[6:])
     assert sum("  epoch " in line for line in lines[6:]) == 6
-    assert len(command.out.splitlines()) == 3
-    assert command.out.splitlines()[-1].startswith("| model | ")
+    table, _, meaning = command.out.partition("\n\n")
+    assert len(table.splitlines()) == 3
+    assert table.splitlines()[-1].startswith("| model | ")
+    assert meaning.startswith("model: dev F1 by class (and how many): negative ")
 
 
 # === Other metrics, pairs and scores ===

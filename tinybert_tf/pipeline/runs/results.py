@@ -19,7 +19,8 @@ COMPRESSED = {"nonzero_parameters": "not zero", "gzip_bytes": "gzipped bytes"}
 
 def end_of_run(results: Mapping[str, Mapping[str, Any]], run: RunDirectory, metric: str, reference: str) -> str:
     """What the end of a run prints: `results_table`, and below it what the numbers mean."""
-    return "\n".join([results_table(results, metric, reference), *verdict(results, run.read_log(), metric)])
+    lines = verdict(results, run.read_log(), metric)
+    return "\n".join([results_table(results, metric, reference), *([""] if lines else []), *lines])
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, reference: str) -> str:
