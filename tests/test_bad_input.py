@@ -551,7 +551,10 @@ def test_an_out_directory_that_is_no_run(scene: Scene) -> None:
         (["evaluate", "{teacher}", "--data", "{dev}", "--text", "txt", "--label", "label"], "no column 'txt'"),
         (["predict", "{encoder}", "good"], "has no sequence_classification head"),
         (["predict", "--max-length", "25", "{teacher}", "good"], "max_length=25: "),
-        (["predict", "{teacher}", "good", " "], "text 2 is ' '; a text that is not empty, or a pair"),
+        (
+            ["predict", "{teacher}", "good", " "],
+            "text 2: expected a text that is not empty, or a pair of them, got ' '",
+        ),
         (["explain", "--teacher", "{encoder}"], "explain needs --train, --dev, --text, --label, --out"),
     ],
 )
@@ -568,7 +571,28 @@ def test_stdin_that_is_not_text(scene: Scene, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(sys, "stdin", stdin)
         command = scene.tinybert("predict", scene.teacher)
     assert command.status == 2
-    assert command.err == "tinybert: stdin: byte 0xe9 is not UTF-8; UTF-8 text is accepted.\n"
+    assert command.err == "tinybert: stdin:2: expected UTF-8 text, got byte 0xe9\n"
+
+
+def test_predictions_of_a_file(scene: Scene) -> None:
+    path = scene.file(HEADER + GOOD_ROWS)
+    there = scene.file("", "there.jsonl")
+    for arguments, message in (
+        (["--input", path], f"--input {path}: expected --text COLUMN[,COLUMN] beside it"),
+        (["--text", "text"], "--text text: expected --input F, the file that has this column"),
+        (["good", "--input", path, "--text", "text"], f"--input {path}: expected no texts beside it; "),
+        (["--pairs", "--input", path, "--text", "text"], f"--input {path}: expected no --pairs beside it; "),
+        (["--input", path, "--text", "texts"], f"{path}: no column 'texts'; it has 'text', 'label'; did you mean"),
+        (["--input", path, "--text", "text,text"], "expected one, or two different ones"),
+        (["--input", "none.tsv", "--text", "text"], "none.tsv: no such file"),
+        (["--output", there], f"--output {there}: expected a new file, got one that is there"),
+        (["--output", path / "new.jsonl"], f"{path} is a file"),
+        (["--top-k", 0], "--top-k: expected an integer >= 1, got '0'"),
+    ):
+        command = scene.tinybert("predict", scene.teacher, *arguments)
+        assert (command.status, command.out) == (2, "")
+        (line,) = command.err.splitlines()
+        assert message in line
 
 
 # === While it trains ===

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -137,7 +138,7 @@ def test_predict_takes_texts_before_and_after_flags(
     ):
         assert tinybert("predict", teacher_run, *arguments) == expected
     dashes = tinybert("predict", teacher_run, "--max-length", 8, "- good", "--", "-bad", "--pairs")
-    monkeypatch.setattr(sys, "stdin", io.StringIO("- good\n-bad\n--pairs\n"))
+    monkeypatch.setattr(sys, "stdin", stdin_of("- good\n-bad\n--pairs\n"))
     assert dashes == tinybert("predict", teacher_run, "--max-length", 8)
     wrong = tinybert("predict", teacher_run, "--pair", "good", "--max", 8)
     assert wrong.status == 2
@@ -146,7 +147,7 @@ def test_predict_takes_texts_before_and_after_flags(
 
 def test_predict_stdin(tinybert: Tinybert, distilled_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["i found that this story seemed dull in the end", "good", "the plot was lovely", "bad"] * 10
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    monkeypatch.setattr(sys, "stdin", stdin_of("".join(f"{line}\n" for line in lines)))
     command = tinybert("predict", distilled_run)
     assert (command.status, command.err) == (0, "")
     answers = [json.loads(line) for line in command.out.splitlines()]
@@ -157,8 +158,96 @@ def test_predict_stdin(tinybert: Tinybert, distilled_run: Path, monkeypatch: pyt
         assert answer["scores"] == pytest.approx(expected["scores"], rel=1e-4)
 
 
+def stdin_of(text: str, encoding: str = "utf-8") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text.encode(encoding)), encoding="utf-8")
+
+
+def test_what_windows_writes_on_stdin(tinybert: Tinybert, teacher_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte order mark, carriage returns and an end without a line feed are no part of a text."""
+    plain = tinybert("predict", teacher_run, "good", "the plot was bad")
+    monkeypatch.setattr(sys, "stdin", stdin_of("good\r\nthe plot was bad", "utf-8-sig"))
+    assert tinybert("predict", teacher_run) == plain
+
+
+def test_a_text_without_an_answer_keeps_its_place(
+    tinybert: Tinybert, teacher_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = map(json.loads, tinybert("predict", teacher_run, "good", "bad").out.splitlines())
+    monkeypatch.setattr(sys, "stdin", stdin_of("good\n\nbad\n \n"))
+    command = tinybert("predict", teacher_run)
+    assert command.status == 0
+    assert command.err == "predict: texts without an answer: 2 of 4; their lines say why\n"
+    answers = [json.loads(line) for line in command.out.splitlines()]
+    assert answers[::2] == [good, bad]
+    assert [answer["error"] for answer in answers[1::2]] == [
+        f"expected a text that is not empty, or a pair of them, got {text!r}" for text in ("", " ")
+    ]
+    monkeypatch.setattr(sys, "stdin", stdin_of("\n\n"))
+    assert [list(json.loads(line)) for line in tinybert("predict", teacher_run).out.splitlines()] == [["error"]] * 2
+
+
+class Typing(io.RawIOBase):
+    """A stdin on which somebody types a line, and the next one when the first is answered."""
+
+    def __init__(self) -> None:
+        self.lines = [b"good\n", b"bad\n"]
+        self.seen: list[int] = []
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.seen.append(sys.stdout.getvalue().count("\n"))  # type: ignore[attr-defined]  # the fixture's StringIO
+        line = self.lines.pop(0) if self.lines else b""
+        buffer[: len(line)] = line
+        return len(line)
+
+
+def test_an_answer_comes_while_stdin_is_open(
+    tinybert: Tinybert, teacher_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typing = Typing()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(typing), encoding="utf-8"))
+    assert tinybert("predict", teacher_run).status == 0
+    assert typing.seen[:3] == [0, 1, 2]
+
+
+def test_predictions_of_a_file_to_a_file(tinybert: Tinybert, teacher_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text('id,text\n1,good\n2,\n3,"bad, ""dull"""\n', encoding="utf-8")
+    flags = ["--input", tmp_path / "texts.csv", "--text", "text", "--top-k", 1]
+    printed = tinybert("predict", teacher_run, *flags)
+    written = tinybert("predict", teacher_run, *flags, "--output", tmp_path / "answers.jsonl")
+    assert (written.status, written.out, written.err) == (0, "", printed.err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "texts.csv"]
+    lines = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines == printed.out.splitlines()
+    first, empty, last = map(json.loads, lines)
+    assert list(empty) == ["error"]
+    for answer, text in ((first, "good"), (last, 'bad, "dull"')):
+        every = json.loads(tinybert("predict", teacher_run, text).out)
+        assert answer["scores"] == pytest.approx({every["label"]: max(every["scores"].values())}, rel=1e-4)
+
+
+def test_pairs_of_a_file(tinybert: Tinybert, teacher_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("a\tb\ngood\ta film\n", encoding="utf-8")
+    of_file = tinybert("predict", teacher_run, "--input", tmp_path / "pairs.tsv", "--text", "a,b")
+    assert of_file == tinybert("predict", teacher_run, "--pairs", "good\ta film")
+
+
+def test_the_highest_scores() -> None:
+    from tinybert_tf.errors import InputError
+    from tinybert_tf.pipeline.predict import highest
+
+    answer = {"label": "b", "scores": {"a": 0.2, "b": 0.5, "c": 0.3}}
+    assert list(highest(answer, 2)["scores"].items()) == [("b", 0.5), ("c", 0.3)]
+    assert highest(answer, None) == answer
+    assert highest({"answer": "x", "n_best": [1, 2, 3]}, 2) == {"answer": "x", "n_best": [1, 2]}
+    with pytest.raises(InputError, match=r"^--top-k: expected a model that scores labels or answers, got one that gi"):
+        highest({"score": 1.5}, 1)
+
+
 def test_predict_nothing(tinybert: Tinybert, teacher_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys, "stdin", stdin_of(""))
     command = tinybert("predict", teacher_run)
     assert (command.status, command.out, command.err) == (0, "", "")
 
@@ -182,6 +271,60 @@ def test_a_student_by_its_directory(
     assert command.status == 0, command.err
     assert f"dir: {distilled_run}" in command.out
     assert "student starts from: dir" in command.out
+
+
+# === Streams that end, are full, closed, or narrow ===
+
+
+def shell(command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell's command in which `tinybert` is the command line."""
+    tinybert = f'tinybert() {{ {sys.executable} -m tinybert_tf "$@"; }}; '
+    environment = {**os.environ, "PYTHONUNBUFFERED": "", **more}
+    return subprocess.run(
+        ["bash", "-c", tinybert + command], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("command", "status", "err"),
+    [
+        ("tinybert --help > /dev/full", 2, "tinybert: the output cannot be written (No space left on device)\n"),
+        ("tinybert distill --help > /dev/full", 2, "tinybert: the output cannot be written (No space left on device)\n"),
+        ("tinybert --help >&-", 2, "tinybert: stdout is closed; expected a place to print results to\n"),
+        ("tinybert distil 2>&-", 2, ""),
+        ("(sleep 0.5; tinybert --help; echo $? >&2) | true", 0, "141\n"),
+        ("tinybert vocab --size 0 | true; exit ${PIPESTATUS[0]}", 2, "tinybert: --size: expected an integer >= 1, got '0' "
+         "(see tinybert vocab --help)\n"),
+    ],
+)  # fmt: skip
+def test_streams(command: str, status: int, err: str) -> None:
+    process = shell(command)
+    assert (process.returncode, process.stdout, process.stderr) == (status, "", err)
+
+
+def test_a_closed_stream_leaves_its_number_to_no_file(tmp_path: Path) -> None:
+    """What is written to a stderr that is not there would land in the next file that is opened."""
+    (tmp_path / "corpus.txt").write_text("a film\n" * 9, encoding="utf-8")
+    process = shell(f"tinybert vocab --corpus {tmp_path}/corpus.txt --size 40 --out {tmp_path}/vocab 2>&- <&-")
+    assert process.returncode == 0
+    assert process.stdout.startswith(f"{tmp_path}/vocab: ")
+
+
+def test_letters_that_a_console_does_not_have(tmp_path: Path) -> None:
+    from tinybert_tf.cli.streams import print_json
+
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", newline="\n")
+    print_json([{"label": "schön"}, {"label": "悪い"}], narrow)
+    written = narrow.buffer.getvalue().decode("cp1252")  # type: ignore[attr-defined]  # a BytesIO
+    assert written.splitlines()[0] == '{"label": "schön"}'
+    assert json.loads(written.splitlines()[1]) == {"label": "悪い"}
+
+    (tmp_path / "悪い.txt").write_text("a film\n" * 9, encoding="utf-8")
+    process = shell(
+        f"tinybert vocab --corpus {tmp_path}/*.txt --size 40 --out {tmp_path}/vocab", PYTHONIOENCODING="cp1252"
+    )
+    assert (process.returncode, process.stdout.count("\\u60aa\\u3044.txt")) == (0, 1)
 
 
 # === Exit statuses ===

@@ -120,7 +120,7 @@ def test_pairs_on_the_command_line(
     assert praised > blamed
     refused = tinybert("predict", "--pairs", score_teacher[0], pairs[0], "no tab")
     assert (refused.status, refused.out) == (2, "")
-    assert "text 2 is ('no tab',); a text that is not empty, or a pair of them, is wanted" in refused.err
+    assert "text 2: expected a text that is not empty, or a pair of them, got ('no tab',)" in refused.err
 
 
 def test_a_task_of_glue_by_its_name(tinybert: Callable[..., Any], teacher_run: Path, tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from tinybert_tf.cli.parser import find_verb, overview, parse_arguments
+from tinybert_tf.cli.streams import drop_stdout, flush_or_drop, from_outside, open_streams
 from tinybert_tf.cli.verbs import VERBS
 from tinybert_tf.errors import InputError, VerificationError
 from tinybert_tf.pipeline.runs.log_lines import on_stderr
 from tinybert_tf.version import __version__
+
+SIGINT, SIGPIPE = 2, 13  # Windows has no SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,25 +21,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help", "--version"):
         print(f"tinybert {__version__}" if name == "--version" else overview(VERBS))
         return 0
-    verb = find_verb(name, VERBS)
-    arguments = parse_arguments(verb, given)
+    try:
+        verb = find_verb(name, VERBS)
+        arguments = parse_arguments(verb, given)
+    except SystemExit as ended:  # argparse has printed the help, or what is wrong
+        return int(ended.code or 0)
     try:
         with on_stderr():
             verb.run(arguments)
     except InputError as error:
-        # One line, also where a file's or a library's own words are in it.
-        print("tinybert:", *str(error).splitlines(), file=sys.stderr)
-        return 2
+        return _say(error, 2)
     except VerificationError as error:
-        print("tinybert:", error, file=sys.stderr)
-        return 1
+        return _say(error, 1)
     return 0
 
 
 def command_line() -> int:
-    """`main` as a shell has it: Ctrl-C ends it with a line."""
+    """`main` as a shell has it: the reader of a pipe may leave, a disk be full, Ctrl-C be pressed, a stream be closed.
+
+    The exit status is `main`'s; 2 for what cannot be written, 128 + N for signal N, which a closed pipe counts as.
+    """
     try:
-        return main()
+        open_streams()
+        status = main()
+        flush_or_drop()
+    except BrokenPipeError:
+        drop_stdout()
+        return 128 + SIGPIPE
+    except InputError as error:
+        return _say(error, 2)
+    except OSError as error:
+        said = from_outside(error)
+        if said is None:
+            raise
+        drop_stdout()
+        return _say(said, 2)
     except KeyboardInterrupt:
-        print("tinybert: interrupted", file=sys.stderr)
-        return 130
+        return _say("interrupted", 128 + SIGINT)
+    return status
+
+
+def _say(problem: object, status: int) -> int:
+    """Print one line, also where a file's or a library's own words are in it; return the exit status."""
+    print("tinybert:", *str(problem).splitlines(), file=sys.stderr)
+    return status

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
-from tinybert_tf.cli.flags import LABEL, MAX_LENGTH, MODEL, POSITIVE, TASK, TEXT
+from tinybert_tf.cli.flags import LABEL, MAX_LENGTH, MODEL, POSITIVE, TASK, TEXT, integer
+from tinybert_tf.cli.streams import lines_of_stdin, print_json
 from tinybert_tf.cli.tensorflow import import_what_runs
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.errors import InputError
-from tinybert_tf.pipeline.first_look import look_at_file
-from tinybert_tf.pipeline.runs.settings import Reading
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -31,24 +33,63 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.checkpoints.replace_file import replace_file
     from tinybert_tf.export.predictor import Predictor
+    from tinybert_tf.pipeline.predict import answer_all, answer_given
     from tinybert_tf.pipeline.runs.log_lines import held_back
 
+    _check_sources(arguments)
+    batches = _batches(arguments)
+    look_at_model(arguments.model)
     import_what_runs(arguments.model)
     with held_back():
         predictor = Predictor(arguments.model, max_length=arguments.max_length)
-    texts = arguments.texts or _lines_of_stdin()
-    for answer in predictor([tuple(text.split("\t")) for text in texts] if arguments.pairs else texts):
-        print(json.dumps(answer, ensure_ascii=False))
+    answers = (answer_given if arguments.texts else answer_all)(predictor, batches, arguments.top_k)
+    if arguments.output is None:
+        _write(answers, sys.stdout)
+    else:
+        replace_file(Path(arguments.output), lambda path: _write_file(answers, path))
 
 
-def _lines_of_stdin() -> list[str]:
-    try:
-        return [line.rstrip("\n") for line in sys.stdin]
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"stdin: byte 0x{error.object[error.start]:02x} is not UTF-8; UTF-8 text is accepted."
-        ) from None
+def _check_sources(arguments: argparse.Namespace) -> None:
+    """Refuse flags that do not go together, and an output that cannot be made, before a model is loaded."""
+    if arguments.input is None and arguments.text is not None:
+        raise InputError(f"--text {arguments.text}: expected --input F, the file that has this column")
+    if arguments.input is not None:
+        if arguments.text is None:
+            raise InputError(f"--input {arguments.input}: expected --text COLUMN[,COLUMN] beside it")
+        if arguments.texts or arguments.pairs:
+            given = "--pairs" if arguments.pairs else "texts"
+            raise InputError(f"--input {arguments.input}: expected no {given} beside it; --text has the columns")
+    if arguments.output is not None:
+        output = Path(arguments.output)
+        if output.exists():
+            raise InputError(f"--output {output}: expected a new file, got one that is there")
+        check_can_be_made(output.parent)
+
+
+def _batches(arguments: argparse.Namespace) -> Iterable[Sequence[Any]]:
+    """The texts, some at a time: those given, those of a file, or the lines of stdin as they come."""
+    from tinybert_tf.pipeline.predict import BATCH, texts_of_file
+
+    if arguments.input is not None:
+        return texts_of_file(arguments.input, arguments.text)
+    batches = [arguments.texts] if arguments.texts else lines_of_stdin(BATCH)
+    return (_pairs(texts) for texts in batches) if arguments.pairs else batches
+
+
+def _pairs(texts: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(text.split("\t")) for text in texts]
+
+
+def _write(answers: Iterable[list[Any]], file: TextIO) -> None:
+    for some in answers:
+        print_json(some, file)
+
+
+def _write_file(answers: Iterable[list[Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        _write(answers, file)
 
 
 EVALUATE = Verb(
@@ -70,9 +111,14 @@ PREDICT = Verb(
     "print a label and scores for each text, one JSON object a line",
     (
         MODEL,
-        Flag("texts", "TEXT", "texts", otherwise="one a line from stdin", nargs="*"),
+        Flag("texts", "TEXT", "texts", otherwise="those of --input, or one a line from stdin", nargs="*"),
+        Flag("--input", "F", "file of texts: .tsv, .csv or .jsonl", otherwise="none"),
+        TEXT.but(otherwise="none"),
+        Flag("--output", "F", "file to make", otherwise="stdout"),
+        Flag("--top-k", "N", "highest scores to print of each answer, the highest first", type=integer(1),
+             otherwise="all, in the model's order"),
         MAX_LENGTH.but(otherwise="the model's limit"),
         Flag("--pairs", None, "each text is a pair, with a tab between its two parts"),
     ),
     _predict,
-)
+)  # fmt: skip

@@ -63,7 +63,7 @@ class _TextTask(Task):
         for number, text in enumerate(texts, start=1):
             is_pair = isinstance(text, list | tuple) and len(text) == 2
             if not all(isinstance(part, str) and part.strip() for part in (text if is_pair else [text])):
-                raise InputError(f"text {number} is {text!r}; a text that is not empty, or a pair of them, is wanted.")
+                raise InputError(f"text {number}: expected a text that is not empty, or a pair of them, got {text!r}")
         return TextDataset(list(texts), None, "texts", list(range(1, len(texts) + 1)), "text {row}")
 
     def label_names(self, dataset: TextDataset) -> list[str]:
@@ -130,7 +130,7 @@ class _TagTask(Task):
         """Texts, taken apart into words."""
         for number, text in enumerate(texts, start=1):
             if not (isinstance(text, str) and text.strip()):
-                raise InputError(f"text {number} is {text!r}; a text that is not empty is wanted.")
+                raise InputError(f"text {number}: expected a text that is not empty, got {text!r}")
         return TaggedDataset.from_texts(texts, tokenizer)
 
     def label_names(self, dataset: TaggedDataset) -> list[str]:
@@ -189,7 +189,7 @@ class _SpanTask(Task):
             is_pair = isinstance(pair, list | tuple) and len(pair) == 2
             if not is_pair or not all(isinstance(part, str) and part.strip() for part in pair):
                 raise InputError(
-                    f"text {number} is {pair!r}; a question and the text that it is about, with --pairs, are wanted."
+                    f"text {number}: expected a question and the text that it is about (--pairs), got {pair!r}"
                 )
         questions = [
             Question(question, text, [], f"text {number}") for number, (question, text) in enumerate(texts, start=1)
