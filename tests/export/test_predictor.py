@@ -95,7 +95,7 @@ def test_a_score(predictor: Predictor, tmp_path: Path) -> None:
 @pytest.mark.parametrize("texts", ["", "  ", ["good", ""], ["good", None], [7], [("a",)], [("a", " ")], [("a",) * 3]])
 def test_what_is_no_text(predictor: Predictor, texts: Any) -> None:
     number = 2 if isinstance(texts, list) and len(texts) == 2 else 1
-    with pytest.raises(InputError, match=rf"text {number} is .*; a text that is not empty, or a pair of them, is w"):
+    with pytest.raises(InputError, match=rf"text {number}: expected a text that is not empty, or a pair of them, got "):
         predictor(texts)
 
 

@@ -18,6 +18,7 @@ from tinybert_tf.errors import InputError
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.glue import with_glue
+    from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
 
     columns = {"text": arguments.text, "label": arguments.label, "positive": arguments.positive}
     data = {"train": arguments.data, **columns}
@@ -40,7 +41,6 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     _check_sources(arguments)
     batches = _batches(arguments)
-    look_at_model(arguments.model)
     import_what_runs(arguments.model)
     with held_back():
         predictor = Predictor(arguments.model, max_length=arguments.max_length)
@@ -53,6 +53,8 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _check_sources(arguments: argparse.Namespace) -> None:
     """Refuse flags that do not go together, and an output that cannot be made, before a model is loaded."""
+    from tinybert_tf.pipeline.runs.directory import check_can_be_made
+
     if arguments.input is None and arguments.text is not None:
         raise InputError(f"--text {arguments.text}: expected --input F, the file that has this column")
     if arguments.input is not None:

@@ -7,7 +7,6 @@ import argparse
 from tinybert_tf.cli.flags import BATCH_SIZE, LABEL, MAX_LENGTH, MODEL, TEXT, integer, integers, number
 from tinybert_tf.cli.tensorflow import import_tensorflow, import_what_runs
 from tinybert_tf.cli.verb import Flag, Verb
-from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
 
 # Written out: `--help` need not import what exports. A test holds them to `FORMATS`.
 FORMAT_NAMES = "litert, saved_model, onnx, hf"
@@ -15,6 +14,8 @@ SCHEME_NAMES = "dynamic_int8, dynamic_int4, weight_int8, weight_int4, full_int8,
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
+
     look_at_model(arguments.model)
     look_at_file(arguments.verify, arguments.text, arguments.label)
     look_at_file(arguments.calibrate, arguments.text)

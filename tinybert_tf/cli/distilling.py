@@ -14,14 +14,12 @@ from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
-from tinybert_tf.metrics import choose_metric
-from tinybert_tf.pipeline.first_look import look_at_distillation
-from tinybert_tf.pipeline.runs.directory import RunDirectory
-from tinybert_tf.pipeline.runs.results import end_of_run
-from tinybert_tf.pipeline.runs.run import look_at_run
 
 
 def _distill(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_distillation
+    from tinybert_tf.pipeline.runs.run import look_at_run
+
     config = load(DISTILL.flags, DistillConfig, arguments)
     look_at_distillation(config)
     results = look_at_run(config, arguments.overwrite)
@@ -34,6 +32,8 @@ def _distill(arguments: argparse.Namespace) -> None:
 
 
 def _compress(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_distillation
+
     config = load(COMPRESS.flags, CompressConfig, arguments)
     look_at_distillation(config)
     import_tensorflow()
@@ -43,6 +43,10 @@ def _compress(arguments: argparse.Namespace) -> None:
 
 
 def _print_results(metrics: Any, config: DistillConfig) -> None:
+    from tinybert_tf.metrics import choose_metric
+    from tinybert_tf.pipeline.runs.directory import RunDirectory
+    from tinybert_tf.pipeline.runs.results import end_of_run
+
     print(end_of_run(metrics, RunDirectory(config.out), config.metric or choose_metric(config.task), "teacher"))
 
 
@@ -52,6 +56,8 @@ def _either(keys: Set[str]) -> type[DistillConfig]:
 
 
 def _cache_teacher(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_distillation
+
     config = load(CACHE_TEACHER.flags, _either, arguments)
     look_at_distillation(config)
     import_tensorflow()
@@ -65,6 +71,8 @@ def _cache_teacher(arguments: argparse.Namespace) -> None:
 
 
 def _explain(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_distillation
+
     config = load(EXPLAIN.flags, _either, arguments)
     look_at_distillation(config)
     import_tensorflow()
@@ -74,6 +82,8 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _ablate(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_distillation
+
     config = load(ABLATE.flags, AblationConfig, arguments)
     look_at_distillation(config)
     import_tensorflow()

@@ -10,14 +10,15 @@ from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import FinetuneConfig
-from tinybert_tf.metrics import choose_metric
-from tinybert_tf.pipeline.first_look import look_at_finetuning, look_at_pretraining
-from tinybert_tf.pipeline.runs.directory import RunDirectory
-from tinybert_tf.pipeline.runs.results import end_of_run, pretrain_summary
-from tinybert_tf.pipeline.runs.run import look_at_run
 
 
 def _finetune(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.metrics import choose_metric
+    from tinybert_tf.pipeline.first_look import look_at_finetuning
+    from tinybert_tf.pipeline.runs.directory import RunDirectory
+    from tinybert_tf.pipeline.runs.results import end_of_run
+    from tinybert_tf.pipeline.runs.run import look_at_run
+
     config = load(FINETUNE.flags, FinetuneConfig, arguments)
     look_at_finetuning(config)
     results = look_at_run(config, arguments.overwrite)
@@ -30,6 +31,10 @@ def _finetune(arguments: argparse.Namespace) -> None:
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.pipeline.first_look import look_at_pretraining
+    from tinybert_tf.pipeline.runs.results import pretrain_summary
+    from tinybert_tf.pipeline.runs.run import look_at_run
+
     config = load(PRETRAIN.flags, PretrainConfig, arguments)
     look_at_pretraining(config)
     results = look_at_run(config, arguments.overwrite)

@@ -7,11 +7,12 @@ import argparse
 from tinybert_tf.cli.flags import BATCH_SIZE, MAX_LENGTH, PRECISION, SEED, TEXT, integer, number
 from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
-from tinybert_tf.data.text.readers import check_columns
-from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
 
 
 def _augment(arguments: argparse.Namespace) -> None:
+    from tinybert_tf.data.text.readers import check_columns
+    from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
+
     check_columns(arguments.input, arguments.text)
     look_at_file(arguments.glove)
     look_at_model(arguments.masked_lm)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from tinybert_tf.export.quiet import quiet
-from tinybert_tf.pipeline.first_look import look_at_model
 
 
 def import_tensorflow() -> None:
@@ -23,6 +22,7 @@ def import_tensorflow() -> None:
 def import_what_runs(model: str) -> None:
     """Import TensorFlow, unless the model is an export that is run without it."""
     from tinybert_tf.export.predictor import exported_directory, needs_tensorflow
+    from tinybert_tf.pipeline.first_look import look_at_model
 
     if needs_tensorflow(model):
         if exported_directory(model) is None:
