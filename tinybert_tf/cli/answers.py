@@ -18,7 +18,8 @@ from tinybert_tf.errors import InputError
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinybert_tf.config.glue import with_glue
-    from tinybert_tf.pipeline.first_look import look_at_file, look_at_model
+    from tinybert_tf.pipeline.first_look import look_at_file
+    from tinybert_tf.pipeline.runs.settings import Reading
 
     columns = {"text": arguments.text, "label": arguments.label, "positive": arguments.positive}
     data = {"train": arguments.data, **columns}
