@@ -71,7 +71,7 @@ def test_a_step_is_the_sum_of_the_tasks(distillers: dict[str, Distiller]) -> Non
     together.compile(optimizer=keras.optimizers.SGD(0.1))
     inputs, labels = both()[0]
     for task, distiller in distillers.items():
-        distiller.weigh_batches("train", batches(task))
+        distiller.weigh_batches(batches(task))
     with tf.GradientTape(persistent=True) as tape:
         loss = together.compute_loss(inputs, labels, together(inputs, training=True))
         alone = []
@@ -188,7 +188,7 @@ def test_what_is_refused(make_model: MakeModel, distillers: dict[str, Distiller]
         with pytest.raises(InputError, match=f"takes no {name}"):
             together.compile(optimizer="sgd", **{name: value})
     together.compile(optimizer="sgd")
-    with pytest.raises(InputError, match="batches of mood, topic are wanted"):
+    with pytest.raises(InputError, match="expected batches of mood, topic"):
         together.fit(batches("mood"), verbose=0)
-    with pytest.raises(InputError, match="batches of mood, topic are wanted"):
+    with pytest.raises(InputError, match="expected batches of mood, topic"):
         together.evaluate(MultiTaskBatches({"mood": batches("mood")}), verbose=0)

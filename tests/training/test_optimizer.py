@@ -141,7 +141,7 @@ def test_survives_serialization() -> None:
         ({"learning_rate": math.inf}, "learning_rate=inf"),
         ({"total_steps": 0}, "total_steps=0: at least one"),
         ({"total_steps": -5}, "total_steps=-5"),
-        ({"schedule": "step"}, "schedule='step': one of linear, constant, cosine is wanted"),
+        ({"schedule": "step"}, "schedule='step': expected one of linear, constant, cosine"),
         ({"warmup_fraction": 1.0}, r"warmup_fraction=1.0: a fraction in \[0, 1\)"),
         ({"warmup_fraction": -0.1}, "warmup_fraction=-0.1"),
         ({"warmup_fraction": math.nan}, "warmup_fraction=nan"),

@@ -14,7 +14,7 @@ import pytest
 from safetensors import SafetensorError, safe_open
 
 from tinybert_tf.errors import InputError
-from tinybert_tf.trainable_model import TrainableModel
+from tinybert_tf.trainable.trainable_model import TrainableModel
 from tinybert_tf.training.optimizer import bert_optimizer
 from tinybert_tf.training.run_checkpoint import RunCheckpoint, read_notes
 

@@ -14,7 +14,7 @@ import keras
 from tinybert_tf import features
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.learned_map import LEARNED_MAPS, LayerWeights
-from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.base import DistillationLoss, Means
 from tinybert_tf.errors import InputError
 
 Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
@@ -77,8 +77,24 @@ class Comparison:
         return projections(feature, name=self.loss.feature_names[0], layer=layer)
 
     def mean_over(self, student: Mapping[str, Any]) -> str:
-        """What the loss is a mean over, of these outputs: a key of `COUNTS`."""
+        """What the loss is a mean over, of these outputs or their specs: a key of `COUNTS`."""
         return self.loss.mean_over if self.pairs else self.loss.mean_over_of(self._select(student, None), self.predicts)
+
+    @property
+    def couples_rows(self) -> bool:
+        """Whether the rows of a batch depend on each other: it cannot be passed through in parts."""
+        return self.loss.couples_rows or (self.weights is not None and self.weights.couples_rows)
+
+    @property
+    def num_means(self) -> int:
+        """The number of `(total, count)` pairs of all layers together."""
+        if self.pairs is None:
+            calls = 1
+        elif self.weights is not None:
+            calls = self.weights.num_comparisons
+        else:
+            calls = len(self.pairs) - (self.loss.layers == "consecutive")
+        return calls * self.loss.num_means
 
     def __call__(
         self,
@@ -88,11 +104,11 @@ class Comparison:
         labels: Any,
         projections: Project,
         training: bool = False,
-    ) -> Any:
-        """The unweighted loss, summed over its pairs, or as a learned map weighs them."""
+    ) -> Means:
+        """The unweighted loss of all its pairs of layers, or as a learned map weighs them."""
 
-        def compare(ours: Any, theirs: Any) -> Any:
-            return self.loss(student=ours, teacher=theirs, mask=mask, labels=labels, predicts=self.predicts)
+        def compare(ours: Any, theirs: Any) -> Means:
+            return self.loss.means(ours, theirs, mask, labels, self.predicts)
 
         if self.weights is not None:
             students = [
@@ -105,10 +121,7 @@ class Comparison:
         ]
         if self.loss.layers == "consecutive":
             calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
-        total: Any = 0.0
-        for ours, theirs in calls:
-            total = total + compare(ours, theirs)
-        return total
+        return [mean for ours, theirs in calls for mean in compare(ours, theirs)]
 
     def check_call(self, student: Mapping[str, Any], teacher: Mapping[str, Any], projections: Project) -> None:
         """Call the loss with symbolic tensors of models' outputs, so that what it refuses is refused before training.

@@ -14,14 +14,15 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.checked_model import check_inputs_of
 from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
-from tinybert_tf.distillation.box import Box
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
 from tinybert_tf.distillation.projections import Projections
-from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
-from tinybert_tf.trainable_model import TrainableModel, without_gradient_warnings
+from tinybert_tf.trainable.box import Box
+from tinybert_tf.trainable.loss_terms import LossTerm
+from tinybert_tf.trainable.replicas import sum_across_replicas
+from tinybert_tf.trainable.trainable_model import TrainableModel, without_gradient_warnings
 
 
 class Distiller(TrainableModel):
@@ -105,13 +106,12 @@ class Distiller(TrainableModel):
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
                 if comparison.loss.layers != "all":
                     comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
-        # What the traced functions were made with.
-        self._mean_counts: dict[str, dict[str, float]] = {"train": {}, "test": {}}
-        # Of the whole batch, where it is passed through in parts.
-        self._counts_of_batch: dict[str, Any] = {}
-        self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
-        # Of the same name as Keras's own, and logged in its place; that one weighs replicas by their rows.
-        self.total_tracker = keras.metrics.Mean(name="loss")
+        self._units = [comparison.mean_over(student_spec) for comparison in self.comparisons]
+        # What a batch holds in the mean of what losses are means over, in the order of `COUNTS`; 0 is not known.
+        self._mean_counts = Box(
+            keras.Variable(np.zeros(len(COUNTS)), dtype="float32", trainable=False, aggregation="mean")
+        )
+        self.track_losses()
         self.built = True
 
     @property
@@ -132,48 +132,61 @@ class Distiller(TrainableModel):
         """As the student's own, and the teacher's where it is run."""
         check_inputs_of([self.student, self.teacher], inputs, self.teacher_shapes)
 
-    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """`keras.Model.compile`, without `loss`.
 
         Raises:
-            InputError: a `loss`; they are given to the constructor.
+            InputError: a `loss`; they are given to the constructor. `accumulation_steps` of a loss, or of a learned
+                layer map, that couples the rows of a batch.
         """
-        if kwargs.get("loss") is not None:
+        if loss is not None:
             raise InputError("a Distiller's losses are given to its constructor, not to `compile`.")
+        steps = kwargs.get("accumulation_steps", 1)
+        coupled = [comparison.name for comparison in self.comparisons if comparison.couples_rows]
+        if coupled and steps > 1:
+            raise InputError(
+                f"accumulation_steps={steps}: {', '.join(coupled)} compares the rows of a batch with each other, or "
+                f"weighs layers by all of them, and is not a sum over its parts; expected 1."
+            )
         super().compile(optimizer=optimizer, **kwargs)
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The weighted sum of the losses; each is also logged.
+    def tracked_losses(self) -> Mapping[str, int]:
+        """Each loss, under its own name."""
+        return {comparison.name: comparison.num_means for comparison in self.comparisons}
+
+    def loss_terms(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> list[LossTerm]:
+        """The losses between the student's outputs and the teacher's.
 
         Raises:
             InputError: sample weights, which these losses have no place for.
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
-        teacher_outputs, mask = self._teacher_outputs(x), x["attention_mask"]
-        # A replica's loss is its share of the whole batch's, times the number of replicas: all weigh the same.
-        counts = _counts(mask)
-        mean_counts = self._mean_counts["train" if training else "test"]
-        whole = mean_counts or self._counts_of_batch
-        total: Any = 0.0
-        logged: Any = 0.0
+        teacher, mask = self._teacher_outputs(x), x["attention_mask"]
+        terms = []
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
-            value = comparison(y_pred, teacher_outputs, mask, y, self.projections, training)
-            loss, unit = comparison.loss, comparison.mean_over(y_pred)
-            tracker.update_state(value, sample_weight=counts[unit] / num_replicas())
-            weighted = (loss.weight(self.optimizer.iterations) if callable(loss.weight) else loss.weight) * value
-            logged = logged + weighted * _part(counts, whole, unit)
-            # The authors' batches all weigh the same, whatever they hold.
-            total = total + weighted * _part(counts, self._counts_of_batch if loss.reads_padding else whole, unit)
-        for penalty in self.losses:  # regularizers of the student's layers
-            total, logged = (each + ops.cast(ops.sum(penalty), "float32") for each in (total, logged))
-        parts = self.accumulation_steps if training else 1
-        weight = 1.0 if mean_counts else (whole or counts)["rows"] / num_replicas()
-        self.total_tracker.update_state(logged * parts, sample_weight=weight / parts)
-        # Under tf.distribute gradients are summed over replicas: each contributes its share of the mean.
-        return total / num_replicas()
+            means = comparison(y_pred, teacher, mask, y, self.projections, training)
+            weight = comparison.loss.weight
+            terms.append(LossTerm.of(tracker, means, weight(self.optimizer.iterations) if callable(weight) else weight))
+        return terms
+
+    def step_divisors(self, x: Any, counts: Sequence[Any], training: bool) -> Sequence[Any]:
+        """The counts of the whole batch; those of a batch in the mean, where `fit` knows that, so that each row counts.
+
+        The authors' batches all weigh the same, whatever they hold.
+        """
+        if not training:
+            return super().step_divisors(x, counts, training)
+        lengths = ops.sum(ops.cast(x["attention_mask"], "float32"), axis=-1)
+        held = ops.stack([count(lengths) for count in COUNTS.values()])
+        *divisors, held = sum_across_replicas([*counts, held])
+        means = self._mean_counts.content
+        known = ops.where(means > 0, ops.divide_no_nan(means, held), 1.0)
+        factors = dict(zip(COUNTS, ops.unstack(known, num=len(COUNTS)), strict=True))
+        return [
+            divisor if comparison.loss.reads_padding else divisor * factors[unit]
+            for comparison, unit, divisor in zip(self.comparisons, self._units, divisors, strict=True)
+        ]
 
     def _teacher_outputs(self, inputs: Any) -> Any:
         """What is compared of the teacher: as the batch has it, else as it answers."""
@@ -190,16 +203,7 @@ class Distiller(TrainableModel):
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         """One update of the student and the projections."""
         with without_gradient_warnings():
-            if self.accumulation_steps > 1:
-                inputs, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
-                self._counts_of_batch = _counts(inputs["attention_mask"])
-            logs = super().train_step(*args, **kwargs)
-            self._counts_of_batch = {}
-            return logs
-
-    def _share(self, part: Any, batch: Any) -> Any:
-        """1: losses have been weighed by what the whole batch, or all batches, hold."""
-        return 1.0
+            return super().train_step(*args, **kwargs)
 
     def predict_step(self, data: Any) -> Any:
         """As the student's own `predict`."""
@@ -217,35 +221,24 @@ class Distiller(TrainableModel):
         """`keras.Model.fit`; prints the layer map before the first step, unless `verbose=0`."""
         if verbose:
             print(self.layer_map, file=sys.stderr, flush=True)
-        self.weigh_batches("train", x)
+        self.weigh_batches(x)
         return super().fit(x, *args, verbose=verbose, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`: the batch weighs 1, whatever `fit` was given before."""
-        self.weigh_batches("train", None)
+        self.weigh_batches(None)
         return super().train_on_batch(*args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`."""
-        self.weigh_batches("test", x)
-        return super().evaluate(x, *args, **kwargs)
-
-    def weigh_batches(self, phase: str, batches: Any) -> bool:
-        """Learn what batches hold in the mean, where they say it: losses are weighed by how much more a batch has.
-
-        Returns:
-            Whether what was traced no longer holds, of these means.
-        """
+    def weigh_batches(self, batches: Any) -> None:
+        """Learn what training batches hold in the mean, where they say it: a batch counts for what it holds of it."""
+        means = np.zeros(len(COUNTS))
         lengths = getattr(batches, "row_lengths", None)
-        means: dict[str, float] = {}
         if lengths is not None:
             exact = np.asarray(lengths, np.float64)
-            means = {name: float(count(exact)) / len(batches) for name, count in COUNTS.items()}
-        is_other = means != self._mean_counts[phase]
-        if is_other:
-            self._mean_counts[phase] = means
-            setattr(self, f"{phase}_function", None)
-        return is_other
+            means = np.array([float(count(exact)) for count in COUNTS.values()]) / len(batches)
+        self._mean_counts.content.assign(means)
+        if keras.backend.backend() != "tensorflow":  # which alone sees the variable of a traced function change
+            self.train_function = None
 
     def traced_layers(self) -> list[keras.layers.Layer]:
         """Those of the student, and of the teacher, which Keras does not see."""
@@ -261,17 +254,6 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
-
-
-def _counts(mask: Any) -> dict[str, Any]:
-    """What a batch holds, on all replicas together, of what losses are means over."""
-    lengths = ops.sum(ops.cast(mask, "float32"), axis=-1)
-    return {name: sum_across_replicas(count(lengths)) for name, count in COUNTS.items()}
-
-
-def _part(counts: Mapping[str, Any], whole: Mapping[str, Any], unit: str) -> Any:
-    """What a batch holds of `whole`, in a loss's unit; 1 where that is not known."""
-    return counts[unit] / whole[unit] if whole else 1.0
 
 
 def _compared_shapes(comparisons: Iterable[Comparison], teacher: Any) -> dict[str, tuple[int | None, ...]]:

@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.distillation.losses.base import DistillationLoss
-from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
+from tinybert_tf.distillation.losses.base import DistillationLoss, Means
 from tinybert_tf.errors import InputError
+from tinybert_tf.trainable.replicas import sum_across_replicas
 
-Compare = Callable[[Any, Any], Any]  # (student, teacher) to the loss of the two
+Compare = Callable[[Any, Any], Means]  # (student, teacher) to the loss of the two, by totals and counts
 
 
 class LayerWeights(keras.layers.Layer):
@@ -28,6 +28,8 @@ class LayerWeights(keras.layers.Layer):
         students: the student's layers.
         teachers: the teacher's.
     """
+
+    couples_rows = False
 
     def __init__(self, loss: DistillationLoss, name: str, students: Sequence[int], teachers: Sequence[int]) -> None:
         super().__init__(dtype="float32", name=f"{name}_layers")
@@ -43,8 +45,13 @@ class LayerWeights(keras.layers.Layer):
         even = keras.initializers.Constant(1.0 / float(np.prod(shape)))
         return self.add_weight(shape=shape, initializer=even, trainable=False, aggregation="mean", name=name)
 
-    def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Any:
-        """The loss of all layers, a scalar, from their features."""
+    @property
+    def num_comparisons(self) -> int:
+        """How often `weigh` compares."""
+        raise NotImplementedError
+
+    def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
+        """The loss of all layers, from their features."""
         raise NotImplementedError
 
     def rows(self) -> list[tuple[int, int, float]]:
@@ -74,9 +81,12 @@ class EarthMover(LayerWeights):
     moving costs less gets more, `softmax((sum c / c_i) / tau)` of the cost `c_i` of a unit of its mass. Tau is an
     argument of the authors' code; here it is the number of layers, so that depth does not sharpen.
 
-    F is found by Sinkhorn's iterations (Cuturi, arXiv 1306.0895) with an entropy of 0.05 of the costs' deviation.
+    F is found by Sinkhorn's iterations (Cuturi, arXiv 1306.0895) with an entropy of 0.05 of the costs' deviation. Costs
+    are those of the whole batch, on all devices together; in parts of a batch the flows would be others. Where a cost
+    is not finite, the flow and the masses stay as they were.
     """
 
+    couples_rows = True
     ITERATIONS = 200
     ENTROPY = 0.05
 
@@ -84,18 +94,27 @@ class EarthMover(LayerWeights):
         super().__init__(loss, name, students, teachers)
         self.masses = (self._variable("student_masses", len(students)), self._variable("teacher_masses", len(teachers)))
 
-    def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Any:
-        """`sum F D`."""
-        costs = ops.stack([ops.stack([compare(ours, theirs) for theirs in teachers]) for ours in students])
-        known = sum_across_replicas(ops.stop_gradient(costs)) / num_replicas()
-        flow = cheapest_flow(known, *self.masses, self.ENTROPY, self.ITERATIONS)
+    @property
+    def num_comparisons(self) -> int:
+        """Every student layer with every teacher layer."""
+        return len(self.students) * len(self.teachers)
+
+    def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
+        """The terms of `sum F D`, D without F."""
+        compared = [compare(ours, theirs) for ours in students for theirs in teachers]
+        totals, counts = (ops.stack([[mean[side] for mean in means] for means in compared]) for side in (0, 1))
+        sums = [sum_across_replicas(ops.stop_gradient(each)) for each in (totals, counts)]
+        costs = ops.reshape(ops.sum(ops.divide_no_nan(*sums), axis=-1), self.matrix.shape)
+        are_finite = ops.all(ops.isfinite(costs))
+        flow = cheapest_flow(costs, *self.masses, self.ENTROPY, self.ITERATIONS)
+        flow = ops.where(are_finite, flow, self.matrix)
         if training:
             self.matrix.assign(flow)
             for axis, masses in enumerate(self.masses):
-                cost = ops.sum(flow * known, axis=1 - axis) / ops.maximum(masses, 1e-6)
-                share = ops.sum(cost) / ops.maximum(cost, 1e-6 * ops.max(cost) + 1e-12)
-                masses.assign(_softmax(share / share.shape[0]))
-        return ops.sum(flow * costs)
+                masses.assign(ops.where(are_finite, _learned_masses(masses, flow * costs, axis), masses))
+        weighted = ops.reshape(totals, (*self.matrix.shape, -1)) * flow[:, :, None]
+        flat = ops.reshape(weighted, (-1,)), ops.reshape(counts, (-1,))
+        return list(zip(*(ops.unstack(each, num=len(compared) * len(compared[0])) for each in flat), strict=True))
 
 
 class LayerAttention(LayerWeights):
@@ -103,7 +122,7 @@ class LayerAttention(LayerWeights):
 
     `C_i = sum_j e_ij H_T^j` with `e_ij = softmax_j(h_S^i . h_T^j)`, h the hidden states of [CLS], text by text. The
     loss compares `H_S^i`, projected first, with `C_i`, and is summed over student layers. `matrix` is the mean over the
-    batch.
+    batch, or over its last part.
     """
 
     def __init__(self, loss: DistillationLoss, name: str, students: Sequence[int], teachers: Sequence[int]) -> None:
@@ -115,23 +134,34 @@ class LayerAttention(LayerWeights):
         super().__init__(loss, name, students, teachers)
         self.matrix.assign(np.full(self.matrix.shape, 1.0 / len(teachers)))
 
-    def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Any:
-        """The sum of the loss between each student layer and its mixture."""
+    @property
+    def num_comparisons(self) -> int:
+        """Every student layer once."""
+        return len(self.students)
+
+    def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
+        """The loss between each student layer and its mixture."""
         layers = ops.cast(ops.stack(list(teachers), axis=1), "float32")  # (batch, teachers, seq_len, width)
-        total: Any = 0.0
-        means = []
+        compared: Means = []
+        sums = []
         for ours in students:
             first = ops.cast(ours[:, 0], "float32")
             attention = _softmax(ops.einsum("bw,btw->bt", first, layers[:, :, 0]))
-            total = total + compare(ours, ops.einsum("bt,btsw->bsw", attention, layers))
-            means.append(sum_across_replicas(ops.sum(attention, axis=0)))
+            compared += compare(ours, ops.einsum("bt,btsw->bsw", attention, layers))
+            sums.append(ops.sum(attention, axis=0))
         if training:
-            texts = sum_across_replicas(ops.cast(ops.shape(layers)[0], "float32"))
-            self.matrix.assign(ops.stack(means) / ops.maximum(texts, 1.0))
-        return total
+            texts = ops.cast(ops.shape(layers)[0], "float32")
+            matrix, texts = sum_across_replicas([ops.stack(sums), texts])
+            self.matrix.assign(matrix / ops.maximum(texts, 1.0))
+        return compared
 
 
 LEARNED_MAPS: dict[str, type[LayerWeights]] = {"emd": EarthMover, "attention": LayerAttention}
+
+
+# Scalings between two times that they go into the exponents, and the least that a flow, or a sum of flows, is there.
+SCALINGS = 10
+LEAST = 1e-30
 
 
 def _softmax(values: Any) -> Any:
@@ -139,15 +169,29 @@ def _softmax(values: Any) -> Any:
     return ops.exp(ops.log_softmax(values, axis=-1))
 
 
+def _learned_masses(masses: Any, moved: Any, axis: int) -> Any:
+    """The masses of one side's layers, from what each has paid to be moved, `flow * costs`."""
+    cost = ops.sum(moved, axis=1 - axis) / ops.maximum(masses, 1e-6)
+    share = ops.sum(cost) / ops.maximum(cost, 1e-6 * ops.max(cost) + 1e-12)
+    return _softmax(share / share.shape[0])
+
+
 def cheapest_flow(costs: Any, supply: Any, demand: Any, entropy: float, iterations: int) -> Any:
-    """The flow `(n, m)` with sums `supply` `(n,)` and `demand` `(m,)` that costs least, smoothed; costs `(n, m)`."""
+    """The flow `(n, m)` with sums `supply` `(n,)` and `demand` `(m,)` that costs least, smoothed; costs `(n, m)`.
+
+    The iterations scale rows and columns by turns, some of them between two times that the scales go into the
+    exponents (Schmitzer, arXiv 1610.06519): so they stay numbers, and need no logarithm each.
+    """
     scores = (ops.min(costs) - costs) / ops.maximum(entropy * ops.std(costs), 1e-12)
-    log_supply, log_demand = ops.log(supply), ops.log(demand)
+    scores = scores + (ops.log(supply) - ops.logsumexp(scores, axis=1))[:, None]
 
-    def balance(_: Any, potentials: tuple[Any, Any]) -> tuple[Any, Any]:
-        rows = log_supply - ops.logsumexp(scores + potentials[1][None, :], axis=1)
-        return rows, log_demand - ops.logsumexp(scores + rows[:, None], axis=0)
+    def balance(_: Any, scores: Any) -> Any:
+        kernel = ops.maximum(ops.exp(scores), LEAST)
+        rows, columns = ops.ones_like(supply), ops.ones_like(demand)
+        for _ in range(SCALINGS):
+            columns = demand / ops.maximum(ops.matmul(rows, kernel), LEAST)
+            rows = supply / ops.maximum(ops.matmul(kernel, columns), LEAST)
+        columns = demand / ops.maximum(ops.matmul(rows, kernel), LEAST)
+        return scores + ops.log(rows)[:, None] + ops.log(columns)[None, :]
 
-    start = (ops.zeros_like(log_supply), ops.zeros_like(log_demand))
-    rows, columns = ops.fori_loop(0, iterations, balance, start)
-    return ops.exp(scores + rows[:, None] + columns[None, :])
+    return ops.exp(ops.fori_loop(0, -(-iterations // SCALINGS), balance, scores))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
+from keras import ops
 
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
-from tinybert_tf.trainable_model import TrainableModel, without_gradient_warnings
+from tinybert_tf.trainable.box import Box
+from tinybert_tf.trainable.loss_terms import LossTerm, TotalTracker
+from tinybert_tf.trainable.trainable_model import TrainableModel, without_gradient_warnings
 
 
 class MultiTaskDistiller(TrainableModel):
@@ -45,7 +49,7 @@ class MultiTaskDistiller(TrainableModel):
     ) -> None:
         wrong = [name for name in distillers if not name or "/" in name]
         if wrong or not distillers:
-            raise InputError(f"tasks {list(distillers)!r}; at least one, with names without a slash, is wanted.")
+            raise InputError(f"tasks {list(distillers)!r}; expected at least one, with names without a slash.")
         weights = weights or {}
         unknown = sorted(set(weights) - set(distillers))
         if unknown:
@@ -66,19 +70,15 @@ class MultiTaskDistiller(TrainableModel):
         """What logs each task's losses."""
         return {task: list(distiller.loss_trackers) for task, distiller in self.distillers.items()}
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Everything that is logged."""
-        return [
-            tracker
-            for task, distiller in self.distillers.items()
-            for tracker in (distiller.total_tracker, *self.loss_trackers[task])
-        ]
+    def track_losses(self) -> None:
+        """Make what logs the sum; the tasks' losses are logged by their Distillers'."""
+        if self.total_tracker is None:
+            trackers = [tracker for of_task in self.loss_trackers.values() for tracker in of_task]
+            self._step_metrics = Box((TotalTracker(trackers), trackers, trackers))
 
     def get_metrics_result(self) -> dict[str, Any]:
         """`loss`, and each task's losses."""
-        totals = {task: distiller.total_tracker.result() for task, distiller in self.distillers.items()}
-        results = {"loss": sum(self.task_weights[task] * total for task, total in totals.items())}
+        results = {"loss": self.total_tracker.result()}
         for task, trackers in self.loss_trackers.items():
             results |= {f"{task}_{tracker.name}": tracker.result() for tracker in trackers}
         return results
@@ -87,14 +87,17 @@ class MultiTaskDistiller(TrainableModel):
         """Each student's output dict, by task."""
         return {task: each(_of_task(inputs, task), training=training) for task, each in self.distillers.items()}
 
-    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """`keras.Model.compile`, without `loss` and `metrics`.
 
         Raises:
             InputError: a loss or metrics; batches in parts, which differ from task to task.
         """
-        for name in ("loss", "metrics", "weighted_metrics"):
-            if kwargs.get(name) is not None:
+        for name, given in {
+            "loss": loss,
+            **{each: kwargs.get(each) for each in ("metrics", "weighted_metrics")},
+        }.items():
+            if given is not None:
                 raise InputError(
                     f"a MultiTaskDistiller takes no {name}: losses are its Distillers', metrics the students'."
                 )
@@ -112,17 +115,26 @@ class MultiTaskDistiller(TrainableModel):
         for task, distiller in self.distillers.items():
             distiller.check_inputs(sources.get(task, _of_task(given, task)))
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The weighted sum of the tasks' losses."""
-        return sum(
-            self.task_weights[task]
-            * distiller.compute_loss(
-                _of_task(x, task), (y or {}).get(task), y_pred[task], sample_weight, training=training
-            )
+    def loss_terms(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> list[LossTerm]:
+        """The tasks' losses, one task after the other."""
+        return [
+            replace(term, weight=self.task_weights[task] * term.weight)
             for task, distiller in self.distillers.items()
-        )
+            for term in distiller.loss_terms(
+                _of_task(x, task), (y or {}).get(task), y_pred[task], sample_weight, training
+            )
+        ]
+
+    def step_divisors(self, x: Any, counts: Sequence[Any], training: bool) -> Sequence[Any]:
+        """Each task's, of its own batch."""
+        left = iter(counts)
+        return [
+            divisor
+            for task, distiller in self.distillers.items()
+            for divisor in distiller.step_divisors(
+                _of_task(x, task), [next(left) for _ in distiller.comparisons], training
+            )
+        ]
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """What is logged."""
@@ -143,7 +155,7 @@ class MultiTaskDistiller(TrainableModel):
         self._weigh_batches(dict.fromkeys(self.distillers))
         return super().train_on_batch(*args, **kwargs)
 
-    def evaluate(self, x: Any = None, return_dict: bool = False, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, *args: Any, return_dict: bool = False, **kwargs: Any) -> Any:
         """Each task's losses on all of its own batches, once, as its `Distiller` says them; and their weighted sum.
 
         Raises:
@@ -151,11 +163,13 @@ class MultiTaskDistiller(TrainableModel):
         """
         if kwargs.get("steps") is not None:
             raise InputError("a MultiTaskDistiller is evaluated on all batches of each task, not on so many steps.")
-        results = {"loss": 0.0}
+        penalty = float(ops.sum(self.losses)) if self.losses else 0.0  # of an encoder that all share: once
+        results = {"loss": penalty}
         for task, batches in self._sources(x).items():
-            of_task = self.distillers[task].evaluate(batches, verbose=0, return_dict=True)
-            results["loss"] += self.task_weights[task] * of_task.pop("loss")
-            results |= {f"{task}_{name}": value for name, value in of_task.items()}
+            distiller = self.distillers[task]
+            of_task = distiller.evaluate(batches, verbose=0, return_dict=True)
+            results["loss"] += self.task_weights[task] * float(distiller.total_tracker.losses_result())
+            results |= {f"{task}_{name}": value for name, value in of_task.items() if name != "loss"}
         return results if return_dict else list(results.values())
 
     def traced_layers(self) -> list[keras.layers.Layer]:
@@ -165,15 +179,12 @@ class MultiTaskDistiller(TrainableModel):
     def _sources(self, batches: Any) -> dict[str, Any]:
         sources = getattr(batches, "sources", None)
         if not isinstance(sources, Mapping) or sources.keys() != self.distillers.keys():
-            raise InputError(
-                f"batches of {', '.join(self.distillers)} are wanted: MultiTaskBatches({{task: batches}})."
-            )
+            raise InputError(f"expected batches of {', '.join(self.distillers)}: MultiTaskBatches({{task: batches}}).")
         return {task: sources[task] for task in self.distillers}
 
     def _weigh_batches(self, sources: Mapping[str, Any]) -> None:
-        are_others = [each.weigh_batches("train", sources[task]) for task, each in self.distillers.items()]
-        if any(are_others):
-            self.train_function = None
+        for task, distiller in self.distillers.items():
+            distiller.weigh_batches(sources[task])
 
 
 def _of_task(inputs: Mapping[str, Any], task: str) -> dict[str, Any]:

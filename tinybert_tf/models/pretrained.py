@@ -29,7 +29,7 @@ from tinybert_tf.models.quantization.state import (
     weight_bits_by_place,
     without_ranges,
 )
-from tinybert_tf.trainable_model import TrainableModel
+from tinybert_tf.trainable.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
 

@@ -227,17 +227,17 @@ def bert_optimizer(
         0.0001
     """
     if not 0 < learning_rate < math.inf:
-        raise InputError(f"learning_rate={learning_rate}: a number above 0 is wanted.")
+        raise InputError(f"learning_rate={learning_rate}: expected a number > 0.")
     if total_steps < 1:
-        raise InputError(f"total_steps={total_steps}: at least one optimizer step is wanted.")
+        raise InputError(f"total_steps={total_steps}: expected an integer >= 1.")
     if schedule not in SCHEDULES:
-        raise InputError(f"schedule={schedule!r}: one of {', '.join(SCHEDULES)} is wanted.")
+        raise InputError(f"schedule={schedule!r}: expected one of {', '.join(SCHEDULES)}.")
     if not 0 <= warmup_fraction < 1:
-        raise InputError(f"warmup_fraction={warmup_fraction}: a fraction in [0, 1) is wanted.")
+        raise InputError(f"warmup_fraction={warmup_fraction}: expected a fraction in [0, 1).")
     if not 0 <= weight_decay < math.inf:
-        raise InputError(f"weight_decay={weight_decay}: a number of at least 0 is wanted.")
+        raise InputError(f"weight_decay={weight_decay}: expected a number >= 0.")
     if not global_clipnorm > 0:
-        raise InputError(f"global_clipnorm={global_clipnorm}: a number above 0 is wanted.")
+        raise InputError(f"global_clipnorm={global_clipnorm}: expected a number > 0.")
     return BertAdamW(
         learning_rate=SCHEDULES[schedule](learning_rate, int(warmup_fraction * total_steps), total_steps),
         weight_decay=weight_decay,

@@ -162,13 +162,13 @@ def test_models_that_do_not_go_together(loss: DistillationLoss, message: str, ma
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("kl", {"temperature": 0.0}, "KLLoss: temperature=0.0; a number above 0 is wanted"),
-        ("dkd", {"temperature": -1.0}, "DKDLoss: temperature=-1.0; a number above 0 is wanted"),
-        ("dkd", {"alpha": -1.0}, "DKDLoss: alpha=-1.0; a number of at least 0 is wanted"),
-        ("dkd", {"beta": float("nan")}, "DKDLoss: beta=nan; a number of at least 0 is wanted"),
-        ("rkd", {"angle_weight": -2.0}, "RKDLoss: angle_weight=-2.0; a number of at least 0 is wanted"),
-        ("key_relation", {"num_relation_heads": 0}, "num_relation_heads=0; a whole number of at least 1 is wanted"),
-        ("key_relation", {"num_relation_heads": 2.0}, "num_relation_heads=2.0; a whole number of at least 1 is wanted"),
+        ("kl", {"temperature": 0.0}, "KLLoss: temperature=0.0; expected a number > 0"),
+        ("dkd", {"temperature": -1.0}, "DKDLoss: temperature=-1.0; expected a number > 0"),
+        ("dkd", {"alpha": -1.0}, "DKDLoss: alpha=-1.0; expected a number >= 0"),
+        ("dkd", {"beta": float("nan")}, "DKDLoss: beta=nan; expected a number >= 0"),
+        ("rkd", {"angle_weight": -2.0}, "RKDLoss: angle_weight=-2.0; expected a number >= 0"),
+        ("key_relation", {"num_relation_heads": 0}, "num_relation_heads=0; expected an integer >= 1"),
+        ("key_relation", {"num_relation_heads": 2.0}, "num_relation_heads=2.0; expected an integer >= 1"),
     ],
 )
 def test_options_that_cannot_be(name: str, options: dict[str, Any], message: str) -> None:
@@ -185,7 +185,7 @@ def test_scores_are_no_classes(name: str) -> None:
 
 def test_dkd_without_labels() -> None:
     logits = np.ones((3, 2))
-    with pytest.raises(InputError, match=r"^dkd_loss: labels are wanted, and the data has no labels\.$"):
+    with pytest.raises(InputError, match=r"^dkd_loss: the data has no labels; this loss needs them\.$"):
         LOSSES["dkd"]()(student=logits, teacher=logits)
 
 

@@ -130,18 +130,18 @@ def test_layers_is_one_of_three() -> None:
         feature = "hidden_states"
         layers: ClassVar[str] = "odd"
 
-    with pytest.raises(InputError, match=r"Odd\.layers is 'odd'; one of mapped, consecutive, embedding, all is wanted"):
+    with pytest.raises(InputError, match=r"Odd\.layers is 'odd'; expected one of mapped, consecutive, embedding, all"):
         Odd()
 
 
 @pytest.mark.parametrize("weight", [-1.0, -1e-9, math.nan])
 def test_a_weight_is_not_negative(weight: float) -> None:
-    with pytest.raises(InputError, match=f"HiddenStateLoss: weight={weight}; a number of at least 0 is wanted"):
+    with pytest.raises(InputError, match=f"HiddenStateLoss: weight={weight}; expected a number >= 0"):
         HiddenStateLoss(weight=weight)
 
 
 def test_a_result_that_is_no_scalar() -> None:
-    with pytest.raises(InputError, match=r"^Vector\.call returned shape \(3,\); a scalar tensor is wanted\.$"):
+    with pytest.raises(InputError, match=r"^Vector\.call returned shape \(3,\); expected a scalar tensor, or \(total"):
         Vector()(student=np.zeros((3, 2)), teacher=np.zeros((3, 2)))
 
 
@@ -151,7 +151,7 @@ def test_a_result_that_is_no_tensor(result: Any) -> None:
         def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
             return result
 
-    with pytest.raises(InputError, match=rf"^Forgetful\.call returned {re.escape(repr(result))}; a scalar tensor is"):
+    with pytest.raises(InputError, match=rf"^Forgetful\.call returned {re.escape(repr(result))}; expected a scalar"):
         Forgetful()(student=np.zeros((3, 2)), teacher=np.zeros((3, 2)))
 
 
@@ -166,7 +166,7 @@ def test_a_number_is_a_scalar() -> None:
 
 def test_missing_labels() -> None:
     loss = PredictionLoss(hard_label_weight=0.5)
-    with pytest.raises(InputError, match=r"^prediction_loss: labels are wanted, and the data has no labels\.$"):
+    with pytest.raises(InputError, match=r"^prediction_loss: the data has no labels; this loss needs them\.$"):
         loss(student=np.zeros((1, 2)), teacher=np.zeros((1, 2)))
 
 
@@ -211,7 +211,7 @@ def test_config_round_trip(loss: DistillationLoss) -> None:
 
 @pytest.mark.parametrize("loss_class", OF_TINYBERT)
 def test_reduction_is_one_of_two(loss_class: type[DistillationLoss]) -> None:
-    with pytest.raises(InputError, match="reduction='mean'; 'tokens' or 'paper' is wanted"):
+    with pytest.raises(InputError, match="reduction='mean'; expected 'tokens' or 'paper'"):
         loss_class(reduction="mean")  # type: ignore[call-arg]
 
 

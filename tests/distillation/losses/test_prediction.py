@@ -77,7 +77,9 @@ def test_padded_tokens_change_nothing() -> None:
 @pytest.mark.parametrize("predicts", ["classes", "positions"])
 def test_the_paper_has_no_predictions_of_tokens(predicts: str) -> None:
     given = {"student": STUDENT[None], "teacher": TEACHER[None], "mask": np.array([[1, 1]]), "predicts": predicts}
-    with pytest.raises(InputError, match=r"^prediction_loss: reduction='paper' is for one prediction a text; 'tokens'"):
+    with pytest.raises(
+        InputError, match=r"^prediction_loss: reduction='paper' is for one prediction a text; expected 'tokens'"
+    ):
         PredictionLoss(reduction="paper")(**given)
 
 
@@ -198,13 +200,13 @@ def test_large_logits_stay_finite() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
 def test_temperature_is_above_zero(temperature: float) -> None:
-    with pytest.raises(InputError, match=f"temperature={temperature}; a number above 0 is wanted"):
+    with pytest.raises(InputError, match=f"temperature={temperature}; expected a number > 0"):
         PredictionLoss(temperature=temperature)
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, math.nan])
 def test_the_hard_label_weight_is_a_fraction(weight: float) -> None:
-    with pytest.raises(InputError, match=rf"hard_label_weight={weight}; a fraction in \[0, 1\] is wanted"):
+    with pytest.raises(InputError, match=rf"hard_label_weight={weight}; expected a fraction in \[0, 1\]"):
         PredictionLoss(hard_label_weight=weight)
 
 

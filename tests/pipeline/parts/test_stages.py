@@ -94,7 +94,7 @@ def test_a_weight_that_changes() -> None:
             LossSection("attention", options={"heads": 2}),
             "loss 'attention' has no option 'heads'; it has reduction, weight, name",
         ),
-        (LossSection("attention", options={"reduction": "sum"}), "reduction='sum'; 'tokens' or 'paper' is wanted"),
+        (LossSection("attention", options={"reduction": "sum"}), "reduction='sum'; expected 'tokens' or 'paper'"),
         (LossSection("prediction", options={"temperature": "hot"}), "temperature"),
         (LossSection("prediction", options={"temperature": 0}), "temperature"),
     ],

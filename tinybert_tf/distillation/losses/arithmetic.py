@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from tinybert_tf.distillation.losses.base import global_mean
+from tinybert_tf.errors import InputError
 
 # Below this a squared length counts as 0: a vector without a direction has no gradient either, rather than NaN.
 TINY = 1e-12
@@ -14,10 +15,26 @@ TINY = 1e-12
 MASKED = -1e9
 
 
-def masked_mean(values: Any, mask: Any, counted: Any = 1.0) -> Any:
-    """The mean of `(batch,)`, or of `(batch, seq_len)` over real tokens, where `counted` is 1; over all replicas."""
+def masked_sum(values: Any, mask: Any, counted: Any = 1.0) -> tuple[Any, Any]:
+    """`(total, count)` of `(batch,)`, or of `(batch, seq_len)` over real tokens, where `counted` is 1."""
     weights = counted * (mask if len(values.shape) == 2 else ops.ones_like(values))
-    return global_mean(ops.sum(values * weights), ops.sum(weights))
+    return ops.sum(values * weights), ops.sum(weights)
+
+
+def masked_mean(values: Any, mask: Any, counted: Any = 1.0) -> Any:
+    """As `masked_sum`, divided: the mean, a scalar; 0 where nothing is counted."""
+    return global_mean(*masked_sum(values, mask, counted))
+
+
+def sum_of_rows(values: Any) -> tuple[Any, Any]:
+    """`(total, count)` of the means over each row of `(batch, ...)`, padding included."""
+    rows = ops.mean(values, axis=tuple(range(1, len(values.shape))))
+    return ops.sum(rows), ops.sum(ops.ones_like(rows))
+
+
+def scaled(factor: float, mean: tuple[Any, Any]) -> tuple[Any, Any]:
+    """`factor` times a mean given as `(total, count)`."""
+    return factor * mean[0], mean[1]
 
 
 def length(vectors: Any, axis: int | tuple[int, ...] = -1, keepdims: bool = False) -> Any:
@@ -30,17 +47,27 @@ def unit(vectors: Any, axis: int = -1) -> Any:
     return vectors / length(vectors, axis=axis, keepdims=True)
 
 
+def check_directions(vectors: Any, name: str) -> None:
+    """Refuse vectors of one number, of which unit vectors are 1 or -1.
+
+    Raises:
+        InputError: the last axis has size 1.
+    """
+    if vectors.shape[-1] == 1:
+        raise InputError(f"{name}: vectors of one number have no direction to learn; expected a width of 2 or more.")
+
+
 def kl_divergence(student: Any, teacher: Any) -> Any:
     """`KL(softmax(teacher) || softmax(student))` along the last axis, `(..., classes)` to `(...)`."""
     difference = ops.log_softmax(teacher, axis=-1) - ops.log_softmax(student, axis=-1)
     return ops.sum(ops.softmax(teacher, axis=-1) * difference, axis=-1)
 
 
-def mean_row_divergence(student: Any, teacher: Any, mask: Any) -> Any:
-    """`kl_divergence` of rows of `(batch, heads, seq_len, seq_len)` scores, the mean over heads and real tokens.
+def row_divergence(student: Any, teacher: Any, mask: Any) -> tuple[Any, Any]:
+    """`kl_divergence` of rows of `(batch, heads, seq_len, seq_len)` scores, to be averaged over heads and real tokens.
 
     Columns of padding are left out of the softmax, rows of padding out of the mean.
     """
     padded = (1.0 - mask[:, None, None, :]) * MASKED
     rows = kl_divergence(student + padded, teacher + padded)  # (batch, heads, seq_len)
-    return masked_mean(ops.mean(rows, axis=1), mask)
+    return masked_sum(ops.mean(rows, axis=1), mask)

@@ -6,7 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.arithmetic import sum_of_rows
+from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 
@@ -47,13 +48,13 @@ class AttentionLoss(DistillationLoss):
         super().check_shapes(student, teacher)
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`."""
         if self.reduction == "paper":
             padded = (1.0 - mask[:, None, None, :]) * -10000.0
-            return global_mean_of(ops.square(_cleaned(student + padded) - _cleaned(teacher + padded)))
+            return sum_of_rows(ops.square(_cleaned(student + padded) - _cleaned(teacher + padded)))
         valid = mask[:, None, :, None] * mask[:, None, None, :]  # (batch, 1, seq_len, seq_len)
         total = ops.sum(ops.square(student - teacher) * valid)
-        return global_mean(total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1))))
+        return total, student.shape[1] * ops.sum(ops.square(ops.sum(mask, axis=-1)))
 
     @property
     def mean_over(self) -> str:

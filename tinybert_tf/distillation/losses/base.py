@@ -11,12 +11,13 @@ from keras import ops, tree
 
 from tinybert_tf import features
 from tinybert_tf.distillation.losses.weights import Weight
-from tinybert_tf.distillation.replicas import num_replicas, sum_across_replicas
 from tinybert_tf.errors import InputError
+from tinybert_tf.trainable.loss_terms import ratio
 
 LAYERS = ("mapped", "consecutive", "embedding", "all")
+Means = list[tuple[Any, Any]]  # (total, count) pairs of scalars; the loss is the sum of `total / count`
 
-# What losses are means over, counted from the real tokens of each row, `(rows,)`.
+# What a loss that returns a scalar is a mean over, counted from the real tokens of each row, `(rows,)`.
 COUNTS: dict[str, Callable[[Any], Any]] = {
     "rows": lambda lengths: ops.sum(ops.ones_like(lengths)),
     "tokens": ops.sum,
@@ -37,12 +38,15 @@ class DistillationLoss:
       layers.
     - `projected`: whether a learned projection may bring the student's last axis to the teacher's width. `any_width`:
       whether that axis may differ as it is. `compares`: what logits may be (`tinybert_tf.features`); None is anything.
-    - `call(self, *, student, teacher, mask)` returns a scalar. The tensors are float32; `mask` is `(batch, seq_len)`, 1
-      on real tokens and 0 on padding. A `call` that also names `labels` gets them, and one that names `predicts` what
-      the logits of both models are (`tinybert_tf.features`; None where they do not say).
-
-    A mean in `call` is that of one replica, of which a small last batch can leave some without rows: `global_mean` is
-    exact on several GPUs too.
+    - `call(self, *, student, teacher, mask)` returns `(total, count)`, two scalars: what it sums, and over how many.
+      Both are added up over the parts of a batch and over all devices, and divided once; `arithmetic.py` makes them.
+      `num_means` of such pairs in a list are that many means, which are added. A `call` may also return a scalar: the
+      mean over what `mean_over` names (`tokens`, `token_pairs` or `rows`).
+      The tensors are float32; `mask` is `(batch, seq_len)`, 1 on real tokens and 0 on padding. A `call` that also names
+      `labels` gets them, and one that names `predicts` what the logits of both models are (`tinybert_tf.features`; None
+      where they do not say).
+    - `couples_rows`: whether the loss compares rows of a batch with each other, so that it is no sum over parts of it.
+      `min_rows`: the fewest rows of a batch, on one device, that it says anything of; fewer count 0.
 
     Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
 
@@ -52,8 +56,8 @@ class DistillationLoss:
         name: the name it is logged under; by default the class's, in snake case.
 
     Raises:
-        InputError: no `feature`, a negative weight; when called, tensors of different shapes, a result that is not a
-            scalar, labels that are not there.
+        InputError: no `feature`, an unknown `mean_over`, a negative weight; when called, tensors of different shapes, a
+            result that is neither a scalar nor such pairs, labels that are not there.
 
     Example:
         >>> class CosineLoss(DistillationLoss):
@@ -70,16 +74,18 @@ class DistillationLoss:
     projected: ClassVar[bool] = False
     any_width: ClassVar[bool] = False
     compares: ClassVar[tuple[str, ...] | None] = None
+    couples_rows: ClassVar[bool] = False
+    min_rows: ClassVar[int] = 1
 
     def __init__(self, weight: Weight = 1.0, name: str | None = None) -> None:
         cls = type(self)
         if not getattr(cls, "feature", None):
             raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
         if cls.layers not in LAYERS:
-            raise InputError(f"{cls.__name__}.layers is {cls.layers!r}; one of {', '.join(LAYERS)} is wanted.")
+            raise InputError(f"{cls.__name__}.layers is {cls.layers!r}; expected one of {', '.join(LAYERS)}.")
         if len({features.is_per_layer(name) for name in self.feature_names}) > 1:
             raise InputError(
-                f"{cls.__name__} compares {cls.feature}: some exist layer by layer, some once; two losses are wanted."
+                f"{cls.__name__} compares {cls.feature}: some exist layer by layer, some once; expected two losses."
             )
         if cls.projected and not isinstance(cls.feature, str):
             raise InputError(f"{cls.__name__} compares {cls.feature}; a projection is for a loss of one feature.")
@@ -89,10 +95,12 @@ class DistillationLoss:
             raise InputError(f"{cls.__name__} implements no `call(self, *, student, teacher, mask)`.")
         if missing and all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
             raise InputError(
-                f"{cls.__name__}.call takes no `{missing[0]}`; `call(self, *, student, teacher, mask)` is wanted."
+                f"{cls.__name__}.call takes no `{missing[0]}`; expected `call(self, *, student, teacher, mask)`."
             )
+        if isinstance(cls.mean_over, str) and cls.mean_over not in COUNTS:  # not a property
+            raise InputError(f"{cls.__name__}.mean_over is {cls.mean_over!r}; expected one of {', '.join(COUNTS)}.")
         if not callable(weight) and not weight >= 0:
-            raise InputError(f"{cls.__name__}: weight={weight}; a number of at least 0 is wanted.")
+            raise InputError(f"{cls.__name__}: weight={weight}; expected a number >= 0.")
         self.weight = weight if callable(weight) else float(weight)
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
@@ -108,16 +116,21 @@ class DistillationLoss:
 
     @property
     def mean_over(self) -> str:
-        """What the loss is a mean over, a key of `COUNTS`: by default tokens, or rows for what a row has once.
+        """What a scalar is the mean over, a key of `COUNTS`: by default tokens, or rows for what a row has once.
 
-        Batches have different numbers of them. `Distiller.fit` weighs batches so that an epoch's sum is the data set's
-        mean, however its rows are grouped.
+        Batches have different numbers of them. `Distiller.fit` weighs a batch's gradient by its number, so that an
+        epoch's sum is that of the data set's mean, however its rows are grouped.
         """
         return "tokens" if self.is_per_layer and not self.reads_padding else "rows"
 
     def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
         """`mean_over` where a feature that a row has once is compared; of logits of tokens, `tokens`."""
         return "tokens" if self.feature == features.LOGITS and len(student.shape) > 2 else self.mean_over
+
+    @property
+    def num_means(self) -> int:
+        """The number of `(total, count)` pairs that `call` returns."""
+        return 1
 
     @property
     def uses_labels(self) -> bool:
@@ -135,7 +148,7 @@ class DistillationLoss:
         return False
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`; see the class."""
         raise NotImplementedError
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
@@ -155,27 +168,50 @@ class DistillationLoss:
         self, *, student: Any, teacher: Any, mask: Any = None, labels: Any = None, predicts: str | None = None
     ) -> Any:
         """The unweighted loss, a float32 scalar; see the class."""
+        totals, counts = zip(*self.means(student, teacher, mask, labels, predicts), strict=True)
+        return ratio(ops.stack(totals), ops.stack(counts))
+
+    def means(self, student: Any, teacher: Any, mask: Any = None, labels: Any = None, predicts: Any = None) -> Means:
+        """The loss by its totals and counts: `num_means` pairs of float32 scalars."""
         student, teacher = tree.map_structure(_float32, student), tree.map_structure(_float32, teacher)
         if mask is None and self.is_per_layer:
-            raise InputError(f"{self.name} compares token by token: `mask`, (batch, seq_len), is wanted.")
+            raise InputError(f"{self.name} compares token by token: expected a `mask`, (batch, seq_len).")
         if self.layers != "all":
             self.check_shapes(student, teacher)
-        arguments = {"student": student, "teacher": teacher, "mask": None if mask is None else _float32(mask)}
+        mask = None if mask is None else _float32(mask)
+        arguments = {"student": student, "teacher": teacher, "mask": mask}
         if self._wants("predicts"):
             arguments["predicts"] = predicts
         if self.uses_labels:
             arguments["labels"] = labels
             if labels is None and self.needs_labels:
-                raise InputError(f"{self.name}: labels are wanted, and the data has no labels.")
-        return self._scalar(self.call(**arguments))
+                raise InputError(f"{self.name}: the data has no labels; this loss needs them.")
+        result = self.call(**arguments)
+        if isinstance(result, tuple | list):
+            return self._pairs(result)
+        unit = self.mean_over if self.is_per_layer else self.mean_over_of(student, predicts)
+        count = COUNTS[unit](_lengths(mask, student))
+        # A mean over nothing may be NaN, which 0 times it still is.
+        return [(ops.where(count > 0, self._scalar(result), 0.0) * count, count)]
+
+    def _pairs(self, result: Any) -> Means:
+        """What `call` returned, `(total, count)` or a list of these."""
+        pairs = result if isinstance(result, list) else [result]
+        if len(pairs) != self.num_means or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in pairs):
+            raise InputError(f"{type(self).__name__}.call returned {result!r}; expected {self._expected()}.")
+        return [(self._scalar(total), self._scalar(count)) for total, count in pairs]
+
+    def _expected(self) -> str:
+        many = f"a list of {self.num_means} pairs (total, count)"
+        return many if self.num_means > 1 else "a scalar tensor, or (total, count)"
 
     def _scalar(self, value: Any) -> Any:
-        """What `call` returned, float32."""
+        """A scalar that `call` returned, float32."""
         if isinstance(value, int | float):
             value = ops.convert_to_tensor(value, "float32")
         found = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
         if found != "shape ()":
-            raise InputError(f"{type(self).__name__}.call returned {found}; a scalar tensor is wanted.")
+            raise InputError(f"{type(self).__name__}.call returned {found}; expected {self._expected()}.")
         return ops.cast(value, "float32")
 
     def _wants(self, argument: str) -> bool:
@@ -192,25 +228,19 @@ class DistillationLoss:
 
 
 def global_mean(total: Any, count: Any) -> Any:
-    """`total / count`, where both are summed over the batch of all replicas; 0 where there is nothing to count.
-
-    Under `tf.distribute` every replica sees its part of the batch, with a number of real tokens of its own. Each
-    divides its total by the whole batch's count, times the number of replicas: the strategy's mean over replicas is
-    then exactly the mean over the batch, as on one device.
-    """
-    count = sum_across_replicas(ops.cast(count, "float32"))
-    return total * float(num_replicas()) / ops.maximum(count, 1.0)
+    """`total / count`, 0 where there is nothing to count; for losses that return a scalar."""
+    return ratio(ops.cast(total, "float32"), ops.cast(count, "float32"))
 
 
 def global_mean_of(values: Any) -> Any:
-    """The mean of all elements of `values`, over the batch of all replicas; see `global_mean`."""
+    """The mean of all elements of `values`; see `global_mean`."""
     return global_mean(ops.sum(values), ops.size(values))
 
 
 def check_reduction(reduction: str, owner: object) -> str:
     """Refuse a `reduction` that is neither `tokens` nor `paper`."""
     if reduction not in ("tokens", "paper"):
-        raise InputError(f"{type(owner).__name__}: reduction={reduction!r}; 'tokens' or 'paper' is wanted.")
+        raise InputError(f"{type(owner).__name__}: reduction={reduction!r}; expected 'tokens' or 'paper'.")
     return reduction
 
 
@@ -220,3 +250,10 @@ def _float32(tensor: Any) -> Any:
 
 def _shape(tensor: Any, end: int | None = None) -> Any:
     return tree.map_structure(lambda leaf: tuple(leaf.shape[:end]), tensor)
+
+
+def _lengths(mask: Any, student: Any) -> Any:
+    """The real tokens of each row, `(rows,)`; without a mask 1."""
+    if mask is not None:
+        return ops.sum(mask, axis=-1)
+    return ops.ones((ops.shape(tree.flatten(student)[0])[0],))

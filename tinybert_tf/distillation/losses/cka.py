@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from tinybert_tf.distillation.losses.arithmetic import length
-from tinybert_tf.distillation.losses.base import DistillationLoss, global_mean
+from tinybert_tf.distillation.losses.base import DistillationLoss
 
 
 class CKALoss(DistillationLoss):
@@ -27,14 +27,17 @@ class CKALoss(DistillationLoss):
 
     feature = "hidden_states"
     any_width = True
+    couples_rows = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`."""
         tokens = ops.sum(mask)
         x, y = _centred(student, mask, tokens), _centred(teacher, mask, tokens)
         alignment = ops.square(length(_covariance(x, y), axis=(0, 1)))
         alignment = alignment / (length(_covariance(x, x), axis=(0, 1)) * length(_covariance(y, y), axis=(0, 1)))
-        return global_mean((1.0 - alignment) * tokens, tokens)
+        # Two tokens are always aligned: nothing is counted.
+        counted = ops.where(tokens > 2, tokens, 0.0)
+        return (1.0 - alignment) * counted, counted
 
 
 def _centred(vectors: Any, mask: Any, tokens: Any) -> Any:

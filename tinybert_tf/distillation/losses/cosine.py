@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import masked_mean, unit
+from tinybert_tf.distillation.losses.arithmetic import check_directions, masked_sum, unit
 from tinybert_tf.distillation.losses.base import DistillationLoss
 
 
@@ -16,7 +16,16 @@ class CosineLoss(DistillationLoss):
     feature = "hidden_states"
     projected = True
 
+    def check_shapes(self, student: Any, teacher: Any) -> None:
+        """Refuse vectors of different shapes, and of one number, which have no direction.
+
+        Raises:
+            InputError: the shapes differ; a width of 1.
+        """
+        super().check_shapes(student, teacher)
+        check_directions(student, self.name)
+
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`."""
         cosine = ops.sum(unit(student) * unit(teacher), axis=-1)  # (batch, seq_len)
-        return masked_mean(1.0 - cosine, mask)
+        return masked_sum(1.0 - cosine, mask)

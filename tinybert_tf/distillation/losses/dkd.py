@@ -6,10 +6,11 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import MASKED, kl_divergence, masked_mean
+from tinybert_tf.distillation.losses.arithmetic import MASKED, kl_divergence, masked_sum
 from tinybert_tf.distillation.losses.logits import SoftenedLoss
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
+from tinybert_tf.trainable.label_losses import known_classes
 
 
 class DKDLoss(SoftenedLoss):
@@ -27,7 +28,8 @@ class DKDLoss(SoftenedLoss):
         name: the name it is logged under.
 
     Raises:
-        InputError: a weight below 0, and as `SoftenedLoss`; when called, no labels. A label below 0 is none.
+        InputError: a weight below 0, or both 0, and as `SoftenedLoss`; when called, no labels, or two classes and no
+            `alpha`. A label below 0 is none; a class that the logits do not have makes NaN.
 
     Example:
         >>> import numpy as np
@@ -47,17 +49,30 @@ class DKDLoss(SoftenedLoss):
         super().__init__(temperature=temperature, weight=weight, name=name)
         for argument, value in (("alpha", alpha), ("beta", beta)):
             if not 0 <= value < float("inf"):
-                raise InputError(f"{type(self).__name__}: {argument}={value}; a number of at least 0 is wanted.")
+                raise InputError(f"{type(self).__name__}: {argument}={value}; expected a number >= 0.")
+        if alpha == beta == 0:
+            raise InputError(f"{type(self).__name__}: alpha=0 and beta=0 make a loss of 0; expected one above 0.")
         self.alpha, self.beta = float(alpha), float(beta)
 
+    def check_shapes(self, student: Any, teacher: Any) -> None:
+        """Refuse logits of different shapes, and those that make the loss constant.
+
+        Raises:
+            InputError: the shapes differ; fewer than two classes, or two without the label's class (`alpha`).
+        """
+        super().check_shapes(student, teacher)
+        if student.shape[-1] == 2 and self.alpha == 0:
+            raise InputError(f"{self.name}: alpha=0 leaves nothing to learn of two classes; expected alpha > 0.")
+
     def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None) -> Any:
-        """The loss, a scalar."""
-        target = ops.one_hot(labels, student.shape[-1], dtype="float32")
+        """The loss, `(total, count)`."""
+        known, labelled, factor = known_classes(student, labels)
+        target = ops.one_hot(known, student.shape[-1], dtype="float32")
         student, teacher = student / self.temperature, teacher / self.temperature
         of_target = kl_divergence(_target_and_rest(student, target), _target_and_rest(teacher, target))
         among_rest = kl_divergence(student + MASKED * target, teacher + MASKED * target)
-        labelled = ops.cast(ops.greater_equal(labels, 0), "float32")
-        return self.temperature**2 * masked_mean(self.alpha * of_target + self.beta * among_rest, mask, labelled)
+        losses = self.temperature**2 * (self.alpha * of_target + self.beta * among_rest)
+        return masked_sum(losses * factor, mask, labelled)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import masked_mean
+from tinybert_tf.distillation.losses.arithmetic import masked_sum
 from tinybert_tf.distillation.losses.base import DistillationLoss
 
 
@@ -28,8 +28,8 @@ class GramLoss(DistillationLoss):
     projected = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
-        return _mean_squared_difference((student, student), (teacher, teacher), mask)
+        """The loss of one pair, `(total, count)`."""
+        return _squared_difference((student, student), (teacher, teacher), mask)
 
 
 class FSPLoss(DistillationLoss):
@@ -51,13 +51,13 @@ class FSPLoss(DistillationLoss):
     projected = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of two pairs, one after the other, a scalar."""
-        return _mean_squared_difference(student, teacher, mask)
+        """The loss of two pairs, one after the other, `(total, count)`."""
+        return _squared_difference(student, teacher, mask)
 
 
-def _mean_squared_difference(student: tuple[Any, Any], teacher: tuple[Any, Any], mask: Any) -> Any:
+def _squared_difference(student: tuple[Any, Any], teacher: tuple[Any, Any], mask: Any) -> tuple[Any, Any]:
     difference = _flow(*student, mask) - _flow(*teacher, mask)  # (batch, width, width)
-    return masked_mean(ops.mean(ops.square(difference), axis=(1, 2)), mask)
+    return masked_sum(ops.mean(ops.square(difference), axis=(1, 2)), mask)
 
 
 def _flow(lower: Any, upper: Any, mask: Any) -> Any:

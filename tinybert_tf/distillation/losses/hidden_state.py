@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import masked_mean
-from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction, global_mean_of
+from tinybert_tf.distillation.losses.arithmetic import masked_sum, sum_of_rows
+from tinybert_tf.distillation.losses.base import DistillationLoss, check_reduction
 from tinybert_tf.distillation.losses.weights import Weight
 
 
@@ -38,11 +38,11 @@ class HiddenStateLoss(DistillationLoss):
         self.reduction = check_reduction(reduction, self)
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`."""
         squared = ops.mean(ops.square(student - teacher), axis=-1)  # (batch, seq_len)
         if self.reduction == "paper":
-            return global_mean_of(squared)
-        return masked_mean(squared, mask)
+            return sum_of_rows(squared)
+        return masked_sum(squared, mask)
 
     @property
     def reads_padding(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.distillation.losses.arithmetic import TINY, kl_divergence, masked_mean
+from tinybert_tf.distillation.losses.arithmetic import TINY, kl_divergence, masked_sum
 from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
@@ -34,7 +34,7 @@ class SoftenedLoss(DistillationLoss):
     def __init__(self, temperature: float = 1.0, weight: Weight = 1.0, name: str | None = None) -> None:
         super().__init__(weight=weight, name=name)
         if not 0 < temperature < float("inf"):
-            raise InputError(f"{type(self).__name__}: temperature={temperature}; a number above 0 is wanted.")
+            raise InputError(f"{type(self).__name__}: temperature={temperature}; expected a number > 0.")
         self.temperature = float(temperature)
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
@@ -68,16 +68,20 @@ class KLLoss(SoftenedLoss):
     """
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss, a scalar."""
+        """The loss, `(total, count)`."""
         divergence = kl_divergence(student / self.temperature, teacher / self.temperature)
-        return self.temperature**2 * masked_mean(divergence, mask)
+        return masked_sum(self.temperature**2 * divergence, mask)
 
 
 class StandardizedKLLoss(KLLoss):
     """`KLLoss` of standardised logits: `(z - mean(z)) / std(z)` over the classes, on both sides.
 
     A student then only has to match the order and the relative distances of the teacher's logits, not their size (Sun
-    et al., arXiv 2403.01878; their T is 2). `std` divides by the number of classes, as in the paper.
+    et al., arXiv 2403.01878; their T is 2). `std` divides by the number of classes, as in the paper. Two standardised
+    logits are always -1 and 1: the loss is for three classes or more.
+
+    Raises:
+        InputError: as `SoftenedLoss`; when called, two classes.
 
     Example:
         >>> import numpy as np
@@ -86,8 +90,21 @@ class StandardizedKLLoss(KLLoss):
         0.0
     """
 
+    def check_shapes(self, student: Any, teacher: Any) -> None:
+        """Refuse logits of different shapes, and of two classes.
+
+        Raises:
+            InputError: the shapes differ; fewer than three classes.
+        """
+        super().check_shapes(student, teacher)
+        if student.shape[-1] == 2:
+            raise InputError(
+                f"{self.name}: two standardised logits are always -1 and 1, and nothing is learned; expected 3 classes "
+                f"or more, or the loss `kl`."
+            )
+
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss, a scalar."""
+        """The loss, `(total, count)`."""
         return super().call(student=_standardized(student), teacher=_standardized(teacher), mask=mask)
 
 
@@ -105,8 +122,8 @@ class LogitsMSELoss(DistillationLoss):
     feature = "logits"
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss, a scalar."""
-        return masked_mean(ops.mean(ops.square(student - teacher), axis=-1), mask)
+        """The loss, `(total, count)`."""
+        return masked_sum(ops.mean(ops.square(student - teacher), axis=-1), mask)
 
 
 def _standardized(logits: Any) -> Any:

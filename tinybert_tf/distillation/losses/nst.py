@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import masked_mean, unit
+from tinybert_tf.distillation.losses.arithmetic import masked_sum, unit
 from tinybert_tf.distillation.losses.base import DistillationLoss
 
 
@@ -32,9 +32,9 @@ class NSTLoss(DistillationLoss):
     any_width = True
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`."""
         difference = _kernel(student, mask) - _kernel(teacher, mask)
-        return masked_mean(ops.sum(ops.square(difference), axis=(1, 2)), mask)
+        return masked_sum(ops.sum(ops.square(difference), axis=(1, 2)), mask)
 
 
 def _kernel(vectors: Any, mask: Any) -> Any:

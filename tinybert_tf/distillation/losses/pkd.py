@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import masked_mean, unit
+from tinybert_tf.distillation.losses.arithmetic import check_directions, masked_sum, unit
 from tinybert_tf.distillation.losses.base import DistillationLoss
 
 
@@ -27,7 +27,16 @@ class PKDLoss(DistillationLoss):
     mean_over = "rows"
     projected = True
 
+    def check_shapes(self, student: Any, teacher: Any) -> None:
+        """Refuse vectors of different shapes, and of one number, which have no direction.
+
+        Raises:
+            InputError: the shapes differ; a width of 1.
+        """
+        super().check_shapes(student, teacher)
+        check_directions(student, self.name)
+
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
+        """The loss of one pair, `(total, count)`."""
         difference = unit(student[:, 0]) - unit(teacher[:, 0])  # (batch, hidden_size)
-        return masked_mean(ops.sum(ops.square(difference), axis=-1), mask)
+        return masked_sum(ops.sum(ops.square(difference), axis=-1), mask)

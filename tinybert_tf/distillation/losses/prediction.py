@@ -9,11 +9,12 @@ from typing import Any
 from keras import ops
 
 from tinybert_tf import features
-from tinybert_tf.distillation.losses.arithmetic import MASKED
-from tinybert_tf.distillation.losses.base import check_reduction, global_mean, global_mean_of
+from tinybert_tf.distillation.losses.arithmetic import MASKED, scaled, sum_of_rows
+from tinybert_tf.distillation.losses.base import check_reduction
 from tinybert_tf.distillation.losses.logits import SoftenedLoss
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
+from tinybert_tf.trainable.label_losses import check_classes, label_losses
 
 
 class PredictionLoss(SoftenedLoss):
@@ -31,7 +32,7 @@ class PredictionLoss(SoftenedLoss):
     Args:
         temperature: T, above 0; 1 for scores.
         hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. What is below 0 as a class, a
-            position or a yes or no, or NaN as a score, is no label.
+            position or a yes or no, or NaN as a score, is no label; a class that the logits do not have makes NaN.
         reduction: `tokens`: the mean over predictions; of one a token, over real tokens. `paper`: the authors' code
             (task_distill.py, `soft_cross_entropy`): the mean over batch and classes, that is, divided by the number of
             classes, and no T^2.
@@ -39,7 +40,8 @@ class PredictionLoss(SoftenedLoss):
         name: the name it is logged under.
 
     Raises:
-        InputError: a value out of range; a hard-label term without labels; a temperature for scores; the paper's
+        InputError: a value out of range; a hard-label term without labels, or with labels of another shape; one class,
+            of which the loss is constant; a temperature for scores; the paper's
             reduction, which knows texts alone, for predictions of tokens or positions.
 
     Example:
@@ -65,7 +67,7 @@ class PredictionLoss(SoftenedLoss):
         super().__init__(temperature=temperature, weight=weight, name=name)
         if not 0 <= hard_label_weight <= 1:
             raise InputError(
-                f"{type(self).__name__}: hard_label_weight={hard_label_weight}; a fraction in [0, 1] is wanted."
+                f"{type(self).__name__}: hard_label_weight={hard_label_weight}; expected a fraction in [0, 1]."
             )
         self.hard_label_weight = float(hard_label_weight)
         self.reduction = check_reduction(reduction, self)
@@ -74,6 +76,11 @@ class PredictionLoss(SoftenedLoss):
     def needs_labels(self) -> bool:
         """Whether there is a hard-label term."""
         return self.hard_label_weight > 0
+
+    @property
+    def num_means(self) -> int:
+        """The soft predictions', and that of the labels, which are fewer where some are missing."""
+        return 2 if self.needs_labels else 1
 
     def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
         """As of other losses, but for positions, of which a row has one for each column."""
@@ -87,25 +94,27 @@ class PredictionLoss(SoftenedLoss):
         """
         super().check_shapes(student, teacher)
         if self.reduction == "paper" and len(student.shape) > 2:
-            raise InputError(f"{self.name}: reduction='paper' is for one prediction a text; 'tokens' is wanted.")
+            raise InputError(f"{self.name}: reduction='paper' is for one prediction a text; expected 'tokens'.")
 
     def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None, predicts: str | None = None) -> Any:
-        """The loss, a scalar."""
+        """The loss: `(total, count)`, and the hard-label term's."""
         kind = _kind_of(student, predicts)
         if kind is _KINDS[features.SCORES] and self.temperature != 1.0:
             raise InputError(f"{self.name}: temperature={self.temperature} softens classes; scores take 1.")
+        if predicts == features.CLASSES:
+            check_classes(student, self.name)
         student, teacher = kind.predictions(student, mask), kind.predictions(teacher, mask)
         soft = kind.soft(student / self.temperature, teacher / self.temperature)  # (predictions ..., classes)
         counted = kind.counted(soft[..., 0], mask)
         if self.reduction == "paper":
-            soft_loss = global_mean_of(soft)
+            soft_mean = sum_of_rows(soft)
         else:
-            soft_loss = self.temperature**2 * _mean(ops.sum(soft, axis=-1), counted)
+            soft_mean = (self.temperature**2 * ops.sum(ops.sum(soft, axis=-1) * counted), ops.sum(counted))
         if not self.needs_labels:
-            return soft_loss
-        hard, labelled = kind.hard(student, labels)
-        hard_loss = _mean(hard, counted * labelled)
-        return (1.0 - self.hard_label_weight) * soft_loss + self.hard_label_weight * hard_loss
+            return soft_mean
+        hard, labelled = label_losses(kind.predicts, student, labels)
+        hard_mean = (ops.sum(hard * counted), ops.sum(labelled * counted))
+        return [scaled(1.0 - self.hard_label_weight, soft_mean), scaled(self.hard_label_weight, hard_mean)]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
@@ -125,30 +134,9 @@ def _squared_error(student: Any, teacher: Any) -> Any:
     return ops.square(teacher - student)
 
 
-def _hard_cross_entropy(student: Any, labels: Any) -> tuple[Any, Any]:
-    """The losses of the predictions, and 1 where there is a label."""
-    one_hot = ops.one_hot(labels, ops.shape(student)[-1], dtype="float32")
-    losses = -ops.sum(one_hot * ops.log_softmax(student, axis=-1), axis=-1)
-    return losses, ops.cast(ops.greater_equal(labels, 0), "float32")
-
-
-def _hard_squared_error(student: Any, labels: Any) -> tuple[Any, Any]:
-    """The losses of the predictions, and 1 where there is a label."""
-    labels = ops.cast(labels, "float32")
-    labelled = ops.isfinite(labels)
-    # 0 for what is no label: a NaN would come back through the gradient of what is masked out.
-    losses = ops.square(ops.where(labelled, labels, 0.0) - student[..., 0])
-    return losses, ops.cast(labelled, "float32")
-
-
 def _soft_binary(student: Any, teacher: Any) -> Any:
-    return ops.softplus(student) - ops.sigmoid(teacher) * student
-
-
-def _hard_binary(student: Any, labels: Any) -> tuple[Any, Any]:
-    """The losses of the predictions, and 1 where there is a label."""
-    labels, student = ops.cast(labels, "float32"), student[..., 0]
-    return ops.softplus(student) - labels * student, ops.cast(ops.greater_equal(labels, 0), "float32")
+    """Of each label by itself, `(..., labels, 1)`."""
+    return (ops.softplus(student) - ops.sigmoid(teacher) * student)[..., None]
 
 
 def _over_positions(logits: Any, mask: Any) -> Any:
@@ -169,22 +157,25 @@ def _all(predictions: Any, mask: Any) -> Any:
 class _Kind:
     """What one prediction is, and how two of them are compared.
 
+    `predicts`: as in `features`. `soft(student, teacher)`: the part of each class, on the last axis.
     `predictions(logits, mask)`: the logits with one prediction along the last axis; `counted(predictions, mask)`: 1 for
-    those that count. `soft(student, teacher)`: the part of each class; `hard(student, labels)`: the losses, and 1 where
-    there is a label.
+    those that count.
     """
 
+    predicts: str
     soft: Callable[[Any, Any], Any]
-    hard: Callable[[Any, Any], tuple[Any, Any]]
     predictions: Callable[[Any, Any], Any] = lambda logits, mask: logits
     counted: Callable[[Any, Any], Any] = _each_text_or_token
 
 
 _KINDS = {
-    features.CLASSES: _Kind(_soft_cross_entropy, _hard_cross_entropy),
-    features.SCORES: _Kind(_squared_error, _hard_squared_error),
-    features.LABELS: _Kind(_soft_binary, _hard_binary, lambda logits, mask: logits[..., None], _all),
-    features.POSITIONS: _Kind(_soft_cross_entropy, _hard_cross_entropy, _over_positions, _all),
+    each.predicts: each
+    for each in (
+        _Kind(features.CLASSES, _soft_cross_entropy),
+        _Kind(features.SCORES, _squared_error),
+        _Kind(features.LABELS, _soft_binary, counted=_all),
+        _Kind(features.POSITIONS, _soft_cross_entropy, _over_positions, _all),
+    )
 }
 
 
@@ -193,7 +184,3 @@ def _kind_of(logits: Any, predicts: str | None) -> _Kind:
     if predicts is None:
         predicts = features.SCORES if logits.shape[-1] == 1 else features.CLASSES
     return _KINDS[predicts]
-
-
-def _mean(losses: Any, counted: Any) -> Any:
-    return global_mean(ops.sum(losses * counted), ops.sum(counted))

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import mean_row_divergence
+from tinybert_tf.distillation.losses.arithmetic import row_divergence
 from tinybert_tf.distillation.losses.attention import check_heads
 from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.distillation.losses.weights import Weight
@@ -43,8 +43,8 @@ class AttentionKLLoss(DistillationLoss):
         super().check_shapes(student, teacher)
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
-        return mean_row_divergence(student, teacher, mask)
+        """The loss of one pair, `(total, count)`."""
+        return row_divergence(student, teacher, mask)
 
 
 class RelationLoss(DistillationLoss):
@@ -68,8 +68,7 @@ class RelationLoss(DistillationLoss):
         super().__init__(weight=weight, name=name)
         if num_relation_heads is not None and not (isinstance(num_relation_heads, int) and num_relation_heads >= 1):
             raise InputError(
-                f"{type(self).__name__}: num_relation_heads={num_relation_heads!r}; a whole number of at least 1 is "
-                f"wanted."
+                f"{type(self).__name__}: num_relation_heads={num_relation_heads!r}; expected an integer >= 1."
             )
         self.num_relation_heads = num_relation_heads
 
@@ -90,8 +89,8 @@ class RelationLoss(DistillationLoss):
                 )
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
-        """The loss of one pair, a scalar."""
-        return mean_row_divergence(self._relations(student), self._relations(teacher), mask)
+        """The loss of one pair, `(total, count)`."""
+        return row_divergence(self._relations(student), self._relations(teacher), mask)
 
     def _relations(self, vectors: Any) -> Any:
         """The relations before the softmax, `(batch, relation_heads, seq_len, seq_len)`."""

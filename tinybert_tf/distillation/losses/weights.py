@@ -44,9 +44,9 @@ class WeightSchedule:
     def __post_init__(self) -> None:
         for name in ("start", "end"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"WeightSchedule: {name}={getattr(self, name)}; a number of at least 0 is wanted.")
+                raise InputError(f"WeightSchedule: {name}={getattr(self, name)}; expected a number >= 0.")
         if not self.steps >= 1:
-            raise InputError(f"WeightSchedule: steps={self.steps}; at least 1 is wanted.")
+            raise InputError(f"WeightSchedule: steps={self.steps}; expected 1 or more.")
 
     def __call__(self, step: Any) -> Any:
         """The weight of an optimizer step, counted from 0; a float32 scalar."""

@@ -16,7 +16,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.attention import as_mask_bias
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.task_model import TaskModel, cross_entropy
+from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.layers.activations import ACTIVATIONS
 from tinybert_tf.models.layers.dense import Dense
 from tinybert_tf.models.quantization.rounded_layer import RoundedLayer
@@ -166,14 +166,10 @@ class BertPretraining(MaskedLM):
         follows = self.next_sentence(outputs[features.POOLED_OUTPUT])
         return {**super().head(inputs, outputs, training), features.NEXT_SENTENCE_LOGITS: follows}
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """`keras.Model.compile`; a `loss` is a dict of `masked_tokens` and `next_sentence`, as the labels are."""
-        if loss is None:
-            loss = {
-                features.MASKED_TOKENS: cross_entropy(),
-                features.NEXT_SENTENCE: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            }
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+    @property
+    def trained_outputs(self) -> Mapping[str | None, str]:
+        """The masked tokens and the next sentence; a `loss` given to `compile` is a dict of both."""
+        return {features.MASKED_TOKENS: features.CLASSES, features.NEXT_SENTENCE: features.CLASSES}
 
     def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
         """Both labels, and both logits by the names that their labels have."""

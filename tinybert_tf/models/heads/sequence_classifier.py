@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -18,7 +17,7 @@ from tinybert_tf.labels import ID2LABEL, INTEGERS, POSITIVE, Labels, default_nam
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.task_model import TaskModel, cross_entropy
+from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.layers.activations import ACTIVATIONS
 from tinybert_tf.models.layers.dense import Dense
 
@@ -213,11 +212,7 @@ class SequenceClassifier(LabelledModel):
     @property
     def predicts(self) -> str:  # type: ignore[override]
         """What the logits are."""
-        return PROBLEM_TYPES[self.problem_type].predicts
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """`keras.Model.compile`; without a `loss`, the one that goes with the `problem_type`."""
-        super().compile(optimizer=optimizer, loss=loss or PROBLEM_TYPES[self.problem_type].loss(), **kwargs)
+        return PROBLEM_TYPES[self.problem_type]
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
         """`(batch, num_labels)` from the pooled output, or from the first token."""
@@ -290,20 +285,11 @@ class SequenceClassifier(LabelledModel):
         return super()._from_directory(config, values, tensors, num_labels, **kwargs)
 
 
-@dataclasses.dataclass(frozen=True)
-class _ProblemType:
-    """What the logits are, and the loss that trains them."""
-
-    predicts: str
-    loss: Callable[[], keras.losses.Loss]
-
-
+# What the logits are.
 PROBLEM_TYPES = {
-    "single_label_classification": _ProblemType(features.CLASSES, cross_entropy),
-    "multi_label_classification": _ProblemType(
-        features.LABELS, lambda: keras.losses.BinaryCrossentropy(from_logits=True)
-    ),
-    "regression": _ProblemType(features.SCORES, keras.losses.MeanSquaredError),
+    "single_label_classification": features.CLASSES,
+    "multi_label_classification": features.LABELS,
+    "regression": features.SCORES,
 }
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-import keras
+from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.checkpoints.name_tables import TensorName
@@ -15,11 +15,10 @@ from tinybert_tf.labels import Labels
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
-
-
-def cross_entropy() -> keras.losses.Loss:
-    """Of logits with integer labels, where -100 is no label."""
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100)
+from tinybert_tf.trainable.keras_losses import of_output
+from tinybert_tf.trainable.label_losses import label_losses
+from tinybert_tf.trainable.loss_terms import LossTerm
+from tinybert_tf.trainable.trainable_model import ONLY
 
 
 class TaskModel(PretrainedModel):
@@ -80,16 +79,35 @@ class TaskModel(PretrainedModel):
         return outputs
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """`keras.Model.compile`; without a `loss`, cross-entropy of the logits with integer labels (-100: no label)."""
-        if loss is None:
-            loss = cross_entropy()
+        """`keras.Model.compile`; without a `loss`, the one that goes with what the logits are.
+
+        That is the mean, over what has a label, of the cross-entropy of `classes` and `positions`, of the binary
+        cross-entropy of `labels`, or of the squared error of `scores`. A label below 0, or a score of NaN, is none.
+        """
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The compiled loss, on the logits."""
-        return super().compute_loss(x, *self.compared(x, y, y_pred), sample_weight, training)
+    @property
+    def trained_outputs(self) -> Mapping[str | None, str]:
+        """What is trained without a `loss`: the outputs' names, None of the only one, and what their logits are."""
+        return {None: self.predicts}
+
+    def tracked_losses(self) -> Mapping[str, int]:
+        """One mean for each output."""
+        return super().tracked_losses() or {
+            ONLY if name is None else f"{name}_loss": 1 for name in self.trained_outputs
+        }
+
+    def loss_terms(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> list[LossTerm]:
+        """The losses given to `compile`, or else those that go with what the logits are."""
+        labels, logits = self.compared(x, y, y_pred)
+        if self.losses_given:
+            return super().loss_terms(x, labels, logits, sample_weight, training)
+        terms = []
+        for tracker, (name, predicts) in zip(self.loss_trackers, self.trained_outputs.items(), strict=True):
+            ours, theirs, weights = (of_output(name, each) for each in (logits, labels, sample_weight))
+            losses, labelled = label_losses(predicts, ops.cast(ours, "float32"), theirs)
+            terms.append(LossTerm.of(tracker, [(ops.sum(_weighted(losses, weights)), ops.sum(labelled))]))
+        return terms
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The compiled metrics, on the logits."""
@@ -159,3 +177,13 @@ class TaskModel(PretrainedModel):
         in_encoder = {id(variable) for variable in below.values()}
         head = (variable for variable in self.weights if id(variable) not in in_encoder)
         return below | relative_paths(self, head)
+
+
+def _weighted(losses: Any, weights: Any) -> Any:
+    """Losses times weights of rows, or of what the losses are of; as in Keras, the weights do not count."""
+    if weights is None:
+        return losses
+    weights = ops.cast(weights, "float32")
+    while len(weights.shape) < len(losses.shape):
+        weights = weights[..., None]
+    return losses * weights

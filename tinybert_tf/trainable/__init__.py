@@ -1,0 +1,1 @@
+"""A training step: losses by their totals and counts, batches in parts, replicas."""

@@ -1,0 +1,105 @@
+"""What predictions cost where the labels are known, by what the logits are (`tinybert_tf.features`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from tinybert_tf import features
+from tinybert_tf.errors import InputError
+
+Losses = tuple[Any, Any]  # of each prediction, and 1 where it has a label, both of the same shape
+
+
+def label_losses(predicts: str, logits: Any, labels: Any) -> Losses:
+    """The losses of all predictions, and 1 where there is a label.
+
+    Args:
+        predicts: what the logits are. `classes`: cross-entropy of `(..., classes)`, labels `(...)`. `positions`: the
+            same, of `(batch, columns, seq_len)`. `scores`: squared error of `(batch, 1)`, labels `(batch,)`. `labels`:
+            binary cross-entropy of each of `(batch, labels)`, labels of the same shape.
+        logits: float32.
+        labels: integers, or numbers of scores; with one more axis of size 1, too. What is below 0, or NaN as a score,
+            is no label. A class or position that the logits do not have makes a loss of NaN.
+
+    Raises:
+        InputError: no labels, or of another shape; one class, of which the loss would always be 0.
+    """
+    if labels is None:
+        raise InputError("labels: found none, expected one for each prediction: the data has no labels.")
+    return _LOSSES[predicts](logits, labels)
+
+
+def of_shape(labels: Any, predictions: Any) -> Any:
+    """Labels in the shape of the predictions `(...)`: an axis of size 1 at the end, as Keras has it, is taken off.
+
+    Raises:
+        InputError: another shape.
+    """
+    labels = ops.convert_to_tensor(labels)
+    found, expected = tuple(labels.shape), tuple(predictions.shape)
+    if len(found) == len(expected) + 1 and found[-1] == 1:
+        labels, found = ops.squeeze(labels, axis=-1), found[:-1]
+    pairs = zip(found, expected, strict=False)
+    if len(found) != len(expected) or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        raise InputError(f"labels: found shape {found}, expected {expected}: one label for each prediction.")
+    return labels
+
+
+def check_classes(logits: Any, name: str) -> None:
+    """Refuse logits of one class.
+
+    Raises:
+        InputError: there is one.
+    """
+    if logits.shape[-1] == 1:
+        raise InputError(f"{name}: one class has always the probability 1, and nothing is learned; expected 2 or more.")
+
+
+def known_classes(logits: Any, labels: Any) -> tuple[Any, Any, Any]:
+    """Integer labels of `(..., classes)` that stand for a class, 0 elsewhere; 1 where there is a label; and a factor.
+
+    The factor of a label's loss is 1, but NaN for a class that the logits do not have.
+    """
+    labels = of_shape(labels, logits[..., 0])
+    classes = ops.cast(ops.shape(logits)[-1], labels.dtype)
+    is_label, is_too_high = labels >= 0, labels >= classes
+    known = ops.where(ops.logical_and(is_label, ops.logical_not(is_too_high)), labels, ops.zeros_like(labels))
+    return ops.cast(known, "int32"), ops.cast(is_label, "float32"), ops.where(is_too_high, float("nan"), 1.0)
+
+
+def _position_losses(logits: Any, labels: Any) -> Losses:
+    known, labelled, factor = known_classes(logits, labels)
+    losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True)
+    return losses * labelled * factor, labelled
+
+
+def _class_losses(logits: Any, labels: Any) -> Losses:
+    check_classes(logits, "cross-entropy")
+    return _position_losses(logits, labels)
+
+
+def _score_losses(logits: Any, labels: Any) -> Losses:
+    scores = logits[..., 0]
+    labels = ops.cast(of_shape(labels, scores), "float32")
+    labelled = ops.isfinite(labels)
+    # 0 in place of what is no label: a NaN would come back through the gradient of what is masked out.
+    losses = ops.square(ops.where(labelled, labels, 0.0) - scores)
+    labelled = ops.cast(labelled, "float32")
+    return losses * labelled, labelled
+
+
+def _binary_losses(logits: Any, labels: Any) -> Losses:
+    labels = ops.cast(of_shape(labels, logits), "float32")
+    labelled = ops.cast(labels >= 0, "float32")
+    return (ops.softplus(logits) - labels * logits) * labelled, labelled
+
+
+_LOSSES: dict[str, Callable[[Any, Any], Losses]] = {
+    features.CLASSES: _class_losses,
+    features.POSITIONS: _position_losses,
+    features.SCORES: _score_losses,
+    features.LABELS: _binary_losses,
+}
