@@ -619,7 +619,7 @@ def test_training_that_leaves_the_numbers(scene: Scene) -> None:
         (
             "self, *, student, teacher, mask",
             "abs(student - teacher)[:, 0]",
-            "Own.call returned shape (None,); a scalar",
+            "Own.call returned shape (None,); expected a scalar",
         ),
         ("self, **given", "given['student'].foo", "Own.call fails, {file}:8: AttributeError: "),
         ("self, student, teacher", "0.0", "Own.call takes no `mask`; `call(self, *, student, teacher, mask)` is"),
