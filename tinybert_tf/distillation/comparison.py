@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.learned_map import LEARNED_MAPS, LayerWeights
 from tinybert_tf.distillation.losses.base import DistillationLoss, Means
 from tinybert_tf.errors import InputError
+from tinybert_tf.trainable.loss_terms import ratio
 
 Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
 
@@ -122,6 +124,11 @@ class Comparison:
         if self.loss.layers == "consecutive":
             calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
         return [mean for ours, theirs in calls for mean in compare(ours, theirs)]
+
+    def value(self, *arguments: Any) -> Any:
+        """The unweighted loss of one batch, a scalar; `arguments` as in a call."""
+        totals, counts = zip(*self(*arguments), strict=True)
+        return ratio(ops.stack(totals), ops.stack(counts))
 
     def check_call(self, student: Mapping[str, Any], teacher: Mapping[str, Any], projections: Project) -> None:
         """Call the loss with symbolic tensors of models' outputs, so that what it refuses is refused before training.

@@ -42,7 +42,7 @@ def _reads_padding(comparison: Comparison, distiller: Distiller, student: Any, t
 
     def value(fill: Any) -> float:
         padded = keras.tree.map_structure(_padded, teacher, theirs, fill)
-        return float(comparison(ours, padded, mask, labels, distiller.projections))
+        return float(comparison.value(ours, padded, mask, labels, distiller.projections))
 
     try:
         without, with_noise = value(keras.tree.map_structure(np.zeros_like, noise)), value(noise)
