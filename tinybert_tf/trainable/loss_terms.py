@@ -98,4 +98,3 @@ class LossTerm:
 def ratio(totals: Any, counts: Any) -> Any:
     """The sum of `totals / counts`, each `(means,)`; a mean over nothing is 0."""
     return ops.sum(ops.divide_no_nan(totals, counts))
-

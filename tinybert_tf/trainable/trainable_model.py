@@ -12,8 +12,8 @@ from keras import ops, tree
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.traced_model import TracedModel
-from tinybert_tf.trainable.keras_losses import CountedLoss, counted_losses, of_output
 from tinybert_tf.trainable.box import Box
+from tinybert_tf.trainable.keras_losses import CountedLoss, counted_losses, of_output
 from tinybert_tf.trainable.loss_terms import LossTerm, LossTracker, TotalTracker
 from tinybert_tf.trainable.replicas import num_replicas, sum_across_replicas, sum_before_clipping
 from tinybert_tf.trainable.row_weights import with_row_weights
