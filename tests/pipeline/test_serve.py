@@ -59,7 +59,7 @@ def test_somebody_listens_there(exported: Path, tinybert: Callable[..., Any]) ->
     ("flags", "message"),
     [
         (["--port", "70000"], "--port 70000: 0 to 65535"),
-        (["--batch-size", "0"], "batch_size=0: a positive number"),
+        (["--batch-size", "0"], "--batch-size: expected an integer >= 1, got '0'"),
         (["--host", "256.0.0.1"], "--host 256.0.0.1 --port 8000: cannot listen there"),
         (["--max-length", "500"], "max_length=500: "),
     ],

@@ -13,6 +13,7 @@ from keras import ops, tree
 from tinybert_tf.errors import InputError
 from tinybert_tf.traced_model import TracedModel
 from tinybert_tf.trainable.box import Box
+from tinybert_tf.trainable.host_memory import keep_freed_memory
 from tinybert_tf.trainable.keras_losses import CountedLoss, counted_losses, of_output
 from tinybert_tf.trainable.loss_terms import LossTerm, LossTracker, TotalTracker
 from tinybert_tf.trainable.replicas import num_replicas, sum_across_replicas, sum_before_clipping
@@ -174,7 +175,11 @@ class TrainableModel(TracedModel):
         return self.step_divisors(x, [term.counts for term in terms], training=True)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """`keras.Model.fit`; this library's batches take `class_weight` and `sample_weight` too."""
+        """`keras.Model.fit`; this library's batches take `class_weight` and `sample_weight` too.
+
+        The process keeps host memory that it frees from then on, see `keep_freed_memory`.
+        """
+        keep_freed_memory()
         return super().fit(with_row_weights(x, kwargs), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:

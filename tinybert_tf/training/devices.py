@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf.errors import InputError
-from tinybert_tf.training.host_memory import keep_freed_memory
+from tinybert_tf.trainable.host_memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 

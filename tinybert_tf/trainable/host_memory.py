@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import platform
 
 # Of glibc's <malloc.h>.
@@ -10,6 +11,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 TOP_PAD = 64 * 2**20
 
 
+@functools.cache
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, instead of returning it to the system; True where that works.
 
