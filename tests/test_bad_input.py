@@ -481,8 +481,8 @@ def test_float16_without_a_gpu(scene: Scene) -> None:
 
 
 def test_flags_that_are_missing(scene: Scene) -> None:
-    message = scene.refused(teacher=None, dev=None, out=None)
-    assert message == "distill needs --teacher, --dev, --out (or a config with teacher.dir, data.dev, out)."
+    message = scene.refused(teacher=None, train=None, out=None)
+    assert message == "distill needs --teacher, --train, --out (or a config with teacher.dir, data.train, out)."
 
 
 @pytest.mark.parametrize(
@@ -555,7 +555,7 @@ def test_an_out_directory_that_is_no_run(scene: Scene) -> None:
             ["predict", "{teacher}", "good", " "],
             "text 2: expected a text that is not empty, or a pair of them, got ' '",
         ),
-        (["explain", "--teacher", "{encoder}"], "explain needs --train, --dev, --text, --label, --out"),
+        (["explain", "--teacher", "{encoder}"], "explain needs --train, --text, --label, --out"),
     ],
 )
 def test_verbs_that_read(scene: Scene, encoder_dir: Path, arguments: list[str], message: str) -> None:

@@ -76,7 +76,7 @@ def test_the_help_of_a_verb_has_its_flags_and_their_defaults(tinybert: Tinybert,
 
 def is_required(flag: Flag) -> bool:
     """Whether it has no default: it must be given, on the command line or in a config."""
-    keys = "teacher.dir model.dir data.train data.dev corpus.files out"
+    keys = "teacher.dir model.dir data.train corpus.files out"
     return flag.required or not flag.name.startswith("-") or flag.key in keys.split()
 
 

@@ -164,15 +164,13 @@ def test_all_missing_keys_in_one_message(tmp_path: Path) -> None:
     text = "data: {train: a, text: b}\nout:\nstages: [{name: a}, {losses: [b]}]\n"
     with pytest.raises(MissingKeysError) as caught:
         load_config(DistillConfig, _write(tmp_path, text))
-    keys = ("teacher.dir", "data.dev", "data.label", "stages.0.losses", "stages.1.name", "out")
+    keys = ("teacher.dir", "data.label", "stages.0.losses", "stages.1.name", "out")
     assert caught.value.keys == keys
     assert str(caught.value) == f"{tmp_path}/run.yaml: missing keys: {', '.join(keys)}"
 
 
 def test_missing_keys_without_a_file() -> None:
-    with pytest.raises(
-        InputError, match=r"^missing keys: model\.dir, data\.train, data\.dev, data\.text, data\.label$"
-    ):
+    with pytest.raises(InputError, match=r"^missing keys: model\.dir, data\.train, data\.text, data\.label$"):
         load_config(FinetuneConfig, None, {"out": "run"})
 
 
@@ -366,3 +364,32 @@ def test_the_given_mappings_are_left_alone(tmp_path: Path) -> None:
     flags = {"train": {"epochs": 2}}
     load_config(DistillConfig, _write(tmp_path, NEEDED), flags, ["train.epochs=5"])
     assert flags == {"train": {"epochs": 2}}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("dev.tsv", "dev.tsv"), ("0.2", 0.2), (0.25, 0.25), ("hub:a/b:dev", "hub:a/b:dev")]
+)
+def test_dev_is_a_file_or_a_fraction(written: object, value: object, tmp_path: Path) -> None:
+    flags = {"model.dir": "m", "data.train": "t", "data.text": "a", "data.label": "b", "out": "run"}
+    config = load_config(FinetuneConfig, None, {**flags, "data.dev": written})
+    assert config.data.dev == value
+    assert load_config(FinetuneConfig, _write(tmp_path, dump_config(config))) == config
+    left_out = load_config(FinetuneConfig, None, flags)
+    assert (left_out.data.dev, left_out.data.dev_seed) == (0.1, 1)
+    assert "dev: 0.1\n" in dump_config(left_out)
+
+
+@pytest.mark.parametrize("fraction", ["0", "1", "1.5", "-0.1", "nan"])
+def test_what_is_no_fraction(fraction: str) -> None:
+    flags = {"model.dir": "m", "data.train": "t", "data.text": "a", "data.label": "b", "out": "run"}
+    with pytest.raises(InputError, match=r"data\.dev: expected a file, or a fraction of the training data > 0 and < 1"):
+        load_config(FinetuneConfig, None, {**flags, "data.dev": fraction})
+
+
+def test_a_fraction_beside_a_stages_own_file(tmp_path: Path) -> None:
+    stages = "stages: [{name: a, losses: [prediction], train: augmented.tsv}]\n"
+    text = f"teacher: {{dir: t}}\ndata: {{train: a.tsv, text: b, label: c}}\nout: run\n{stages}"
+    with pytest.raises(
+        InputError, match=r"data\.dev: expected a file, got 0\.1: what is held out of data\.train may be in"
+    ):
+        load_config(DistillConfig, _write(tmp_path, text))

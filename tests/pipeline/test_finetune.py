@@ -219,3 +219,28 @@ def test_one_label_is_refused(tinybert: Callable[..., Any], encoder_dir: Path, t
     )  # fmt: skip
     assert command.status == 2
     assert command.err == f"tinybert: {tmp_path / 'train.tsv'}: all labels are '1'; at least two labels are wanted.\n"
+
+
+def test_a_run_without_a_dev_file_holds_rows_out(
+    tinybert: Callable[..., Any], encoder_dir: Path, opinions: Path, training_flags: list[str], tmp_path: Path
+) -> None:
+    """One in five texts of each label; `distill` holds out the same ones, and `export` is verified on them."""
+    files = ["--train", opinions / "train.tsv", "--text", "text", "--label", "label", "--max-length", 16]
+    flags = [*files, "--dev", "0.2", *training_flags]
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    command = tinybert("finetune", "--model", encoder_dir, *flags, "--epochs", 4, "--out", teacher)
+    assert command.status == 0, command.err
+    assert f"dev: 16 of 80 rows are held out of {opinions / 'train.tsv'}, seed 1" in command.err
+    weak = ["--allow-weak-teacher", "--max-steps", 1]
+    command = tinybert("distill", "--teacher", teacher, *flags, *weak, "--out", student)
+    assert command.status == 0, command.err
+    ours, theirs = (json.loads((run / "metrics.json").read_text()) for run in (student, teacher))
+    assert ours["data"]["train"]["rows"] == theirs["data"]["train"]["rows"] == 64
+    for name in ("accuracy", "per_class"):
+        assert ours["teacher"][name] == theirs["model"][name]
+    assert {each["support"] for each in theirs["model"]["per_class"].values()} == {8}
+    written = (teacher / "config.yaml").read_text()
+    assert "  dev: 0.2\n" in written
+    assert "  dev_seed: 1\n" in written
+    exported = tinybert("export", teacher, "--format", "hf", "--out", tmp_path / "export")
+    assert f"16 rows of {opinions / 'train.tsv'}" in exported.out, exported.err

@@ -85,7 +85,8 @@ def of_key(flag: Flag, key: str, help: str | None = None, otherwise: str = "") -
 DATA = (
     Flag("--train", "F", "training file: .tsv, .csv, .jsonl, or hub:NAME; CoNLL or SQuAD files for their tasks",
          key="data.train"),
-    Flag("--dev", "F", "file that chooses the best epoch", key="data.dev"),
+    Flag("--dev", "F|X", "file that chooses the best epoch, or the fraction of the training data that does",
+         key="data.dev"),
     Flag("--test", "F", "file that is only measured on, at the end", key="data.test", otherwise="none"),
     of_key(TEXT, "data.text"),
     of_key(LABEL, "data.label"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import itertools
@@ -77,7 +78,11 @@ class SectionBuilder:
             for hint in choices
             if (get_origin(hint) is tuple) == is_list and dataclasses.is_dataclass(hint) == is_section
         )
-        return self._value(next(fitting, choices[0]), value, key)
+        *first, last = [*fitting] or choices[:1]
+        for hint in first:  # a number or a text: the first that it can be
+            with contextlib.suppress(SettingError):
+                return self._value(hint, value, key)
+        return self._value(last, value, key)
 
     def _tuple(self, hints: tuple[Any, ...], value: Any, key: str) -> tuple[Any, ...]:
         any_length = hints[-1] is Ellipsis

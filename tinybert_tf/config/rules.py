@@ -101,6 +101,13 @@ Columns = Annotated[
     tuple[str, ...],
     Rule("one column name or two", lambda value: isinstance(value, tuple) and len(value) in (1, 2) and all(value)),
 ]
+Dev = Annotated[
+    float | str,
+    Rule(
+        "a file, or a fraction of the training data > 0 and < 1",
+        lambda value: isinstance(value, str) or (is_number(value) and 0 < value < 1),
+    ),
+]
 WEIGHT = Rule("a finite number >= 0, or a mapping of start, end and steps", _is_weight)
 
 

@@ -19,6 +19,7 @@ from tinybert_tf.config.rules import (
     CheckedSection,
     Columns,
     Count,
+    Dev,
     Fraction,
     LayerPairs,
     MaxLength,
@@ -48,15 +49,17 @@ _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Data(CheckedSection):
     """The examples: files, and columns where the task's files have any.
 
-    `train`, `dev`, `test`: paths. `text`: the column of the text, or the two columns of a pair (in YAML also `a,b`).
-    `label`: the column of the label. `labels`: what integers in it stand for, in their order. `positive`: of two labels
-    the one whose F1 is measured, by default the one that 1 stands for. `max_length`: tokens of
-    an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its longest
-    example, or with XLA, which compiles every length, to one of a few lengths.
+    `train`, `dev`, `test`: paths. `dev` may be a fraction instead, above 0 and below 1: of the texts, or documents, of
+    `train`, which are held out to choose the best epoch by. Each label gives its share, and `dev_seed` alone decides
+    which, so that teacher and student hold out the same. `text`: the column of the text, or the two columns of a pair
+    (in YAML also `a,b`). `label`: the column of the label. `labels`: what integers in it stand for, in their order.
+    `positive`: of two labels the one whose F1 is measured, by default the one that 1 stands for. `max_length`: tokens
+    of an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its
+    longest example, or with XLA, which compiles every length, to one of a few lengths.
     """
 
     train: str
-    dev: str
+    dev: Dev = 0.1
     text: Columns | None = None
     label: str | None = None
     labels: tuple[str, ...] | None = None
@@ -64,6 +67,7 @@ class Data(CheckedSection):
     test: str | None = None
     max_length: MaxLength = 128
     padded_lengths: Lengths | None = None
+    dev_seed: Seed = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -245,6 +249,12 @@ class DistillConfig(LabelledConfig):
         super().__post_init__()
         for number, stage in enumerate(self.stages):
             stage.resolved(self.train).check_batches(self.data, f"stages.{number}" if stage.batch_tokens else "train")
+        own = next((number for number, stage in enumerate(self.stages) if stage.train is not None), None)
+        if own is not None and not isinstance(self.data.dev, str):
+            raise SettingError(
+                "data.dev",
+                f"expected a file, got {self.data.dev}: what is held out of data.train may be in stages.{own}.train",
+            )
         names = [stage.name for stage in self.stages]
         if not names:
             raise SettingError("stages", "expected at least one stage, got none")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinybert_tf.data.batches.encoded import EncodedDataset
+from tinybert_tf.data.held_out import held_out
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 
@@ -79,6 +82,19 @@ class Task(ABC):
     def has_integers(self, dataset: Any, label_names: Sequence[str]) -> bool:
         """Whether a label is written as an integer, which is none of the model's names."""
         return False
+
+    @abstractmethod
+    def units(self, dataset: Any) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
+        """What rows are held out by, see `held_out`: the unit and the stratum of each."""
+
+    def split(self, dataset: Any, fraction: float, seed: int) -> tuple[Any, Any]:
+        """The data set without the rows that are held out, and these.
+
+        Raises:
+            InputError: as `held_out`.
+        """
+        is_out = held_out(*self.units(dataset), fraction, seed, dataset.source)
+        return dataset.take(np.flatnonzero(~is_out)), dataset.take(np.flatnonzero(is_out))
 
     def num_rows(self, dataset: Any, tokenizer: Callable[[], Tokenizer], max_length: int) -> int:
         """Rows that a data set is encoded as; `tokenizer` gives one where it is wanted for that."""

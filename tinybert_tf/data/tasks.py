@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class _TextTask(Task):
         """Whether one is there; a score stands for itself."""
         return self.labels.has_classes and dataset.has_integers(label_names)
 
+    def units(self, dataset: TextDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
+        """Texts, of which equal ones stay together, and their labels, or the tenths that scores fall into."""
+        return dataset.texts, self.labels.strata(dataset)
+
     def check_training(self, dataset: TextDataset) -> None:
         """Refuse labels that are all the same."""
         distinct = set(dataset.labels or ())
@@ -136,6 +140,11 @@ class _TagTask(Task):
     def label_names(self, dataset: TaggedDataset) -> list[str]:
         """`O`, and two tags for each type."""
         return dataset.label_names()
+
+    def units(self, dataset: TaggedDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
+        """Sentences, and the types of their entities."""
+        types = [frozenset(tag.partition("-")[2] for tag in tags) for tags in dataset.tags or ()]
+        return list(map(tuple, dataset.words)), types
 
     def check_training(self, dataset: TaggedDataset) -> None:
         """Refuse sentences without an entity."""
@@ -199,6 +208,10 @@ class _SpanTask(Task):
     def label_names(self, dataset: QuestionDataset) -> list[str]:
         """None."""
         return []
+
+    def units(self, dataset: QuestionDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
+        """Documents: questions about one text would tell what the others ask."""
+        return [question.document for question in dataset.questions], [""] * len(dataset)
 
     def check_training(self, dataset: QuestionDataset) -> None:
         """Refuse questions without any answer."""

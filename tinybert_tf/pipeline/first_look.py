@@ -50,7 +50,7 @@ def look_at_data(config: FinetuneConfig | DistillConfig) -> None:
     """
     data = config.data
     for path in dict.fromkeys((data.train, data.dev, data.test)):
-        if path is not None:
+        if isinstance(path, str):
             find_task(config.task).look(path, data.text, data.label)
 
 

@@ -28,7 +28,7 @@ def answer(text: Any, start: Any) -> dict[str, Any]:
 def test_questions_answers_and_places(tmp_path: Path) -> None:
     path = write(tmp_path, answer("ben", 10), {"question": "why?", "is_impossible": True, "answers": []})
     first, second = read_squad(path)
-    assert first == Question("who?", CONTEXT, [("ben", 10)], f"{path}: data[0].paragraphs[0].qas[0]")
+    assert first == Question("who?", CONTEXT, [("ben", 10)], f"{path}: data[0].paragraphs[0].qas[0]", "data[0]")
     assert (second.answers, second.place) == ([], f"{path}: data[0].paragraphs[0].qas[1]")
 
 

@@ -200,7 +200,7 @@ def test_a_grid(base: DistillConfig) -> None:
             Variant("a", set={"stages.2.epochs": 1}),
             "variant 'a': stages.2.epochs: expected an item from 0 to 1, got '2'",
         ),
-        (Variant("a", set={"data.dev": None}), "variant 'a': missing keys: data.dev"),
+        (Variant("a", set={"data.train": None}), "variant 'a': missing keys: data.train"),
     ],
 )
 def test_refused(base: DistillConfig, variant: Variant, message: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,9 @@ class QuestionDataset:
         """
         names = ("question", "context", *(["answers"] if has_answers else []))
         questions, contexts, *answers = columns_of(dataset, *names, place=f"{source}: ")
-        return cls(questions_of(questions, contexts, answers[0] if answers else None, source), source, has_answers)
+        titles = columns_of(dataset, "title")[0] if "title" in dataset.column_names else None
+        found = questions_of(questions, contexts, answers[0] if answers else None, source, titles)
+        return cls(found, source, has_answers)
 
     @classmethod
     def from_hub(cls, split: str, has_answers: bool = True) -> QuestionDataset:
@@ -74,6 +76,10 @@ class QuestionDataset:
             InputError: as `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
         """
         return cls.from_huggingface(load_split(split), has_answers, split)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> QuestionDataset:
+        """The data set of some of its questions."""
+        return replace(self, questions=[self.questions[row] for row in rows])
 
     def encode(self, tokenizer: Tokenizer, max_length: int) -> EncodedQuestions:
         """Rows of a question and a part of its text, each with the first and the last token of the first answer.

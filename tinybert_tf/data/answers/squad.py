@@ -16,13 +16,15 @@ from tinybert_tf.json_file import parse_json, quote
 class Question:
     """A question, the text that it is about, and its answers: each a text and the character it begins at.
 
-    `answers` is empty where the text has none. `place` is where in the file the question is.
+    `answers` is empty where the text has none. `place` is where in the file the question is. `document`: what the text
+    is from, an article of a file.
     """
 
     question: str
     context: str
     answers: list[tuple[str, int]]
     place: str
+    document: str = ""
 
 
 def read_squad(path: str | Path, has_answers: bool = True) -> list[Question]:
@@ -63,11 +65,15 @@ def _question(path: Path, has_answers: bool, place: str, context: str, values: d
             ]
         if not answers and values.get("is_impossible") is not True:
             raise InputError(f"{path}: {place} has no answer; one, or is_impossible: true, is accepted")
-    return Question(question, context, answers, f"{path}: {place}")
+    return Question(question, context, answers, f"{path}: {place}", place.partition(".")[0])
 
 
-def questions_of(questions: list[Any], contexts: list[Any], answers: list[Any] | None, source: str) -> list[Question]:
+def questions_of(
+    questions: list[Any], contexts: list[Any], answers: list[Any] | None, source: str, titles: list[Any] | None = None
+) -> list[Question]:
     """The questions in columns, as the Hub has SQuAD: answers are lists `text` and `answer_start`, empty for none.
+
+    `titles` are those of the documents that texts are from; without them a text is a document.
 
     Raises:
         InputError: something that is no text; an answer that is not where it is said to be.
@@ -89,7 +95,7 @@ def questions_of(questions: list[Any], contexts: list[Any], answers: list[Any] |
                 _answer(source, f"[{row}].answers[{number}]", {"text": text, "answer_start": start}, about)
                 for number, (text, start) in enumerate(pairs)
             ]
-        found.append(Question(asked, about, at, f"{source}: [{row}]"))
+        found.append(Question(asked, about, at, f"{source}: [{row}]", about if titles is None else str(titles[row])))
     if not found:
         raise InputError(f"{source}: no question; at least one is accepted")
     return found

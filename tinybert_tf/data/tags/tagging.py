@@ -121,6 +121,15 @@ class TaggedDataset:
         words = [[text[start:end] for start, end in row] for text, row in zip(texts, spans, strict=True)]
         return cls(words, None, "texts", list(range(1, len(texts) + 1)), list(texts), spans)
 
+    def take(self, rows: Sequence[int] | np.ndarray) -> TaggedDataset:
+        """The data set of some of its sentences."""
+
+        def taken(values: Any) -> Any:
+            return None if values is None else [values[row] for row in rows]
+
+        parts = {name: taken(getattr(self, name)) for name in ("words", "tags", "row_numbers", "texts", "spans")}
+        return replace(self, **parts)
+
     def label_names(self) -> list[str]:
         """`O`, then `B-type` and `I-type` of every type that occurs, sorted."""
         types = {tag.partition("-")[2] for tags in self.tags or [] for tag in tags if tag != OUTSIDE}

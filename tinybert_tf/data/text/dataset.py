@@ -193,6 +193,15 @@ class TextDataset:
             declared_names,
         )
 
+    def take(self, rows: Sequence[int] | np.ndarray) -> TextDataset:
+        """The data set of some of its rows."""
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],  # type: ignore[arg-type]  # all of one kind
+            labels=None if self.labels is None else [self.labels[row] for row in rows],
+            row_numbers=[self.row_numbers[row] for row in rows],
+        )
+
     def label_names(self) -> list[str]:
         """The classes, in the order of their ids.
 

@@ -31,6 +31,13 @@ class TextLabels:
     may_be_empty: bool = False
     has_classes: bool = True
 
+    def strata(self, dataset: Any) -> list[Any]:
+        """What each row's label is like: the label or labels themselves, or the tenth that a score falls into."""
+        if self.has_classes:
+            return [",".join(sorted(label.split(","))) for label in dataset.labels]
+        ranks = np.argsort(np.argsort(dataset.scores(), kind="stable"), kind="stable")
+        return (10 * ranks // len(dataset)).tolist()
+
     def encode(self, dataset: Any, tokenizer: Tokenizer, label_names: Sequence[str], max_length: int) -> EncodedTexts:
         """A row for each text, cut at `max_length` tokens.
 

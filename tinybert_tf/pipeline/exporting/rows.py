@@ -27,12 +27,16 @@ CALIBRATION_ROWS = 128
 
 @dataclass(frozen=True)
 class Labelled:
-    """A file of texts, its columns, and what integers in it stand for."""
+    """A file of texts, its columns, and what integers in it stand for.
+
+    `held_out`: the fraction of it that is meant, where it is not the whole, and the seed that it was drawn with.
+    """
 
     path: str
     text: str | Sequence[str] | None = None
     label: str | None = None
     labels: Sequence[str] | None = None
+    held_out: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Reader:
         dataset = task.read(file.path, file.text, file.label if has_labels else None, file.labels, has_labels)
         if has_labels:
             task.check_training(dataset)
+        if file.held_out is not None:
+            _, dataset = task.split(dataset, *file.held_out)
         labels = labels_for(Labels.of(self.label_names), [dataset], self.task)
         return task.encode(dataset, self.tokenizer, labels, self.max_length)
 
@@ -89,10 +95,13 @@ class Reader:
 def dev_file(settings: dict[str, Any]) -> Labelled | None:
     """The file that chose the run's best epoch, where it is still there."""
     data = settings.get("data") or {}
-    path = data.get("dev")
-    if path is None:
+    path, held_out = data.get("dev"), None
+    if isinstance(path, float):
+        held_out = path, data.get("dev_seed", 1)
+        path = data.get("train")
+    if not isinstance(path, str):
         return None
     if not (is_hub_split(path) or Path(path).is_file()):
         logger.info(f"export: the run's dev file is not there: {path}")
         return None
-    return Labelled(path, data.get("text"), data.get("label"), data.get("labels"))
+    return Labelled(path, data.get("text"), data.get("label"), data.get("labels"), held_out)

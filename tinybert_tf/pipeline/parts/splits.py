@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 def read_datasets(
     data: Data, more: Mapping[str, bool] = MappingProxyType({}), task: str = "sequence_classification"
 ) -> dict[str, Any]:
-    """The files of a config: `train`, `dev` and, where there is one, `test`; and `more`, by their paths.
+    """The data of a config: `train`, `dev` and, where there is one, `test`; and `more` files, by their paths.
+
+    A `dev` that is a fraction is held out of `train`.
 
     Args:
         data: the files and columns.
@@ -32,13 +34,17 @@ def read_datasets(
     Raises:
         InputError: as `Task.read`.
     """
-    paths = {"train": data.train, "dev": data.dev, "test": data.test}
+    paths = {"train": data.train, "dev": data.dev if isinstance(data.dev, str) else None, "test": data.test}
     has_labels = {path: True for path in paths.values() if path is not None} | dict(more)
     read = {
         path: find_task(task).read(path, data.text, data.label, data.labels, labelled)
         for path, labelled in has_labels.items()
     }
     named = {name: read[path] for name, path in paths.items() if path is not None}
+    if not isinstance(data.dev, str):
+        rest, dev = find_task(task).split(named["train"], data.dev, data.dev_seed)
+        logger.info(f"dev: {len(dev)} of {len(named['train'])} rows are held out of {data.train}, seed {data.dev_seed}")
+        named = {**named, "train": rest, "dev": dev}
     return named | {path: read[path] for path in more}
 
 
