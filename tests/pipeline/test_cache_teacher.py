@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf.distillation.cache.folders import default_directory
 from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.pipeline.parts.kept_features import default_directory
 
 PAPER = "stages.0.losses=[{name: attention, reduction: paper}]"
 
@@ -93,11 +93,11 @@ def test_what_does_not_fit(run: Callable[..., Any], tmp_path: Path) -> None:
     """80 and 40 rows of two float32 logits and a checksum are a kilobyte; the features are more."""
     small = run(verb="cache-teacher", max_disk_gib=3e-6)
     assert small.status == 0, small.err
-    assert "teacher cache: train: the teacher's features want 0.00 GiB, more than max_disk_gib=3e-06 and" in small.err
+    assert "teacher cache: train: the teacher's features need 0.00 GiB, more than max_disk_gib=3e-06 and" in small.err
     assert cached_files(tmp_path / "cache") == {"logits.bin"}
     refused = run("--set", "teacher_cache=features", out="other", max_disk_gib=3e-6)
     assert (refused.status, refused.out) == (2, "")
-    assert "tinybert: teacher_cache: train: the teacher's features want" in refused.err
+    assert "tinybert: teacher_cache: train: the teacher's features need" in refused.err
     assert not (tmp_path / "other").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinybert_tf.cli.answers import EVALUATE, PREDICT
+from tinybert_tf.cli.cache import CACHE
 from tinybert_tf.cli.deployment import EXPORT, SERVE
 from tinybert_tf.cli.distilling import ABLATE, CACHE_TEACHER, COMPRESS, DISTILL, EXPLAIN
 from tinybert_tf.cli.learning import FINETUNE, PRETRAIN
@@ -16,6 +17,7 @@ VERBS = {
         DISTILL,
         COMPRESS,
         CACHE_TEACHER,
+        CACHE,
         EXPLAIN,
         ABLATE,
         PRETRAIN,

@@ -238,7 +238,7 @@ class DistillConfig(LabelledConfig):
     stages: tuple[StageSection, ...] = field(default_factory=_tinybert_stages)
     teacher_cache: Annotated[str, one_of("auto", "logits", "features", "off")] = "auto"
     cache_dir: str | None = None
-    max_disk_gib: Positive = 20.0
+    max_disk_gib: Positive = 5.0
     out: str
     task: Task = DEFAULT_TASK
     metric: Metric | None = None

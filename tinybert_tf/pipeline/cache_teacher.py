@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tinybert_tf.distillation.cache.folders import default_directory
 from tinybert_tf.pipeline.parts.distillation import Distillation
-from tinybert_tf.pipeline.parts.kept_features import cache_teacher, default_directory
+from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 
 
 def run_cache_teacher(work: Distillation) -> str:

@@ -125,3 +125,14 @@ def test_entities_are_those_that_are_measured() -> None:
             (each["type"], each["start"] // 3, (each["end"] - 2) // 3) for each in entities(tags, "ab " * 8, spans)
         ]
         assert found == get_entities(tags)
+
+
+def test_a_word_without_a_piece_has_no_label_and_is_outside(tokenizer: Tokenizer) -> None:
+    """U+00A0 and a zero-width joiner are tokens of some data sets, and white space to a tokenizer."""
+    dataset = TaggedDataset([["in", "\u00a0", "york", "\u200d"]], [["O", "O", "B-loc", "O"]], "a.conll", [1])
+    encoded = dataset.encode(tokenizer, NAMES, max_length=16)
+    assert encoded.labels is not None
+    labels = encoded.labels.padded([0], int(encoded.tokens.lengths[0]))[0]
+    assert labels[labels >= 0].tolist() == [0, 1]
+    logits = np.eye(3)[np.where(labels == 1, 1, 2)][None]  # I-loc but for `york`
+    assert encoded.answers(logits) == [["I-loc", "O", "B-loc", "O"]]

@@ -159,7 +159,9 @@ def test_room(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"cannot be written \(Not a directory\); another cache_dir, or teacher_cache"):
+    with pytest.raises(
+        InputError, match=r"cannot be written \(Not a directory\); expected another cache_dir, or teacher_cache"
+    ):
         fill(tmp_path / "file" / "one", ALL)
 
 

@@ -81,7 +81,7 @@ def test_sizes_that_cannot_be(tmp_path: Path) -> None:
         student_config(StudentSection(num_attention_heads=3), TEACHER)
     with pytest.raises(InputError, match=r"student\.num_hidden_layers is given beside student\.dir"):
         student_config(StudentSection(dir=str(tmp_path), num_hidden_layers=2), TEACHER)
-    with pytest.raises(InputError, match=r"no config\.json here"):
+    with pytest.raises(InputError, match=r"found no config\.json in it"):
         student_config(StudentSection(dir=str(tmp_path)), TEACHER)
 
 

@@ -34,7 +34,7 @@ class TeacherCache:
         max_bytes: of all files in it; who fills it asks `has_room` first.
     """
 
-    def __init__(self, directory: str | Path, max_bytes: float = 20 * 2**30) -> None:
+    def __init__(self, directory: str | Path, max_bytes: float = 5 * 2**30) -> None:
         self.directory = Path(directory)
         self.max_bytes = max_bytes
 
@@ -85,6 +85,6 @@ class TeacherCache:
                     fill(folder, missing, lengths, batches(), answer)
         except OSError as error:
             raise InputError(
-                f"teacher cache {folder}: cannot be written ({error.strerror}); another cache_dir, or "
-                f"teacher_cache=off, is wanted."
+                f"teacher cache {folder}: cannot be written ({error.strerror}); expected another "
+                f"cache_dir, or teacher_cache=off."
             ) from error

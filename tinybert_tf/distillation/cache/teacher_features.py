@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinybert_tf.distillation.cache.feature_file import CachedFeature, FeatureFile, Shape, corner, file_bytes
+from tinybert_tf.distillation.cache.folders import mark_used
 
 
 class TeacherFeatures:
@@ -21,6 +22,7 @@ class TeacherFeatures:
     """
 
     def __init__(self, directory: Path, cached: Sequence[CachedFeature], lengths: np.ndarray) -> None:
+        mark_used(directory)
         self.shapes: dict[str, Shape] = {feature.key: (None, *feature.shape) for feature in cached}
         self.num_bytes = {feature.key: file_bytes(feature, lengths) for feature in cached}
         self._files = [FeatureFile(directory, feature, lengths, "rb") for feature in cached]

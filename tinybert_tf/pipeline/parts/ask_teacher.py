@@ -18,6 +18,7 @@ from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.distillation.cache.feature_file import CachedFeature
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.distillation.cache.folders import longest_unused
 from tinybert_tf.distillation.cache.padding import losses_of_padding
 from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
@@ -48,8 +49,8 @@ def with_teacher_features(batches: Batches, distiller: Distiller, cache: Teacher
     missing = asked.missing_bytes()
     if missing and not cache.has_room(missing):
         raise InputError(
-            f"teacher cache {cache.directory}: {missing:,} bytes more are wanted than max_bytes={cache.max_bytes:,.0f} "
-            f"and the disk have left."
+            f"teacher cache {cache.directory}: {missing:,} bytes are more than max_bytes={cache.max_bytes:,.0f} and "
+            f"the disk have left{longest_unused(cache.directory, missing, but=asked.folder)}."
         )
     asked.fill()
     return batches.with_row_inputs(asked.read(distiller))

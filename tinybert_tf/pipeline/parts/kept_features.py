@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tinybert_tf import features
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+from tinybert_tf.distillation.cache.folders import GIB, default_directory, longest_unused
 from tinybert_tf.distillation.cache.padding import losses_of_padding
 from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
@@ -22,7 +21,6 @@ from tinybert_tf.pipeline.parts.splits import train_split
 logger = logging.getLogger(__name__)
 
 LOGITS = features.teacher_key(features.LOGITS)
-GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,6 @@ class _Use:
     def is_cheap(self, work: Distillation) -> bool:
         """Whether it wants logits alone."""
         return set(work.distillers[self.stage].teacher_shapes) == {LOGITS}
-
-
-def default_directory() -> Path:
-    """Where caches are by default: `$TINYBERT_CACHE`, or `tinybert_tf` among the user's caches."""
-    if os.environ.get("TINYBERT_CACHE"):
-        return Path(os.environ["TINYBERT_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinybert_tf" / "teachers"
 
 
 def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[int, str], TeacherFeatures]:
@@ -112,9 +103,10 @@ def _cached(
     missing = asked.missing_bytes()
     if missing and not cache.has_room(missing):
         left = f"max_disk_gib={work.config.max_disk_gib:g} and the disk of {cache.directory} have left"
-        needed = f"{name}: the teacher's features want {missing / GIB:,.2f} GiB, more than {left}"
+        unused = longest_unused(cache.directory, missing, but=asked.folder)
+        needed = f"{name}: the teacher's features need {missing / GIB:,.2f} GiB, more than {left}{unused}"
         if work.config.teacher_cache == "features" or work.has_two_tokenizers:
-            raise InputError(f"teacher_cache: {needed}; auto or logits, or more room, is wanted.")
+            raise InputError(f"teacher_cache: {needed}; expected auto or logits, or more room.")
         logger.info(f"teacher cache: {needed}")
         return {}
     asked.fill()
