@@ -4,7 +4,7 @@
 
 BERT-base with random weights, 32 rows of 128 real tokens, in the precision that `auto` chooses. A product of two square
 matrices of 2048 in the same precision says what the machine can do; the pass takes turns with it, in the fused form of
-an encoder layer (`tinybert_tf.models.encoder.fast_layer`) and in the plain one. FLOPs are those of the matrix products:
+an encoder layer (`tinybert_tf.models.layers.fast`) and in the plain one. FLOPs are those of the matrix products:
 each layer's six and its attention's two.
 """
 
@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.encoder.fast_layer import set_fast_layers
+from tinybert_tf.models.layers.fast import set_fast_layers
 from tinybert_tf.models.teaching.teacher import Teacher
 from tinybert_tf.training.devices import setup_devices
 

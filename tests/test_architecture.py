@@ -196,7 +196,7 @@ def test_no_torch() -> None:
 def test_no_tensorflow_where_keras_is_enough(room: str) -> None:
     names = (
         "models/encoder/dropout.py",
-        "models/encoder/fast_layer.py",
+        "models/layers/fast.py",
         "models/initializer.py",
         "models/quantization/rounding.py",
     )

@@ -56,11 +56,11 @@ if TYPE_CHECKING:
     from tinybert_tf.models.config import EncoderConfig
     from tinybert_tf.models.cut.student import cut_student
     from tinybert_tf.models.encoder.encoder import TransformerEncoder
-    from tinybert_tf.models.encoder.fast_layer import set_fast_layers
     from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
     from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
     from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
     from tinybert_tf.models.layer_copy import copy_layers
+    from tinybert_tf.models.layers.fast import set_fast_layers
     from tinybert_tf.models.teaching.teacher import Teacher
     from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
     from tinybert_tf.pipeline.parts.stages import Stage, distill, tinybert_stages
@@ -123,7 +123,7 @@ _MODULE_OF = {
     "load_tokenizer": "data.tokenizers.tokenizer",
     "prune_structure": "compression.structured_pruning",
     "quantize_aware": "compression.quantization",
-    "set_fast_layers": "models.encoder.fast_layer",
+    "set_fast_layers": "models.layers.fast",
     "set_quantization": "compression.quantization",
     "setup_devices": "training.devices",
     "tinybert_stages": "pipeline.parts.stages",

@@ -14,8 +14,8 @@ import pytest
 
 from tinybert_tf.compression.structured_pruning import prune_structure, pruned_config
 from tinybert_tf.errors import InputError
-from tinybert_tf.models.encoder.fast_layer import set_fast_layers
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.models.layers.fast import set_fast_layers
 
 MakeModel = Callable[..., Any]
 Arrays = dict[str, np.ndarray]

@@ -14,7 +14,6 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.encoder.attention import MASKED
 from tinybert_tf.models.encoder.embeddings import Embeddings
 from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
-from tinybert_tf.models.encoder.fast_layer import is_plain
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.quantization.state import refuse_quantized
@@ -43,7 +42,7 @@ class OnnxGraph:
         self._model = model
         config = model.config
         refuse_quantized(model, "onnx")
-        if not all(is_plain(layer) for layer in model.encoder.encoder_layers):
+        if not all(layer.is_plain for layer in model.encoder.encoder_layers):
             raise InputError("onnx: this model has layers of its own in its encoder; saved_model is the format for it")
         self.input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.type_vocab_size > 1)
         self.size, self.heads, self.head_size = config.hidden_size, config.num_attention_heads, config.head_size

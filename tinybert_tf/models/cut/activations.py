@@ -14,6 +14,8 @@ from tinybert_tf.models.encoder.embeddings import Embeddings
 from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
 from tinybert_tf.slow_work import SlowWork, say
 
+_OF_ATTENTION = ("queries", "keys", "values", "context")
+
 
 class Texts:
     """The batches that a cut is fitted on, and which of their positions are tokens.
@@ -82,28 +84,26 @@ def embedding_sums(embeddings: Embeddings, texts: Texts) -> list[np.ndarray]:
 
 def attention_context(attention: SelfAttention, hidden: np.ndarray, mask_bias: np.ndarray) -> dict[str, np.ndarray]:
     """`queries`, `keys`, `values` `(batch, seq_len, heads, head_size)` and `context` `(batch, seq_len, width)`."""
-    _, intermediates = attention(hidden, mask_bias, training=False)
-    probabilities = ops.softmax(ops.cast(intermediates["scores"], "float32") + mask_bias, axis=-1)
-    context = ops.transpose(ops.matmul(probabilities, intermediates["values"]), (0, 2, 1, 3))
-    found = {name: ops.transpose(intermediates[name], (0, 2, 1, 3)) for name in ("queries", "keys", "values")}
-    found["context"] = ops.reshape(context, (*context.shape[:2], -1))
-    return {name: as_array(value) for name, value in found.items()}
+    _, inside = attention(hidden, mask_bias, training=False)
+    return _in_positions({name: inside[name] for name in _OF_ATTENTION}, hidden)
 
 
 def layer_activations(layer: EncoderLayer, hidden: Sequence[np.ndarray], texts: Texts) -> LayerActivations:
     """Run one layer on `hidden`, `(batch, seq_len, hidden_size)` for each batch, in inference mode."""
     found: list[dict[str, np.ndarray]] = []
     for inputs, mask_bias in zip(hidden, texts.mask_biases, strict=True):
-        inside = attention_context(layer.attention, inputs, mask_bias)
-        inside["attended"] = inputs + as_array(layer.attention.output_projection(inside["context"]))
-        inside["normalised"] = as_array(layer.attention_layer_norm(inside["attended"]))
-        inside["expanded"] = as_array(layer.intermediate(inside["normalised"]))
-        activated = layer.activation(inside["expanded"])
-        inside["summed"] = inside["normalised"] + as_array(layer.output_projection(activated))
-        inside["output"] = as_array(layer.output_layer_norm(inside["summed"]))
-        found.append(inside)
+        output, inside = layer(inputs, mask_bias, training=False)
+        inside.pop("scores")
+        found.append(_in_positions({**inside, "output": output}, inputs))
         texts.work.step()
     return LayerActivations(**{name: [inside[name] for inside in found] for name in found[0]})
+
+
+def _in_positions(inside: Mapping[str, Any], hidden: np.ndarray) -> dict[str, np.ndarray]:
+    """A layer's intermediates, `(batch, seq_len, ...)` like what it was run on."""
+    arrays = {name: as_array(value) for name, value in inside.items()}
+    by_head = {name: arrays.pop(name).transpose(0, 2, 1, 3) for name in ("queries", "keys", "values")}
+    return {**by_head, **{name: array.reshape(*hidden.shape[:2], -1) for name, array in arrays.items()}}
 
 
 def as_array(tensor: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 
 from tinybert_tf.models.encoder.dropout import Dropout
 from tinybert_tf.models.initializer import encoder_initializer
+from tinybert_tf.models.layers import fast
 from tinybert_tf.models.layers.dense import Dense
 
 # Added to the float32 scores of padded columns; exp() of it is exactly 0.
@@ -26,12 +28,14 @@ class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product self-attention (arXiv 1706.03762, section 3.2), projection included.
 
     `call(hidden, mask_bias)` takes `(batch, seq_len, hidden_size)` and an additive float32 mask, 0 on real tokens and
-    `MASKED` on padding, `(batch, 1, 1, seq_len)`. It returns `(output, intermediates)`, where `intermediates` holds
+    `MASKED` on padding, `(batch, 1, 1, seq_len)`. It returns `(output, intermediates)`: the output `(batch, seq_len,
+    hidden_size)`, or rows of a matrix, see `as_rows`; and a dict of
 
     - `scores`: `(batch, heads, seq_len, seq_len)`, QK^T / sqrt(head_size) before mask and softmax,
-    - `queries`, `keys`, `values`: `(batch, heads, seq_len, head_size)`.
+    - `queries`, `keys`, `values`: `(batch, heads, seq_len, head_size)`,
+    - `context`: what is projected, the heads' weighted values side by side, `(batch, seq_len, heads * head_size)`.
 
-    All four are needed for the output, so handing them out costs nothing; who does not want them drops them.
+    All are needed for the output, so handing them out costs nothing; who does not want them drops them.
 
     With `query_hidden`, `(batch, places, hidden_size)`, these attend to `hidden`, and the output is theirs alone.
 
@@ -71,28 +75,75 @@ class SelfAttention(keras.layers.Layer):
         self.output_projection.build((None, None, self.width))
         self.built = True
 
-    def _split_heads(self, tensor: Any) -> Any:
-        split = ops.reshape(tensor, (-1, ops.shape(tensor)[1], self.num_attention_heads, self.head_size))
-        return ops.transpose(split, (0, 2, 1, 3))  # (batch, heads, seq_len, head_size)
-
     def call(
         self, hidden: Any, mask_bias: Any, training: bool | None = None, query_hidden: Any = None
     ) -> tuple[Any, dict[str, Any]]:
         """Attend; see the class for shapes."""
-        query_hidden = hidden if query_hidden is None else query_hidden
-        queries = self._split_heads(self.query(query_hidden))
-        keys = self._split_heads(self.key(hidden))
-        values = self._split_heads(self.value(hidden))
-        # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
-        scaled = queries * (1.0 / math.sqrt(self.head_size))
-        scores = ops.matmul(scaled, ops.transpose(keys, (0, 1, 3, 2)))
-        # Softmax in float32: its sum over a long sequence does not fit bfloat16's eight bits.
-        masked = ops.cast(scores, "float32") + mask_bias
-        # A single token attends to itself; Keras warns of a softmax over one value.
-        is_single = scores.shape[-1] == 1
-        probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
-        probabilities = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
-        context = ops.transpose(ops.matmul(probabilities, values), (0, 2, 1, 3))
-        context = ops.reshape(context, (-1, ops.shape(query_hidden)[1], self.width))
-        intermediates = {"scores": scores, "queries": queries, "keys": keys, "values": values}
-        return self.output_projection(context), intermediates
+        queries, keys, values = self._projected(hidden, query_hidden, training)
+
+        def dropout(probabilities: Any) -> Any:
+            return self.dropout(probabilities, training=training)
+
+        found, scores = (fast.attend if fast.is_fast() else attend)(queries, keys, values, mask_bias, dropout)
+        places = ops.shape(hidden if query_hidden is None else query_hidden)[1]
+        context = ops.reshape(ops.transpose(found, (0, 2, 1, 3)), (-1, places, self.width))
+        inside = {"scores": scores, "queries": queries, "keys": keys, "values": values, "context": context}
+        return self.output_projection(as_rows(context, self.output_projection), training=training), inside
+
+    def _projected(self, hidden: Any, query_hidden: Any, training: bool | None) -> list[Any]:
+        """Queries, keys and values, `(batch, heads, seq_len, head_size)` each."""
+        layers = (self.query, self.key, self.value)
+        is_plain = fast.is_fast() and all(getattr(dense, "is_plain", False) for dense in layers)
+        if training and is_plain and query_hidden is None:
+            return self._in_one_product(hidden, layers)
+        asked = hidden if query_hidden is None else query_hidden
+
+        def projected(dense: Any, values: Any) -> Any:
+            product = dense(as_rows(values, dense), training=training)
+            split = ops.reshape(product, (-1, ops.shape(values)[1], self.num_attention_heads, self.head_size))
+            return ops.transpose(split, (0, 2, 1, 3))
+
+        return [projected(dense, values) for dense, values in zip(layers, (asked, hidden, hidden), strict=True)]
+
+    def _in_one_product(self, hidden: Any, layers: Iterable[Dense]) -> list[Any]:
+        """Queries, keys and values, sooner in training."""
+        kernel = ops.concatenate([ops.cast(dense.kernel, self.compute_dtype) for dense in layers], axis=1)
+        bias = ops.concatenate([ops.cast(dense.bias, self.compute_dtype) for dense in layers], axis=0)
+        rows = ops.cast(ops.reshape(hidden, (-1, self.hidden_size)), self.compute_dtype)
+        product = fast.affine(rows, kernel, bias, training=True)
+        split = ops.reshape(product, (-1, ops.shape(hidden)[1], 3, self.num_attention_heads, self.head_size))
+        return ops.unstack(ops.transpose(split, (2, 0, 3, 1, 4)), 3)
+
+
+def as_rows(values: Any, dense: Any) -> Any:
+    """`(batch, seq_len, width)` as a dense layer takes it soonest: as rows of a matrix, `(batch * seq_len, width)`.
+
+    As it is for one that rounds: LiteRT's converter would round what else is computed with these rows too.
+    """
+    if fast.is_fast() and not getattr(dense, "is_rounded", False):
+        return ops.reshape(values, (-1, values.shape[-1]))
+    return values
+
+
+def attend(queries: Any, keys: Any, values: Any, mask_bias: Any, dropout: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """The values, weighted by `softmax(Q K^T / sqrt(head_size) + mask_bias)`, and the scores before the mask.
+
+    Args:
+        queries: `(batch, heads, places, head_size)`.
+        keys: `(batch, heads, seq_len, head_size)`.
+        values: of the shape of `keys`.
+        mask_bias: `(batch, 1, 1, seq_len)` float32.
+        dropout: for the probabilities.
+
+    Returns:
+        `(batch, heads, places, head_size)` and `(batch, heads, places, seq_len)`.
+    """
+    # The queries are scaled, not the product: the product of unscaled float16 queries and keys can overflow.
+    scaled = queries * (1.0 / math.sqrt(queries.shape[-1]))
+    scores = ops.matmul(scaled, ops.transpose(keys, (0, 1, 3, 2)))
+    # Softmax in float32: its sum over a long sequence does not fit bfloat16's eight bits.
+    masked = ops.cast(scores, "float32") + mask_bias
+    # A single token attends to itself; Keras warns of a softmax over one value.
+    is_single = scores.shape[-1] == 1
+    probabilities = ops.ones_like(masked) if is_single else ops.softmax(masked, axis=-1)
+    return ops.matmul(dropout(ops.cast(probabilities, queries.dtype)), values), scores

@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
-from tinybert_tf.models.encoder.attention import SelfAttention
+from tinybert_tf.models.encoder.attention import SelfAttention, as_rows
 from tinybert_tf.models.encoder.dropout import Dropout
-from tinybert_tf.models.encoder.fast_layer import fast_layer, is_fast
 from tinybert_tf.models.initializer import encoder_initializer
 from tinybert_tf.models.layers.activations import ACTIVATIONS
 from tinybert_tf.models.layers.dense import Dense
+from tinybert_tf.models.layers.layer_norm import LayerNorm
 
 
 class EncoderLayer(keras.layers.Layer):
     """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
 
-    `call(hidden, mask_bias)` returns `(output, intermediates)`, shapes as in `SelfAttention`; with `query_hidden`, rows
-    of `hidden`, the output of these alone.
+    `call(hidden, mask_bias)` returns `(output, intermediates)`: the output `(batch, seq_len, hidden_size)`, and the
+    intermediates of `SelfAttention` with these, `(batch, seq_len, width)` or rows of a matrix, see `as_rows`:
+
+    - `attended`, `normalised`: before and after the attention's LayerNorm,
+    - `expanded`: the feed-forward units before their activation,
+    - `summed`: before the last LayerNorm.
+
+    With `query_hidden`, rows of `hidden`, the output of these alone.
     """
 
     def __init__(
@@ -43,8 +50,8 @@ class EncoderLayer(keras.layers.Layer):
             initializer = encoder_initializer(initializer_range)
             return Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name, **kwargs)
 
-        def layer_norm(name: str) -> keras.layers.LayerNormalization:
-            return keras.layers.LayerNormalization(epsilon=layer_norm_eps, dtype=self.dtype_policy, name=name)
+        def layer_norm(name: str) -> LayerNorm:
+            return LayerNorm(layer_norm_eps, dtype=self.dtype_policy, name=name)
 
         self.attention = SelfAttention(
             hidden_size,
@@ -76,13 +83,24 @@ class EncoderLayer(keras.layers.Layer):
     def call(
         self, hidden: Any, mask_bias: Any, training: bool | None = None, query_hidden: Any = None
     ) -> tuple[Any, dict[str, Any]]:
-        """`(batch, seq_len, hidden_size)` in and out, and the attention's intermediates."""
-        query_hidden = hidden if query_hidden is None else query_hidden
-        if is_fast(self):
-            return fast_layer(self, hidden, mask_bias, training, query_hidden)
-        attended, intermediates = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
-        hidden = self.attention_layer_norm(query_hidden + self.dropout(attended, training=training))
-        is_rounded = isinstance(self.intermediate, Dense) and self.intermediate.is_rounded
-        expanded = self.activation(self.intermediate(hidden), is_rounded=is_rounded)
-        projected = self.dropout(self.output_projection(expanded), training=training)
-        return self.output_layer_norm(hidden + projected), intermediates
+        """`(batch, seq_len, hidden_size)` in and out; see the class."""
+        asked = hidden if query_hidden is None else query_hidden
+        attended, inside = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
+        residual = ops.cast(as_rows(asked, self.attention.output_projection), self.compute_dtype)
+        attended = residual + self.dropout(attended, training=training)
+        normalised = self.attention_layer_norm(attended, training=training)
+        expanded = self.intermediate(normalised, training=training)
+        activated = self.activation(expanded, training, is_rounded=getattr(self.intermediate, "is_rounded", False))
+        summed = normalised + self.dropout(self.output_projection(activated, training=training), training=training)
+        output = self.output_layer_norm(summed, training=training)
+        inside |= {"attended": attended, "normalised": normalised, "expanded": expanded, "summed": summed}
+        return ops.reshape(output, (-1, ops.shape(asked)[1], self.hidden_size)), inside
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the layer is made of nothing but plain layers: their weights say all that it computes."""
+        attention = self.attention
+        dense = (attention.query, attention.key, attention.value, attention.output_projection)
+        return all(
+            getattr(each, "is_plain", False) for each in (*dense, self.intermediate, self.output_projection)
+        ) and all(type(each) is LayerNorm for each in (self.attention_layer_norm, self.output_layer_norm))

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tinybert_tf.models.layers import fast
 from tinybert_tf.models.quantization.rounding import rounded_between
 
 # What LiteRT's integer tanh gives, in whatever range its results would fit better: steps of 1/128. Rounded otherwise
@@ -22,15 +23,25 @@ SIGMOID_RANGE = (0.0, 255 / 256)
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of each number. `of_integers`: its form behind a product that is rounded, where that is another."""
+    """A function of each number, in its forms.
+
+    Args:
+        exact: the plain one.
+        of_integers: behind a product that is rounded, where that is another one.
+        fast: of the values and `training`; the same numbers sooner, on TensorFlow.
+    """
 
     exact: Callable[[Any], Any]
     of_integers: Callable[[Any], Any] | None = None
+    fast: Callable[[Any, bool | None], Any] | None = None
 
-    def __call__(self, values: Any, is_rounded: bool = False) -> Any:
+    def __call__(self, values: Any, training: bool | None = None, is_rounded: bool = False) -> Any:
         """Of the shape and type of `values`."""
-        form = self.of_integers if is_rounded and self.of_integers is not None else self.exact
-        return form(values)
+        if is_rounded and self.of_integers is not None:
+            return self.of_integers(values)
+        if self.fast is not None and fast.is_fast():
+            return self.fast(values, training)
+        return self.exact(values)
 
 
 def _gelu(values: Any) -> Any:
@@ -40,6 +51,13 @@ def _gelu(values: Any) -> Any:
     """
     exact = ops.cast(values, "float32")
     return ops.cast(0.5 * exact * (1.0 + ops.erf(exact * math.sqrt(0.5))), values.dtype)
+
+
+def _fast_gelu(values: Any, training: bool | None) -> Any:
+    if training:
+        return fast.gelu_to_train(values)
+    fused = fast.fused_gelu(values)
+    return _gelu(values) if fused is None else fused
 
 
 def _tanh_of_integers(values: Any) -> Any:
@@ -60,7 +78,7 @@ _TANH_GELU = Activation(functools.partial(keras.activations.gelu, approximate=Tr
 
 # BERT's own "gelu" is the exact one; "gelu_new" is the tanh approximation.
 ACTIVATIONS = {
-    "gelu": Activation(_gelu),
+    "gelu": Activation(_gelu, fast=_fast_gelu),
     "gelu_new": _TANH_GELU,
     "gelu_pytorch_tanh": _TANH_GELU,
     "relu": Activation(keras.activations.relu),

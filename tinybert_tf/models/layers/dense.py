@@ -10,6 +10,7 @@ from keras import ops
 # Keras has no public name for it.
 from keras.src.backend import AutocastScope
 
+from tinybert_tf.models.layers import fast
 from tinybert_tf.models.layers.activations import Activation
 from tinybert_tf.models.quantization.ranges import ChannelLimits, Range, Rounding
 from tinybert_tf.models.quantization.rounded_layer import RoundedLayer
@@ -43,7 +44,7 @@ class Dense(RoundedLayer, keras.layers.Dense):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """`(..., inputs)` to `(..., units)`."""
         if not self.is_rounded:
-            product = super().call(inputs, training=training)
+            product = self._product(inputs, training)
         else:
             # Rows of a matrix, and nothing between product, bias and rounding: one operation on integers in LiteRT.
             # `call`: there is nothing to build or to cast, and scopes of their own make a file's names longer.
@@ -51,7 +52,17 @@ class Dense(RoundedLayer, keras.layers.Dense):
             kernel, bias = (ops.cast(each, rows.dtype) for each in self.rounded_weights())
             product = self.roundings["output"].call(ops.matmul(rows, kernel) + bias)
             product = ops.reshape(product, (-1, *ops.shape(inputs)[1:-1], self.units))
-        return product if self.follow_up is None else self.follow_up(product, is_rounded=self.is_rounded)
+        return product if self.follow_up is None else self.follow_up(product, training, self.is_rounded)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether kernel and bias, as they are, say all that it computes before its activation."""
+        return type(self) is Dense and self.quantization_mode is None and self.use_bias and not self.is_rounded
+
+    def _product(self, inputs: Any, training: bool | None) -> Any:
+        if fast.is_fast() and self.is_plain and len(inputs.shape) == 2:
+            return fast.affine(inputs, self.kernel, self.bias, training)
+        return super().call(inputs, training=training)
 
     def rounded_weights(self) -> tuple[Any, Any]:
         """Kernel `(inputs, units)` and bias `(units,)`, rounded as they are stored, as the integers of a file are."""

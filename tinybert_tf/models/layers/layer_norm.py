@@ -1,0 +1,22 @@
+"""LayerNorm with a fast form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tinybert_tf.models.layers import fast
+
+
+class LayerNorm(keras.layers.LayerNormalization):
+    """Keras's LayerNorm (arXiv 1607.06450), in float32 whatever precision its input and its result have."""
+
+    def __init__(self, epsilon: float, **kwargs: Any) -> None:
+        super().__init__(epsilon=epsilon, autocast=False, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """`(..., width)`, each row by itself."""
+        if fast.is_fast() and len(inputs.shape) == 2:
+            return fast.layer_norm(inputs, self.gamma, self.beta, self.epsilon, training)
+        return super().call(inputs)
