@@ -18,7 +18,7 @@ class SlowWork:
 
     Args:
         name: what is done, with which each line begins.
-        steps: how often `step` will be called.
+        steps: how many there are.
     """
 
     def __init__(self, name: str, steps: int) -> None:
@@ -27,9 +27,9 @@ class SlowWork:
         self._done = 0
         self._begin = self._last_line = time.monotonic()
 
-    def step(self) -> None:
-        """One more step is done."""
-        self._done += 1
+    def step(self, done: int | None = None) -> None:
+        """One more step is done, or so many of them by now."""
+        self._done = self._done + 1 if done is None else done
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now

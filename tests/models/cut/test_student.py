@@ -240,13 +240,13 @@ def test_a_student_that_is_larger(teacher: SequenceClassifier, sizes: dict[str, 
 
 @pytest.mark.parametrize("pairs", [[(1, 2)], [(1, 4), (2, 2)], [(1, 2), (2, 5)], [(1, 2), (2, 2)]])
 def test_layers_without_their_teacher_layer(teacher: SequenceClassifier, pairs: list[tuple[int, int]]) -> None:
-    with pytest.raises(InputError, match=r"student's layers 1 to 2 wants a teacher layer above .* at most 4"):
+    with pytest.raises(InputError, match=r"student's layers 1 to 2, each above .* at most 4"):
         cut_student(make(**NARROW), teacher, pairs, texts())
 
 
 def test_other_things_that_cannot_be(teacher: SequenceClassifier) -> None:
     pairs = [(1, 2), (2, 4)]
-    with pytest.raises(InputError, match="basis 'pca' is not known; one of components, channels is"):
+    with pytest.raises(InputError, match="basis: got 'pca'; expected one of components, channels"):
         cut_student(make(**NARROW), teacher, pairs, texts(), basis="pca")
     with pytest.raises(InputError, match="there are none"):
         cut_student(make(**NARROW), teacher, pairs, [])

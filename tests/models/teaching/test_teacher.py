@@ -149,7 +149,7 @@ def test_a_teacher_of_scores(make_config: MakeConfig, tmp_path: Path) -> None:
 
 def test_refusals(make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="teacher precision 'int8' is not known; one of auto, float32, bfloat16, float16"
+        InputError, match="teacher precision: got 'int8'; expected one of auto, float32, bfloat16, float16"
     ):
         Teacher(SequenceClassifier(make_config()), precision="int8")
     with pytest.raises(InputError, match="task 'chess' is not known; one of sequence_classification, regression, "):

@@ -90,10 +90,10 @@ def test_a_cache_tells_ensembles_apart(teachers: list[Teacher]) -> None:
 
 
 def test_what_is_no_ensemble(teachers: list[Teacher], make_config: MakeConfig) -> None:
-    with pytest.raises(InputError, match="an ensemble of 1: at least 2 teachers are wanted"):
+    with pytest.raises(InputError, match="an ensemble: expected 2 teachers or more, got 1"):
         TeacherEnsemble(teachers[:1])
     for shares in ([1.0], [1.0, 0.0], [1.0, -1.0]):
-        with pytest.raises(InputError, match="of 2 teachers: a finite number above 0 for each is wanted"):
+        with pytest.raises(InputError, match="expected a finite number > 0 for each of 2 teachers"):
             TeacherEnsemble(teachers, shares)
     other = Teacher(SequenceClassifier(make_config(), 3, LABELS[::-1]))
     with pytest.raises(InputError, match=r"the labels \['no', 'yes', 'maybe'\] and \['maybe', 'yes', 'no'\]: all of"):

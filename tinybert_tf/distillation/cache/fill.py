@@ -25,6 +25,9 @@ PROGRESS = "progress.json"
 BATCHES_PER_SAVE = 64
 
 
+Answered = tuple[int, np.ndarray, dict[str, np.ndarray]]  # a batch: its number, its rows, the answers by key
+
+
 class TeacherBatches(Protocol):
     """Rows of the data set and their padded inputs, every row once, in an order that is always the same."""
 
@@ -40,41 +43,52 @@ def fill(
     batches: TeacherBatches,
     answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]],
 ) -> None:
-    """Ask the teacher for every row, and write what it says."""
-    wanted = {"features": [description(feature, lengths) for feature in missing], "of": len(batches)}
-    done = _batches_done(folder, wanted)
+    """Ask the teacher for every row, and write down what it answers; goes on where an interruption ended it."""
+    plan = {"features": [description(feature, lengths) for feature in missing], "of": len(batches)}
+    done = _batches_done(folder, plan)
     total = sum(file_bytes(feature, lengths) for feature in missing)
     where = f"goes on after batch {done} of {len(batches)}" if done else f"{len(lengths):,} rows"
     logger.info(f"teacher cache: {where}, {total / 2**20:,.0f} MiB into {folder}")
     if not done:
-        for feature in missing:
-            for suffix, size in (("bin", int(feature.row_bytes(lengths).sum())), ("crc", 4 * len(lengths))):
-                with (folder / f"{feature.file_name}.{suffix}").open("wb") as empty:
-                    empty.truncate(size)
+        _make_files(folder, missing, lengths)
     with contextlib.ExitStack() as stack:
         files = [FeatureFile(folder, feature, lengths, "r+b") for feature in missing]
         for file in files:
             stack.callback(file.close)
-        work = SlowWork("teacher cache", len(batches) - done)
-        for step, rows, answers in _asked(batches, done, answer, [feature.key for feature in missing]):
-            for file in files:
-                values = answers[file.feature.key]
-                for place, row in enumerate(rows):
-                    shape = file.feature.row_shape(int(lengths[row]))
-                    file.write(int(row), values[place][corner(shape)])
-            work.step()
-            if (step + 1) % BATCHES_PER_SAVE == 0:
-                for file in files:
-                    file.save()
-                replace_text(folder / PROGRESS, json.dumps({**wanted, "batches": step + 1}))
+        _write_answers(folder, files, lengths, _asked(batches, done, answer, [each.key for each in missing]), plan)
     for feature in missing:
         replace_text(folder / f"{feature.file_name}.json", json.dumps(description(feature, lengths)))
     (folder / PROGRESS).unlink(missing_ok=True)
 
 
+def _make_files(folder: Path, features: Sequence[CachedFeature], lengths: np.ndarray) -> None:
+    """Empty files, as large as they will be."""
+    for feature in features:
+        for suffix, size in (("bin", int(feature.row_bytes(lengths).sum())), ("crc", 4 * len(lengths))):
+            with (folder / f"{feature.file_name}.{suffix}").open("wb") as empty:
+                empty.truncate(size)
+
+
+def _write_answers(
+    folder: Path, files: Sequence[FeatureFile], lengths: np.ndarray, answers: Iterator[Answered], plan: dict[str, Any]
+) -> None:
+    """Write every row in its place, and note every now and then how far it is."""
+    work = SlowWork("teacher cache", plan["of"])
+    for step, rows, values in answers:
+        for file in files:
+            for place, row in enumerate(rows):
+                shape = file.feature.row_shape(int(lengths[row]))
+                file.write(int(row), values[file.feature.key][place][corner(shape)])
+        work.step(step + 1)
+        if (step + 1) % BATCHES_PER_SAVE == 0:
+            for file in files:
+                file.save()
+            replace_text(folder / PROGRESS, json.dumps({**plan, "batches": step + 1}))
+
+
 def _asked(
     batches: TeacherBatches, done: int, answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]], keys: list[str]
-) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
+) -> Iterator[Answered]:
     """The other batches: number, rows, answers; each is asked while the one before is written."""
 
     def ask(step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -91,11 +105,11 @@ def _asked(
             yield step, rows, answers
 
 
-def _batches_done(folder: Path, wanted: Mapping[str, Any]) -> int:
+def _batches_done(folder: Path, plan: Mapping[str, Any]) -> int:
     """Where an interrupted filling of the same features was."""
     try:
         there = read_object(folder / PROGRESS)
         done = int(there.pop("batches"))
-        return done if there == wanted else 0
+        return done if there == plan else 0
     except (OSError, ValueError, KeyError):
         return 0

@@ -20,7 +20,7 @@ def losses_of_padding(distiller: Distiller) -> list[str]:
     """The names of the losses whose value depends on what the teacher gives for padding.
 
     Each is called twice, with random features of three rows: with zeros for the teacher's padding, as a cache has it,
-    and with random numbers. A loss that fails on these rows counts as one: nothing is known of it.
+    and with random numbers. A loss that fails on these rows is named too.
     """
     if not any(shape[1:].count(None) for shape in distiller.teacher_shapes.values()):
         return []

@@ -68,9 +68,9 @@ class TeacherCache:
 
         Args:
             folder: as `folder` gives it.
-            cached: what is wanted.
+            cached: the features to keep.
             lengths: tokens of each row, `(rows,)`.
-            batches: what the teacher is asked.
+            batches: makes the rows that the teacher is asked for.
             answer: the teacher: inputs to its features by key, with at least the keys of `cached`.
 
         Raises:

@@ -43,7 +43,7 @@ class Texts:
 
 
 def _first(batches: Iterable[Mapping[str, Any] | tuple[Any, ...]], max_tokens: int | None) -> list[Mapping[str, Any]]:
-    """The first batches, up to so many tokens; what is left out is said."""
+    """The first batches, up to so many tokens; a line says how many there are where others are left out."""
     taken: list[Mapping[str, Any]] = []
     tokens = 0
     for batch in batches:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Of the second moment: less than this is rounding.
+# A variance below this fraction of the second moment is rounding.
 VARIANCE_FLOOR = 1e-9
 
 

@@ -148,7 +148,7 @@ def _pooling(model: TransformerEncoder | TaskModel) -> tuple[Any, Any]:
 def _hidden_moments(
     teacher: TransformerEncoder, hidden: Activations, texts: Texts, layer_of: Mapping[int, int]
 ) -> tuple[dict[int, Moments], list[Moments]]:
-    """Of the teacher's hidden states by student layer, and of those between attention and feed-forward network."""
+    """The moments of the teacher's hidden states, by student layer; and those between attention and feed-forward."""
     student_layer = {theirs: ours for ours, theirs in layer_of.items()}
     moments, between = {0: Moments.of(*texts.tokens(hidden))}, []
     for number, layer in enumerate(teacher.encoder_layers[: max(student_layer)], start=1):
@@ -206,7 +206,7 @@ def _check(student: Any, teacher: Any, layer_of: Mapping[int, int], texts: Texts
         kinds = type(student).__name__, type(teacher).__name__
         raise InputError(f"a {kinds[0]} is not cut from a {kinds[1]}; student and teacher are of one class.")
     if basis not in BASES:
-        raise InputError(f"basis {basis!r} is not known; one of {', '.join(BASES)} is.")
+        raise InputError(f"basis: got {basis!r}; expected one of {', '.join(BASES)}.")
     if not texts.batches:
         raise InputError("a student is cut on texts; there are none.")
     check_cut(student.config, teacher.config)
@@ -214,8 +214,8 @@ def _check(student: Any, teacher: Any, layer_of: Mapping[int, int], texts: Texts
     chosen = [layer_of.get(layer, 0) for layer in layers]
     if sorted(layer_of) != layers or chosen != sorted(set(chosen)) or chosen[-1] > teacher.num_hidden_layers:
         raise InputError(
-            f"pairs {sorted(layer_of.items())}: each of the student's layers 1 to {student.num_hidden_layers} wants a "
-            f"teacher layer above the one before it, at most {teacher.num_hidden_layers}."
+            f"pairs {sorted(layer_of.items())}: expected a teacher layer for each of the student's layers 1 to "
+            f"{student.num_hidden_layers}, each above the one before it and at most {teacher.num_hidden_layers}."
         )
 
 

@@ -44,7 +44,7 @@ class Teacher(TracedModel):
     def __init__(self, model: PretrainedModel, precision: str = "auto", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if precision not in PRECISIONS:
-            raise InputError(f"teacher precision {precision!r} is not known; one of {', '.join(PRECISIONS)} is.")
+            raise InputError(f"teacher precision: got {precision!r}; expected one of {', '.join(PRECISIONS)}.")
         if precision == "auto":
             precision = keras.config.dtype_policy().compute_dtype
         self.model = in_precision(model, precision)

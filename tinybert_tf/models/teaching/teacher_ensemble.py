@@ -42,7 +42,7 @@ class TeacherEnsemble(TracedModel):
     def __init__(self, teachers: Sequence[Teacher], shares: Sequence[float] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if len(teachers) < 2:
-            raise InputError(f"an ensemble of {len(teachers)}: at least 2 teachers are wanted.")
+            raise InputError(f"an ensemble: expected 2 teachers or more, got {len(teachers)}.")
         labels = [list((teacher.id2label or {}).values()) for teacher in teachers]
         different = next((names for names in labels if names != labels[0]), None)
         if different is not None:
@@ -52,7 +52,7 @@ class TeacherEnsemble(TracedModel):
             raise InputError(f"teachers that predict {predicts[0]} and {predicts[1]}: all of them must be alike.")
         given = [1.0] * len(teachers) if shares is None else [float(share) for share in shares]
         if len(given) != len(teachers) or not all(0 < share < math.inf for share in given):
-            raise InputError(f"shares={given} of {len(teachers)} teachers: a finite number above 0 for each is wanted.")
+            raise InputError(f"shares={given}: expected a finite number > 0 for each of {len(teachers)} teachers.")
         self.teachers = list(teachers)
         self.shares = tuple(share / sum(given) for share in given)
         self.trainable = False

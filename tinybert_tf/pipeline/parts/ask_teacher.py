@@ -65,7 +65,7 @@ def say_not_kept(names: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class AskedRows:
-    """The rows of a data set, and the Distillers of one teacher that want its features of them; `folder` keeps these.
+    """The rows of a data set, and the Distillers that compare one teacher's features of them, kept in `folder`.
 
     `pad_token_id` is the one of the tokenizer that the rows come from.
     """

@@ -25,14 +25,14 @@ LOGITS = features.teacher_key(features.LOGITS)
 
 @dataclass(frozen=True)
 class _Use:
-    """A stage that goes through a data set `epochs` times and wants features of its rows."""
+    """A stage that goes through a data set `epochs` times and compares features of its rows."""
 
     stage: int
     split: str
     epochs: int
 
     def is_cheap(self, work: Distillation) -> bool:
-        """Whether it wants logits alone."""
+        """Whether it compares logits alone."""
         return set(work.distillers[self.stage].teacher_shapes) == {LOGITS}
 
 
@@ -43,7 +43,7 @@ def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[
     with another tokenizer than its student's is always asked beforehand.
 
     Raises:
-        InputError: `features` are wanted, and do not fit, or a loss cannot take them; the directory cannot be written.
+        InputError: with `features`, there is no room or a loss compares padding; the directory cannot be written.
     """
     config = work.config
     if config.teacher_cache == "off":

@@ -116,7 +116,7 @@ def student_tokenizer(
                 f"losses of predictions compare models with different tokenizers."
             )
     if teacher_cache == "off":
-        raise InputError(f"{difference}; its teacher is asked beforehand then: teacher_cache auto is wanted, not off.")
+        raise InputError(f"{difference}; its teacher must be asked beforehand: expected teacher_cache auto, got off.")
     return load_tokenizer(directory)
 
 
