@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf.checkpoints.directory_lock import directory_lock
 from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
@@ -285,6 +286,17 @@ def test_one_run_that_fails_is_named(
     pretended.then = {}
     assert tinybert("ablate", tmp_path / "ablation.yaml", "--no-plot").status == 0
     assert pretended.ran == ALL[4:5]  # it is tried again
+
+
+def test_another_process_is_kept_out(config: AblationConfig, pretended: Pretended) -> None:
+    pytest.importorskip("fcntl")
+    Path(config.out).mkdir()
+    with (
+        directory_lock(Path(config.out)),
+        pytest.raises(InputError, match="another process works on this ablation; wait for it"),
+    ):
+        ablate.run_ablate(config, plot=False)
+    assert pretended.ran == []
 
 
 def test_our_own_fault_in_a_run_ends_it(config: AblationConfig, pretended: Pretended, tmp_path: Path) -> None:

@@ -437,9 +437,9 @@ def refused(run: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
 def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp_path: Path) -> None:
     there = tmp_path / "there.tsv"
     there.write_text("mine\n")
-    assert refused("there.tsv") == f"{there}: is there already; another name is accepted"
-    assert refused("texts.tsv") == f"{texts}: is there already; another name is accepted"
-    suffix = "the input is a .tsv file; a name that ends in .tsv is accepted"
+    assert refused("there.tsv") == f"{there}: is there already; give another name"
+    assert refused("texts.tsv") == f"{texts}: is there already; give another name"
+    suffix = "expected a name that ends in .tsv, as the input's does"
     assert refused("more.csv") == f"{tmp_path / 'more.csv'}: {suffix}"
     missing = tmp_path / "new" / "more.tsv"
     assert refused("new/more.tsv").startswith(f"{missing}: its directory is not there, or cannot be written; ")
@@ -517,5 +517,5 @@ def test_a_masked_lm_with_another_vocabulary(refused: Callable[..., str], masked
     assert refused(masked_lm=larger).startswith(f"{larger}: the tokenizer has {tokenizer.vocab_size} tokens, the model")
     one_segment = make_masked_lm(tmp_path / "one_segment", tokenizer, type_vocab_size=1)
     assert refused(masked_lm=one_segment, variant="authors") == (
-        f"variant='authors' has two segments, {one_segment} has type_vocab_size=1; 'paper' is accepted"
+        f"variant='authors' has two segments, {one_segment} has type_vocab_size=1; use 'paper'"
     )

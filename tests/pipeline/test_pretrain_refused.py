@@ -232,7 +232,7 @@ def test_what_does_not_go_together(scene: Scene) -> None:
 
 
 def test_a_tokenizer_is_wanted(scene: Scene) -> None:
-    assert scene.refused(tokenizer=None).startswith("tokenizer: a new model wants one (--tokenizer DIR); `tinybert voc")
+    assert scene.refused(tokenizer=None).startswith("tokenizer: a new model needs one (--tokenizer DIR); `tinybert voc")
     for name in ("tokenizer.json", "vocab.txt"):
         (scene.encoder / name).unlink()
     assert str(scene.encoder) in scene.refused(start="teacher")

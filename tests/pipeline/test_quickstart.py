@@ -36,7 +36,7 @@ def test_another_seed_is_refused_before_anything_is_written_over(tmp_path: Path)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.tsv").write_text("mine", encoding="utf-8")
     (tmp_path / "teacher").mkdir()
-    (tmp_path / "teacher" / "config.yaml").write_text("seed: 1", encoding="utf-8")
+    (tmp_path / "teacher" / "config.yaml").write_text("out: teacher\nseed: 1", encoding="utf-8")
     with pytest.raises(InputError, match="another config"):
         run_quickstart(tmp_path, seed=2)
     assert (tmp_path / "data" / "train.tsv").read_text(encoding="utf-8") == "mine"

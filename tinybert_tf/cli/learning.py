@@ -43,7 +43,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         from tinybert_tf.pipeline.pretrain import run_pretrain
 
         results = run_pretrain(config, arguments.overwrite)
-    print(pretrain_summary(config.out, results))
+    print(pretrain_summary(config.out, results, RunDirectory(config.out).read_log()))
 
 
 FINETUNE = Verb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 
 import keras
 
+from tinybert_tf.checkpoints.directory_lock import directory_lock
+from tinybert_tf.checkpoints.replace_directory import sweep_partials
 from tinybert_tf.checkpoints.replace_file import replace_text
 from tinybert_tf.config.ablation import BASE, AblationConfig
 from tinybert_tf.config.load import dump_config
@@ -78,13 +81,22 @@ def run_ablate(config: AblationConfig, plot: bool = True, overwrite: bool = Fals
         _say(f"variant {name!r} is left out: it is the base")
     metric = choose_metric(config.task, config.metric)
     results = AblationResults(variants, [], len(runs), config.task, metric, config.paper)
+    with _made_and_locked(out):
+        _run_all(runs, results, config, plot, overwrite)
+    return results
+
+
+def _run_all(
+    runs: Sequence[PlannedRun], results: AblationResults, config: AblationConfig, plot: bool, overwrite: bool
+) -> None:
+    """Add each run's outcome to the results, and write these."""
+    out, metric = Path(config.out), results.metric
     for number, run in enumerate(runs, start=1):
         _say(f"run {number} of {len(runs)}: {run}{'' if _measured(run, overwrite) is None else ' (done before)'}")
         outcome = _outcome(run, results.outcomes, overwrite)
         results.outcomes.append(outcome)
         _say(f"{run}: {_result(outcome, metric)}")
         _write(results, config, out, plot)
-    return results
 
 
 def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Path) -> Iterator[PlannedRun]:
@@ -96,6 +108,21 @@ def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Pat
             train = dataclasses.replace(variant.config.train, seed=seed)
             path = str(out / RUNS / name / f"seed-{seed}")
             yield PlannedRun(variant.name, seed, dataclasses.replace(variant.config, train=train, out=path))
+
+
+@contextlib.contextmanager
+def _made_and_locked(out: Path) -> Iterator[None]:
+    """Make the directory and keep other processes out of it; where nothing was written, it is gone again."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with directory_lock(out, wait=False):
+            sweep_partials(out, is_deep=False)
+            yield
+    except BlockingIOError:
+        raise InputError(f"out: {out}: another process works on this ablation; wait for it.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            out.rmdir()
 
 
 def _check_out(out: Path) -> None:
@@ -154,7 +181,6 @@ def _result(outcome: Outcome, metric: str) -> str:
 
 def _write(results: AblationResults, config: AblationConfig, out: Path, plot: bool) -> None:
     """Write the files that show the outcomes so far."""
-    out.mkdir(parents=True, exist_ok=True)
     replace_text(out / "ablation.yaml", dump_config(config))
     replace_text(out / "ablation.md", markdown(results) + "\n")
     replace_text(out / "ablation.csv", csv_table(results))

@@ -55,8 +55,8 @@ def run_augment(
 ) -> str:
     """Write every row of a file and, after it, its copies with words replaced; see `Augmenter`.
 
-    A copy has its row's other columns, the label too; in a distillation it is the teacher who labels it. Of a pair,
-    each copy of one text goes with the other text as it was.
+    A copy has its row's other columns, the label too; in a distillation the teacher labels it. In a copy of a pair, one
+    text has words replaced and the other stays.
 
     What is done so far is `OUTPUT.partial`, beside `OUTPUT.state.json`: the same call goes on there after an
     interruption, and ends with the same file.
@@ -170,7 +170,7 @@ def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, settings: Augmen
             f"{model.config.vocab_size}; they do not belong together."
         )
     if settings.variant == "authors" and model.config.type_vocab_size < 2:
-        raise InputError(f"variant='authors' has two segments, {directory} has type_vocab_size=1; 'paper' is accepted")
+        raise InputError(f"variant='authors' has two segments, {directory} has type_vocab_size=1; use 'paper'")
     return in_precision(model, keras.config.dtype_policy().compute_dtype)
 
 
@@ -208,7 +208,7 @@ class _RowWriter:
     def __init__(self, source: Path, target: Path, names: list[str]) -> None:
         suffix = source.suffix.lower()
         if target.suffix.lower() != suffix:
-            raise InputError(f"{target}: the input is a {suffix} file; a name that ends in {suffix} is accepted")
+            raise InputError(f"{target}: expected a name that ends in {suffix}, as the input's does")
         self._names = names
         self._line: Callable[[list[Any]], str] = _csv_line if suffix == ".csv" else "\t".join
         self._is_json = suffix == ".jsonl"

@@ -48,7 +48,7 @@ from tinybert_tf.training.run_checkpoint import RunCheckpoint
 logger = logging.getLogger(__name__)
 
 STAGE = "pretrain"
-# Of the dev file: the same rows and masks in every run, whatever its seed.
+# The dev file has the same rows and masks in every run, whatever the run's seed.
 DEV_SEED = 0
 DEV_BATCH_SIZE = 32
 
@@ -73,7 +73,7 @@ class Pretraining:
         return planned_steps(self.config.train, len(self.train), self.config.checkpoint_every, default_epochs=1)
 
     def measure_dev(self) -> Metrics:
-        """Of the dev file: masked-LM metrics, or with a teacher the losses."""
+        """The dev file's masked-LM metrics, or with a teacher its losses."""
         if self.dev is None:
             return {}
         if not isinstance(self.trained, Distiller):
@@ -93,7 +93,7 @@ def run_pretrain(config: PretrainConfig, overwrite: bool = False) -> dict[str, A
 
     Returns:
         What `metrics.json` holds: `{"model": {..., "before": {...}}, "data": {...}}`, the dev file's metrics after and
-        before. Of a run that is complete, what it holds already.
+        before. A complete run gives what it holds already.
 
     Raises:
         InputError: anything the user gave is wrong, or has changed since the run began; nothing has been written then.
@@ -159,7 +159,7 @@ def _tokenizer_directory(config: PretrainConfig, source: str | None) -> str:
     directory = config.tokenizer or source
     if directory is None:
         raise InputError(
-            "tokenizer: a new model wants one (--tokenizer DIR); "
+            "tokenizer: a new model needs one (--tokenizer DIR); "
             "`tinybert vocab --corpus F --size N --out DIR` makes one."
         )
     return directory

@@ -1,4 +1,4 @@
-"""All that a training run wants to go on where it was interrupted, in one file."""
+"""One file with all that a training run needs to go on where it was interrupted."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_what_is_no_loss_is_refused(reference: str, message: str, tmp_path: Path
         (
             "    feature = 'logits'\n    def call(self, *, student, teacher, mask):\n"
             "        return ops.mean(student) * float('nan')",
-            r"the loss is nan \(Mine\.call returned nan, a finite number is wanted\) after step 1",
+            r"the loss is nan \(Mine\.call: expected a finite number, got nan\) after step 1",
         ),
     ],
 )

@@ -290,7 +290,7 @@ def test_patience_ends_a_stage(make_batches: Callable[[int], Batches]) -> None:
     stages = [Stage("one", [tb.HiddenStateLoss()], epochs=9, patience=2, learning_rate=1e-12)]
     (history,) = tb.distill(teacher, student, train, stages, dev, verbose=0).values()
     assert steps_taken(stages[0], len(train), len(history.epoch)) == 6
-    with pytest.raises(InputError, match=r"^stage 'one': patience=2 wants validation_data to watch\.$"):
+    with pytest.raises(InputError, match=r"^stage 'one': patience=2 needs validation_data to watch\.$"):
         tb.distill(teacher, student, train, stages, verbose=0)
 
 

@@ -90,6 +90,15 @@ def test_what_is_no_run_is_refused(config: FinetuneConfig, tmp_path: Path) -> No
         assert message == f"out: {tmp_path} is not empty and holds no run; give a new or an empty directory."
 
 
+def test_a_config_of_another_program_is_no_run(config: FinetuneConfig) -> None:
+    out = Path(config.out)
+    (out / "model").mkdir(parents=True)
+    for content in (b"name: of something else\n", b"- a list\n", b"\xff\xfe", b"a: [\n"):
+        (out / "config.yaml").write_bytes(content)
+        for overwrite in (False, True):
+            assert "is not empty and holds no run" in refusal(config, overwrite)
+
+
 def test_another_config_is_named(config: FinetuneConfig) -> None:
     train(config)
     message = refusal(dataclasses.replace(config, train=Train(learning_rate=2e-4)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tinybert_tf.pipeline.runs.verdict import verdict
+from tinybert_tf.pipeline.runs.verdict import advice, verdict
 
 
 def results(rows: int = 400, **models: float) -> dict[str, Any]:
@@ -92,7 +92,14 @@ def test_a_stage_without_predictions() -> None:
     falls = log("intermediate", [2.0, 1.5], val_loss=[1.8, 1.2])
     baseline = log("baseline-intermediate", [2.0, 1.9], dev_accuracy=[0.5, 0.6])
     assert verdict(results(student=0.8), falls + baseline, "accuracy") == [
-        "[intermediate] the dev loss still fell in the last epoch, 1.8 to 1.2; try more epochs"
+        "[intermediate] the dev loss still fell at the end, 1.8 to 1.2; try to train longer"
     ]
     flat = log("intermediate", [2.0, 1.5], val_loss=[1.22, 1.2])
     assert verdict(results(student=0.8), flat, "accuracy") == []
+
+
+def test_a_pretraining() -> None:
+    rows = log("pretrain", [6.0, 5.0], dev_masked_tokens_loss=[5.5, 4.4])
+    assert advice(rows) == ["[pretrain] the dev loss still fell at the end, 5.5 to 4.4; try to train longer"]
+    assert advice(log("pretrain", [6.0, 5.0], dev_masked_tokens_loss=[4.5, 4.4])) == []
+    assert advice(log("pretrain", [6.0, 5.0])) == []

@@ -43,7 +43,7 @@ class Step:
         return work
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        """What `fit` wants in this step, and in those after it."""
+        """The callbacks of `fit` in this step, and in those after it."""
         return []
 
     def counts(self) -> bool:

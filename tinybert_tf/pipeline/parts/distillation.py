@@ -74,7 +74,7 @@ class Distillation:
 
 
 def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
-    """Read, load and build everything, so that what is wrong is said before anything is written.
+    """Read, load and build everything, so that a mistake is found before anything is written.
 
     `run` is the one that trains it; without one, nothing can be trained.
     """

@@ -178,7 +178,7 @@ def distill(
     stages = tinybert_stages() if stages is None else stages
     for stage in stages:
         if stage.patience is not None and validation_data is None:
-            raise InputError(f"stage {stage.name!r}: patience={stage.patience} wants validation_data to watch.")
+            raise InputError(f"stage {stage.name!r}: patience={stage.patience} needs validation_data to watch.")
     distillers = [build_distiller(teacher, student, stage) for stage in stages]
     if cut is not None:
         start_projections(distillers, cut)
@@ -218,7 +218,7 @@ def build_distiller(teacher: keras.Model, student: keras.Model, stage: Stage) ->
 
 
 def check_losses(distiller: Distiller) -> None:
-    """Call every loss with symbolic tensors, as Keras will: what cannot be is said before anything is trained.
+    """Call every loss with symbolic tensors, as Keras will: a mistake is found before anything is trained.
 
     Raises:
         InputError: a loss refuses what it is given, fails, or returns no scalar.

@@ -180,7 +180,7 @@ class FiniteTraining(CountsSteps):
         if not math.isfinite(loss):
             classes = {each.name: type(each.loss).__name__ for each in getattr(self.model, "comparisons", ())}
             found = [
-                f"{classes.get(name, name)}.call returned {float(value)}, a finite number is wanted"
+                f"{classes.get(name, name)}.call: expected a finite number, got {float(value)}"
                 for name, value in logs.items()
                 if name in classes and not math.isfinite(float(value))
             ]
@@ -193,9 +193,9 @@ class FiniteTraining(CountsSteps):
                 self._refuse(f"{variable.path} is not finite")
 
     def _refuse(self, what: str) -> None:
-        remedy = "a smaller learning rate, and another --out, are wanted"
+        remedy = "try a smaller learning rate, with --overwrite or another --out"
         if self.step == 1:  # the learning rate has had no part in it
-            remedy = "finite losses from the first step on are wanted"
+            remedy = "expected a finite loss from the first step on"
         raise InputError(
             f"stage {self.stage!r}: {what} after step {self.step} of {self.total_steps} with learning_rate="
             f"{self.learning_rate:g}; {remedy}."
@@ -229,7 +229,7 @@ class BestEpoch(MeasureDev):
     Args:
         student: the model that is measured and saved, as in `MeasureDev`.
         measure: its metrics on the dev set, as in `MeasureDev`.
-        metric: the one that decides, higher is better. Of equal epochs the first is kept.
+        metric: the one that decides, higher is better. The first of equal epochs is kept.
         directory: the model's, replaced as a whole.
         tokenizer: saved with it.
         counts: whether an epoch that ends may be the best one; by default all may.

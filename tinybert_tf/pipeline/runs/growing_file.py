@@ -38,9 +38,9 @@ class GrowingFile:
         self._partial = target.with_name(f"{target.name}.partial")
         self._state = target.with_name(f"{target.name}.state.json")
         if target.exists():
-            raise InputError(f"{target}: is there already; another name is accepted")
+            raise InputError(f"{target}: is there already; give another name")
         if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
-            raise InputError(f"{target}: its directory is not there, or cannot be written; one that can is accepted")
+            raise InputError(f"{target}: its directory is not there, or cannot be written; give another one")
         if not self._state.is_file():
             return
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from tinybert_tf.metrics import format_metric, metric_title
 from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.table import format_table
-from tinybert_tf.pipeline.runs.verdict import verdict
+from tinybert_tf.pipeline.runs.verdict import Log, advice, verdict
 
 # What `metrics.json` calls the models, as the table has them from top to bottom; its other keys are not models.
 MODELS = ("model", "teacher", "original", "student", "baseline")
@@ -48,14 +48,13 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
     return format_table(header, rows)
 
 
-def pretrain_summary(out: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line on the model that a pretraining has made."""
+def pretrain_summary(out: str, results: Mapping[str, Mapping[str, Any]], log: Log) -> str:
+    """A line on the model that a pretraining has made, and what its log asks for."""
     model = results["model"]
     line = f"{out}/model: {model['parameters'] / 1e6:.2f} M parameters, {model['steps']:,} steps"
     names = [name for name in ("perplexity", "next_sentence_accuracy", "loss") if name in model]
-    return "; ".join(
-        [line, *(f"dev {name} {model['before'][name]:.4g} before, {model[name]:.4g} after" for name in names)]
-    )
+    changes = (f"dev {name} {model['before'][name]:.4g} before, {model[name]:.4g} after" for name in names)
+    return "\n".join(["; ".join([line, *changes]), *advice(log)])
 
 
 def _times(reference: float, value: float) -> str:

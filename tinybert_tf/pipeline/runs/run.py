@@ -6,7 +6,7 @@ import contextlib
 import enum
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from tinybert_tf.checkpoints.directory_lock import directory_lock
 from tinybert_tf.checkpoints.replace_directory import move_over, sweep_partials
 from tinybert_tf.checkpoints.replace_file import one_line_of_the_disk, replace_text
 from tinybert_tf.config.load import dump_config
+from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.runs.directory import (
     CONFIG,
@@ -66,7 +67,7 @@ class Run(RunDirectory):
         self._held = contextlib.ExitStack()
         self._is_held = False
         check_can_be_made(self.out)
-        is_there = (self.out / CONFIG).is_file()
+        is_there = _holds_run(self.out)
         if not is_there and self.out.is_dir() and any(self.out.iterdir()):
             raise InputError(f"out: {self.out} is not empty and holds no run; give a new or an empty directory.")
         if is_there and not overwrite and not (self.out / ANEW / METRICS).is_file():
@@ -208,6 +209,15 @@ class Run(RunDirectory):
                 f"{self.out}: {name} {what} since this run began; give what it was made from, another --out, or "
                 f"--overwrite to train anew."
             )
+
+
+def _holds_run(out: Path) -> bool:
+    """Whether a directory has a run's `config.yaml`; those of other programs name no `out`."""
+    try:
+        config = parse_yaml((out / CONFIG).read_text(encoding="utf-8"), CONFIG)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, Mapping) and "out" in config
 
 
 def look_at_run(config: Any, overwrite: bool = False) -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ def _losses(config: Any) -> list[str]:
 
 
 def _code_of(loss: str) -> Path | None:
-    """The file of `file.py:Class` or `module:Class`; None of a module that cannot be found, which is said elsewhere."""
+    """The file of `file.py:Class` or `module:Class`; None where there is no such module (`load_loss_class` says so)."""
     place, _, _ = loss.partition(":")
     if place.endswith(".py"):
         return Path(place)

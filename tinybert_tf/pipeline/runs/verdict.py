@@ -17,6 +17,9 @@ SMALL_FALL = 0.2
 # Where there is no dev score, a dev loss that fell in the last epoch by more of its value still falls.
 STILL_FALLS = 0.05
 
+# The dev set's loss, as the stages of each verb log it.
+DEV_LOSSES = ("val_loss", "dev_loss", "dev_masked_tokens_loss")
+
 Results = Mapping[str, Mapping[str, Any]]
 Log = Sequence[Mapping[str, Any]]
 
@@ -34,8 +37,19 @@ def verdict(results: Results, log: Log, metric: str) -> list[str]:
     return [
         *_against_the_baseline(results, metric),
         *_classes(trained, results[trained]),
-        *(line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, rows)),
+        *advice(log, metric, rows),
     ]
+
+
+def advice(log: Log, metric: str | None = None, rows: int | None = None) -> list[str]:
+    """What the curves of each stage ask for: a higher learning rate, or more training.
+
+    Args:
+        log: the rows of `log.csv`.
+        metric: as in `verdict`; None where there is only a loss.
+        rows: of the dev set, for the standard error of its score.
+    """
+    return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, rows)]
 
 
 def _against_the_baseline(results: Results, metric: str) -> Iterator[str]:
@@ -76,23 +90,22 @@ def _stages(log: Log) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
             yield stage, list(epochs)
 
 
-def _what_to_try(stage: str, epochs: Log, metric: str, rows: int | None) -> Iterator[str]:
-    """What the curves of a stage ask for: a higher learning rate, or more epochs."""
+def _what_to_try(stage: str, epochs: Log, metric: str | None, rows: int | None) -> Iterator[str]:
     scores, losses = _column(epochs, f"dev_{metric}"), _column(epochs, "loss")
-    dev_losses = _column(epochs, "val_loss") or _column(epochs, "dev_loss")
+    dev_losses = next(filter(None, (_column(epochs, name) for name in DEV_LOSSES)), [])
     if scores and _hardly_fell(losses):
         fall = f"{1 - losses[-1] / losses[0]:.0%} in {len(losses)} epochs, {losses[0]:.4g} to {losses[-1]:.4g}"
         yield (
             f"[{stage}] the learning rate may be too small: the training loss fell by only {fall}; try "
             f"--learning-rate ten times as high"
         )
-    elif len(scores) >= 2 and scores[-1] - max(scores[:-1]) > _noise(scores[-1], rows):
+    elif metric is not None and len(scores) >= 2 and scores[-1] - max(scores[:-1]) > _noise(scores[-1], rows):
         before, last = (format_metric(metric, score) for score in (max(scores[:-1]), scores[-1]))
         yield f"[{stage}] dev {metric} still rose in the last epoch, {before} to {last}; try --epochs {2 * len(scores)}"
     elif not scores and len(dev_losses) >= 2 and dev_losses[-1] < (1 - STILL_FALLS) * min(dev_losses[:-1]):
         yield (
-            f"[{stage}] the dev loss still fell in the last epoch, {dev_losses[-2]:.4g} to {dev_losses[-1]:.4g}; "
-            f"try more epochs"
+            f"[{stage}] the dev loss still fell at the end, {dev_losses[-2]:.4g} to {dev_losses[-1]:.4g}; "
+            f"try to train longer"
         )
 
 
