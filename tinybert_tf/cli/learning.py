@@ -32,6 +32,7 @@ def _finetune(arguments: argparse.Namespace) -> None:
 
 def _pretrain(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.first_look import look_at_pretraining
+    from tinybert_tf.pipeline.runs.directory import RunDirectory
     from tinybert_tf.pipeline.runs.results import pretrain_summary
     from tinybert_tf.pipeline.runs.run import look_at_run
 
