@@ -8,7 +8,8 @@ import io
 import os
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,31 @@ def distilled(
 def distilled_run(distilled: tuple[Path, Command]) -> Path:
     """The run directory of a distilled student."""
     return distilled[0]
+
+
+@pytest.fixture
+def threads_change_often() -> Iterator[None]:
+    """Python's lock changes hands a thousand times as often as it does by itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(scope="session")
+def in_threads() -> Callable[..., list[list[Any]]]:
+    """Asks eight threads all questions, each beginning at another one; answers are in the order of the questions."""
+
+    def asked(answer: Callable[[Any], Any], questions: Sequence[Any]) -> list[list[Any]]:
+        def ask(thread: int) -> list[Any]:
+            order = np.roll(np.arange(len(questions)), -thread)
+            found = {number: answer(questions[number]) for number in order}
+            return [found[number] for number in range(len(questions))]
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(ask, range(8)))
+
+    return asked
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +16,9 @@ from tinybert_tf.export.formats import FORMATS, Wish
 from tinybert_tf.export.predictor import Predictor
 from tinybert_tf.export.quiet import quiet
 
-THREADS = 8
+pytestmark = pytest.mark.usefixtures("threads_change_often")
+InThreads = Callable[..., list[list[Any]]]
 TEXTS = ["good", "the film is bad", "this story", "i found that the whole picture seemed awful in the end"] * 6
-
-
-@pytest.fixture(autouse=True)
-def threads_change_often() -> Iterator[None]:
-    """Python's lock changes hands a thousand times as often as it does by itself."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(5e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def in_threads(answer: Callable[[Any], Any], questions: Sequence[Any]) -> list[list[Any]]:
-    """What each of eight threads is answered, each beginning at a question of its own."""
-
-    def ask(thread: int) -> list[Any]:
-        order = np.roll(np.arange(len(questions)), -thread)
-        found = {number: answer(questions[number]) for number in order}
-        return [found[number] for number in range(len(questions))]
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(ask, range(THREADS)))
 
 
 def exported(format: str, predictor: Predictor, directory: Path) -> Path:
@@ -59,7 +37,7 @@ def keras_predictor(teacher_run: Path) -> Predictor:
 
 
 @pytest.mark.parametrize("format", ["litert", "onnx", "saved_model", "hf"])
-def test_a_predictor(format: str, keras_predictor: Predictor, tmp_path: Path) -> None:
+def test_a_predictor(format: str, keras_predictor: Predictor, in_threads: InThreads, tmp_path: Path) -> None:
     predictor = keras_predictor if format == "hf" else Predictor(exported(format, keras_predictor, tmp_path))
     alone = [predictor(text)["scores"]["positive"] for text in TEXTS]
     assert len({round(score, 4) for score in alone}) == 4
@@ -67,10 +45,10 @@ def test_a_predictor(format: str, keras_predictor: Predictor, tmp_path: Path) ->
         np.testing.assert_allclose(found, alone, atol=1e-5)
 
 
-def test_a_tokenizer_cuts_at_each_threads_own_length(keras_predictor: Predictor) -> None:
+def test_a_tokenizer_cuts_at_each_threads_own_length(keras_predictor: Predictor, in_threads: InThreads) -> None:
     lengths = [*range(4, 24)] * 4
     found = in_threads(lambda length: keras_predictor.tokenizer.encode(["good " * 100], length).lengths[0], lengths)
-    assert found == [lengths] * THREADS
+    assert found == [lengths] * 8
 
 
 def test_output_is_the_processs_own_again(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,13 @@ def test_what_was_written_is_read_with_zeros_for_padding(tmp_path: Path) -> None
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     names = ("attention_scores-1", "hidden_states-2", "logits")
     assert files == sorted(f"{name}.{suffix}" for name in names for suffix in ("bin", "crc", "json"))
+
+
+def test_threads_that_make_batches_read_their_own_rows(
+    tmp_path: Path, threads_change_often: None, in_threads: Callable[..., list[Any]]
+) -> None:
+    found = fill(tmp_path / "one", ALL)
+    in_threads(lambda _: check(found, ALL), range(60))
 
 
 def test_what_is_there_is_not_asked_for_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 import zlib
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class CachedFeature:
 
 
 class FeatureFile:
-    """The values of one feature, row after row, and a checksum of each."""
+    """The values of one feature, row after row, and a checksum of each; threads may read from one."""
 
     def __init__(self, folder: Path, feature: CachedFeature, lengths: np.ndarray, mode: str) -> None:
         self.feature = feature
@@ -64,12 +65,14 @@ class FeatureFile:
         sums = folder / f"{feature.file_name}.crc"
         self._checksums = np.memmap(sums, np.uint32, "r" if mode == "rb" else "r+", shape=(len(lengths),))
         self._is_checked = np.zeros(len(lengths), np.bool_)
+        self._turn = threading.Lock()
 
     def read(self, row: int) -> np.ndarray:
         """A row's values."""
         content = bytearray(int(self._sizes[row]))
-        self._file.seek(int(self._offsets[row]))
-        count = self._file.readinto(content)  # type: ignore[attr-defined]
+        with self._turn:  # a file has one place at a time
+            self._file.seek(int(self._offsets[row]))
+            count = self._file.readinto(content)  # type: ignore[attr-defined]
         if not self._is_checked[row]:
             if count != len(content) or zlib.crc32(content) != self._checksums[row]:
                 raise InputError(f"teacher cache {self._path}: damaged at row {row}; remove {self._path.parent}.")
