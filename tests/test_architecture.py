@@ -42,6 +42,7 @@ FLOORS = {
     "json_file": -1,
     "traced_model": -1,
     "version": -1,
+    "short_repr": -1,
     "checked_model": -2,
     "errors": -3,  # the ground that every room stands on
 }

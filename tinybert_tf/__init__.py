@@ -108,7 +108,7 @@ _MODULE_OF = {
     "StandardizedKLLoss": "distillation.losses",
     "TaggedDataset": "data.tags.tagging",
     "Teacher": "models.teaching.teacher",
-    "TeacherCache": "distillation.teacher_cache",
+    "TeacherCache": "distillation.cache.teacher_cache",
     "TeacherEnsemble": "models.teaching.teacher_ensemble",
     "TextDataset": "data.text.dataset",
     "TokenClassifier": "models.heads.token_heads",

@@ -12,6 +12,7 @@ import numpy as np
 from tinybert_tf.compression.patterns import Pattern
 from tinybert_tf.compression.tfmot import tfmot_module
 from tinybert_tf.errors import InputError
+from tinybert_tf.short_repr import short_repr
 
 ENCODER_KERNELS = r"layer_\d+/.*kernel"
 # How often masks are chosen anew between the first and the last step, where nothing else is asked for.
@@ -88,6 +89,11 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._schedule = _SCHEDULES[schedule](sparsity, begin_step, self.end_step, frequency)
         self._pruned: dict[str, Any] = {}
         self._masks: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return short_repr(
+            self, pattern=self.pattern.name, begin_step=self.begin_step, end_step=self.end_step, step=self.step
+        )
 
     @property
     def is_complete(self) -> bool:

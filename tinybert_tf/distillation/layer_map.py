@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tinybert_tf.distillation.losses.base import DistillationLoss
 from tinybert_tf.errors import InputError
+from tinybert_tf.short_repr import short_repr
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,9 @@ class LayerMap:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self.pairs)
+
+    def __repr__(self) -> str:
+        return short_repr(self, pairs=self.pairs, learned=self.learned)
 
     def __str__(self) -> str:
         return self._table(self.pairs)

@@ -15,6 +15,7 @@ from tinybert_tf.export.card import CARD_FILE, Card
 from tinybert_tf.export.formats import FORMATS, find_format
 from tinybert_tf.export.rows import Runner, logits_of_rows
 from tinybert_tf.json_file import LONE_SURROGATE
+from tinybert_tf.short_repr import short_repr
 
 Text = str | tuple[str, str]
 # A text that is longer is no text that anybody wants a label for: a book has fewer characters.
@@ -73,6 +74,9 @@ class Predictor:
         self.tokenizer = loaded.tokenizer
         self.batch_size = batch_size
         self.max_length = loaded.max_length if max_length is None else max_length
+
+    def __repr__(self) -> str:
+        return short_repr(self, labels=self.label_names, max_length=self.max_length, batch_size=self.batch_size)
 
     def __call__(self, texts: str | Sequence[Text]) -> Any:
         """The answer to a text, or the list of them to a list of texts or pairs; what it is, the model's task says.

@@ -13,6 +13,7 @@ from tinybert_tf.checkpoints.families import FAMILIES, Family
 from tinybert_tf.checkpoints.hf_directory import CONFIG_KINDS
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import check_kinds, read_object
+from tinybert_tf.short_repr import short_repr
 
 HIDDEN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
@@ -65,6 +66,12 @@ class EncoderConfig:
     model_type: str = "bert"
     embedding_size: int | None = None
     head_dim: int | None = None
+
+    def __repr__(self) -> str:
+        sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        changed = {each.name for each in dataclasses.fields(self) if values[each.name] != each.default}
+        return short_repr(self, **{name: value for name, value in values.items() if name in sizes or name in changed})
 
     def __post_init__(self) -> None:
         self._check_family()

@@ -14,6 +14,7 @@ from tinybert_tf.data.batches.encoded import EncodedDataset, Prediction, softmax
 from tinybert_tf.data.text.hub_datasets import columns_of, load_split
 from tinybert_tf.data.tokenizers.alignment import Windows, encode_windows
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer
+from tinybert_tf.short_repr import short_repr
 
 if TYPE_CHECKING:
     from tinybert_tf.data.batches.batches import Batches
@@ -43,6 +44,9 @@ class QuestionDataset:
 
     def __len__(self) -> int:
         return len(self.questions)
+
+    def __repr__(self) -> str:
+        return short_repr(self, source=self.source, questions=len(self.questions), has_labels=self.has_labels)
 
     @classmethod
     def from_file(cls, path: str | Path, has_answers: bool = True) -> QuestionDataset:

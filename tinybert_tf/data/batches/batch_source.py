@@ -14,6 +14,7 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.input_bounds import InputBounds
+from tinybert_tf.short_repr import short_repr
 
 PREFETCHED = 2  # batches that are ready before they are asked for
 
@@ -60,6 +61,9 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
     def input_bounds(self) -> InputBounds | None:
         """What token ids, types and lengths all batches have, padding included; None where it is not known."""
         return None
+
+    def __repr__(self) -> str:
+        return short_repr(self, batches=len(self), batch_size=self._batch_size, seed=self.seed)
 
     @property
     def batch_size(self) -> int:

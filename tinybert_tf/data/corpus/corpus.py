@@ -22,6 +22,7 @@ from tinybert_tf.data.corpus.writer import ARRAYS, array_path, check_documents, 
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import read_object
+from tinybert_tf.short_repr import short_repr
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,9 @@ class Corpus:
             with array_path(self.directory, name).open("rb") as file:
                 self._arrays.append(MappedArray(file, dtypes.get(name, np.int64)))
         self.tokens, self.sentence_offsets, self.document_offsets = (array.values for array in self._arrays)
+
+    def __repr__(self) -> str:
+        return short_repr(self, directory=str(self.directory), tokens=self.num_tokens, documents=self.num_documents)
 
     @classmethod
     def open(cls, directory: str | Path) -> Corpus:

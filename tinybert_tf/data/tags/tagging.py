@@ -16,6 +16,7 @@ from tinybert_tf.data.text.hub_datasets import columns_of, load_split
 from tinybert_tf.data.tokenizers.alignment import encode_words
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer
 from tinybert_tf.errors import InputError
+from tinybert_tf.short_repr import short_repr
 
 if TYPE_CHECKING:
     from tinybert_tf.data.batches.batches import Batches
@@ -48,6 +49,11 @@ class TaggedDataset:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def __repr__(self) -> str:
+        return short_repr(
+            self, source=self.source, sentences=len(self), has_labels=self.has_labels, words=self.words[:1]
+        )
 
     @property
     def has_labels(self) -> bool:

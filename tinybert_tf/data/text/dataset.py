@@ -25,6 +25,7 @@ from tinybert_tf.data.text.text_labels import find_text_labels
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
 from tinybert_tf.labels import INTEGER
+from tinybert_tf.short_repr import short_repr
 
 if TYPE_CHECKING:  # batches are a Keras class, and an exported model answers without Keras
     from tinybert_tf.data.batches.batches import Batches
@@ -55,6 +56,9 @@ class TextDataset:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __repr__(self) -> str:
+        return short_repr(self, source=self.source, rows=len(self), has_labels=self.has_labels, texts=self.texts[:1])
 
     @property
     def has_labels(self) -> bool:

@@ -34,6 +34,7 @@ from tinybert_tf.data.tokenizers.wordpiece import (
     wordpiece_backend,
 )
 from tinybert_tf.errors import InputError
+from tinybert_tf.short_repr import short_repr
 
 DEFAULT_MODEL_MAX_LENGTH = 512
 # Rows tokenized at a time: the library's `Encoding` objects are large, the flat arrays they become are not.
@@ -80,6 +81,9 @@ class Tokenizer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Tokenizer, (tokenizers.Tokenizer.from_str(self._serialized), self._settings)  # a lock has no copy
+
+    def __repr__(self) -> str:
+        return short_repr(self, vocab_size=self.vocab_size, pad_token_id=self.pad_token_id)
 
     @cached_property
     def vocab_size(self) -> int:

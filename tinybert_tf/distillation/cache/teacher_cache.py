@@ -17,6 +17,7 @@ from tinybert_tf.distillation.cache.feature_file import CachedFeature, file_byte
 from tinybert_tf.distillation.cache.fill import TeacherBatches, fill
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
 from tinybert_tf.errors import InputError
+from tinybert_tf.short_repr import short_repr
 
 FORMAT = 2
 
@@ -37,6 +38,9 @@ class TeacherCache:
     def __init__(self, directory: str | Path, max_bytes: float = 5 * 2**30) -> None:
         self.directory = Path(directory)
         self.max_bytes = max_bytes
+
+    def __repr__(self) -> str:
+        return short_repr(self, directory=str(self.directory), max_bytes=self.max_bytes)
 
     def folder(self, teacher: keras.Model, data: str) -> Path:
         """The folder of this teacher's features, as its weights are now, for a data set of this fingerprint."""

@@ -12,6 +12,7 @@ from keras import ops, tree
 from tinybert_tf import features
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
+from tinybert_tf.short_repr import short_repr
 from tinybert_tf.trainable.loss_terms import ratio
 
 LAYERS = ("mapped", "consecutive", "embedding", "all")
@@ -216,6 +217,9 @@ class DistillationLoss:
 
     def _wants(self, argument: str) -> bool:
         return argument in inspect.signature(self.call).parameters
+
+    def __repr__(self) -> str:
+        return short_repr(self, **self.get_config())
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

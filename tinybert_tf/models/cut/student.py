@@ -20,6 +20,7 @@ from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.token_heads import TokenModel
 from tinybert_tf.models.pretrained import in_precision
+from tinybert_tf.short_repr import short_repr
 from tinybert_tf.slow_work import SlowWork
 
 # The pooler and the classifier see one row a text, not one a token: they lean more on the teacher's own weights.
@@ -54,6 +55,13 @@ class Cut:
     basis: np.ndarray
     unexplained: Mapping[int, float]
     moments: Mapping[int, Moments]
+
+    def __repr__(self) -> str:
+        return short_repr(self, basis=self.basis.shape, unexplained=dict(self.unexplained))
+
+    def __str__(self) -> str:
+        rows = (f"{layer:>7}  {share:>10.1%}" for layer, share in self.unexplained.items())
+        return "\n".join(("student  unexplained", *rows))
 
     def expansion(self, layers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Kernel and bias of the map from the student's hidden states back to the teacher's, over these student layers.

@@ -29,6 +29,7 @@ from tinybert_tf.pipeline.parts.losses import make_loss
 from tinybert_tf.pipeline.parts.projections import carry_projections, start_projections
 from tinybert_tf.pipeline.runs.callbacks import CountsSteps, FiniteTraining, StopAfterSteps
 from tinybert_tf.pipeline.runs.progress import StageCheckpoint
+from tinybert_tf.short_repr import short_repr
 from tinybert_tf.training.optimizer import bert_optimizer
 
 DEFAULT_EPOCHS = 3
@@ -80,6 +81,10 @@ class Stage:
     weight_decay: float = 0.01
     accumulation_steps: int = 1
     steps_per_execution: int = 1
+
+    def __repr__(self) -> str:
+        losses = [loss.name for loss in self.losses]
+        return short_repr(self, name=self.name, losses=losses, epochs=self.epochs, max_steps=self.max_steps)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Optimizer steps of the stage, unless `patience` ends it before.
