@@ -42,6 +42,8 @@ Lengths = Annotated[
     tuple[int, ...],
     Rule("at least one length, each an integer >= 1", lambda v: v != () and all(map(integer(1).holds, v))),
 ]
+# How long a stage is where neither `epochs` nor `max_steps` says so.
+DEFAULT_EPOCHS = 3
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 

@@ -20,7 +20,7 @@ from tinybert_tf.data.text.label_names import (
     refuse_multi_hot,
     split_cell,
 )
-from tinybert_tf.data.text.readers import read_rows, text_columns
+from tinybert_tf.data.text.readers import join_columns, read_rows, text_columns
 from tinybert_tf.data.text.text_labels import find_text_labels
 from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 from tinybert_tf.errors import InputError
@@ -86,7 +86,7 @@ class TextDataset:
         labels = [label] if label else []
         table = rows.columns([*columns, *labels], labels if may_be_empty else (), labels)
         return cls(
-            _join([table[column] for column in columns]),
+            join_columns([table[column] for column in columns]),
             table[label] if label else None,
             str(path),
             table.row_numbers,
@@ -125,7 +125,7 @@ class TextDataset:
         """
         columns = text_columns(text, dataset.column_names)
         found = columns_of(dataset, *columns, *([label] if label else []))
-        texts = _join(found[: len(columns)])
+        texts = join_columns(found[: len(columns)])
         labels = found[-1] if label else None
         kind = (getattr(dataset, "features", None) or {}).get(label)
         names = getattr(getattr(kind, "feature", kind), "names", None)
@@ -189,7 +189,7 @@ class TextDataset:
             several = isinstance(label, list | tuple)
             cells.append(join_cell(label, place) if several else label_text(label, place, may_be_empty))
         return cls(
-            _join([list(column) for column in zip(*map(_parts, texts), strict=True)]),
+            join_columns([list(column) for column in zip(*map(_parts, texts), strict=True)]),
             None if labels is None else cells,
             source,
             list(range(len(texts))),
@@ -318,7 +318,3 @@ class TextDataset:
 
 def _parts(text: Any) -> tuple[Any, ...]:
     return tuple(text) if isinstance(text, list | tuple) else (text,)
-
-
-def _join(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:
-    return columns[0] if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))

@@ -113,6 +113,11 @@ def text_columns(text: str | Sequence[str], available: Sequence[str]) -> list[st
     return columns
 
 
+def join_columns(columns: list[list[str]]) -> list[str] | list[tuple[str, str]]:
+    """The texts of one column, or the pairs of two."""
+    return columns[0] if len(columns) == 1 else list(zip(columns[0], columns[1], strict=True))
+
+
 def read_rows(path: Path) -> Rows:
     """The rows of a file, by its suffix; the first one is read, so that there is one.
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.config.schema import StageSection, Train
+from tinybert_tf.config.schema import DEFAULT_EPOCHS, StageSection, Train
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.distiller import Distiller
@@ -31,8 +31,6 @@ from tinybert_tf.pipeline.runs.callbacks import CountsSteps, FiniteTraining, Sto
 from tinybert_tf.pipeline.runs.progress import StageCheckpoint
 from tinybert_tf.short_repr import short_repr
 from tinybert_tf.training.optimizer import bert_optimizer
-
-DEFAULT_EPOCHS = 3
 
 
 def planned_epochs(values: Stage | Train, default: int = DEFAULT_EPOCHS) -> int | None:
@@ -83,8 +81,7 @@ class Stage:
     steps_per_execution: int = 1
 
     def __repr__(self) -> str:
-        losses = [loss.name for loss in self.losses]
-        return short_repr(self, name=self.name, losses=losses, epochs=self.epochs, max_steps=self.max_steps)
+        return short_repr(self, name=self.name, losses=[loss.name for loss in self.losses], epochs=self.epochs)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Optimizer steps of the stage, unless `patience` ends it before.
