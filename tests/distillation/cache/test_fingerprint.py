@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,13 @@ class Boxed(keras.Model):
 class _Box:
     def __init__(self, content: np.ndarray) -> None:
         self.content = content
+
+
+class Refusing(Hot):
+    """Says itself that Keras cannot describe it."""
+
+    def get_config(self) -> dict[str, Any]:
+        raise NotImplementedError
 
 
 def half(values: Any) -> Any:
@@ -123,6 +133,7 @@ def test_a_model_that_keras_cannot_describe(make_model: Make) -> None:
         Hot(make_model(1), 2.0, third),
         Hot(make_model(1), 2.0, lambda values: values / 4),
         Cold(make_model(1), 2.0),
+        Refusing(make_model(1), 2.0),
     )
     assert all_equal(Boxed(np.eye(2)), Boxed(np.eye(2)))
     assert all_different(Boxed(np.eye(2)), Boxed(np.ones((2, 2))))
@@ -152,3 +163,32 @@ def test_a_teacher_that_learned_in_between_has_another_folder(make_model: Make, 
     assert cache.folder(teacher, "data") == before != cache.folder(teacher, "other data")
     model.classifier.bias.assign([1.0, 0.0, 0.0])
     assert cache.folder(teacher, "data") != before
+
+
+def test_another_process_finds_the_same() -> None:
+    """Sets have another order there, and objects other addresses."""
+    program = """
+import keras
+from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
+
+class Model(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.names = {"one", "two", "three"}
+        self.dense = keras.layers.Dense(2, kernel_initializer="ones")
+        self.built = True
+    def call(self, inputs):
+        return self.dense(inputs) if "a" in {"a", "b", "c"} else None
+
+found = teacher_fingerprint(Model())
+"""
+    here: dict[str, Any] = {"__name__": "__main__"}
+    exec(program, here)
+    there = subprocess.run(
+        [sys.executable, "-c", f"{program}\nprint(found)"],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert there.stdout.split() == [here["found"]]

@@ -53,7 +53,7 @@ class _Description:
     def _layer(self, layer: keras.layers.Layer) -> list[Any]:
         cls = type(layer)
         has_config = cls.get_config is not keras.layers.Layer.get_config
-        config = layer.get_config() if has_config else None
+        config = _config_of(layer) if has_config else None
         settings = [] if has_config and _is_known(cls) else self._attributes(layer)
         rounding = getattr(layer, "fake_quantizer", None)
         return [
@@ -110,12 +110,12 @@ class _Description:
 
     def _function(self, function: types.FunctionType) -> list[Any]:
         """Its instructions, its defaults, and the values that it takes from around it."""
-        if function.__module__.partition(".")[0] in LIBRARIES:
+        if (function.__module__ or "").partition(".")[0] in LIBRARIES:
             return [function.__module__, function.__qualname__]
         code = function.__code__
         around = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
         around = {name: value for name, value in around.items() if not isinstance(value, types.ModuleType | type)}
-        closed_over = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not None]
+        closed_over = [_contents_of(cell) for cell in function.__closure__ or ()]
         return [
             _instructions(code),
             self._content([function.__defaults__, function.__kwdefaults__, closed_over, around]),
@@ -144,8 +144,30 @@ def _functions(cls: type) -> Iterator[tuple[str, types.FunctionType]]:
 
 
 def _instructions(code: types.CodeType) -> list[Any]:
-    constants = [_instructions(each) if isinstance(each, types.CodeType) else repr(each) for each in code.co_consts]
-    return [code.co_code.hex(), code.co_names, constants]
+    return [code.co_code.hex(), code.co_names, [_constant(each) for each in code.co_consts]]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, types.CodeType):
+        return _instructions(value)
+    # The order of a set is another one in every process.
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+
+
+def _contents_of(cell: types.CellType) -> Any:
+    """What a function has taken from around it; None where that is not there yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _config_of(layer: keras.layers.Layer) -> Any:
+    """What Keras would make the layer from again; None where it says that it cannot."""
+    try:
+        return layer.get_config()
+    except NotImplementedError:
+        return None
 
 
 def _digest_of(value: Any) -> str:
