@@ -168,3 +168,16 @@ def test_every_loss_keeps_a_map_of_its_own(make_model: Callable[..., Any], make_
     for matrix in matrices:
         assert matrix.sum() == pytest.approx(1.0, rel=1e-4)
     assert not np.allclose(matrices[0], matrices[1], atol=1e-3)
+
+
+def test_one_infinite_cost_is_forgotten(make_model: Callable[..., Any], make_inputs: Callable[..., Any]) -> None:
+    distiller, inputs = learned("emd", make_model), make_inputs([5, 3, 4])
+    (weights,) = distiller.layer_weights
+    costs = [ops.convert_to_tensor(each, "float32") for each in (1.0, 2.0, 3.0, 4.0, np.inf, 1.0, 2.0, 3.0)]
+    given = iter(costs)
+    weights.weigh([0, 1], [0, 1, 2, 3], lambda ours, theirs: [(next(given), ops.ones(()))], training=True)
+    np.testing.assert_allclose(weights.matrix, 1 / 8)
+    distiller.train_on_batch(inputs, LABELS)
+    for variable in (weights.matrix, *weights.masses):
+        assert np.isfinite(variable).all()
+        assert np.sum(variable) == pytest.approx(1.0, rel=1e-4)

@@ -64,6 +64,8 @@ class Distiller(TrainableModel):
         ((0, 0), (1, 2), (2, 3))
     """
 
+    takes_row_weights = False
+
     def __init__(
         self,
         teacher: keras.Model,
@@ -150,6 +152,27 @@ class Distiller(TrainableModel):
             )
         super().compile(optimizer=optimizer, **kwargs)
 
+    @property
+    def num_classes(self) -> int | None:
+        """The student's, where a loss reads labels."""
+        reads_labels = any(comparison.loss.needs_labels for comparison in self.comparisons)
+        logits = self.feature_specs()[0].get(features.LOGITS) if reads_labels else None
+        are_classes = getattr(self.student, "predicts", None) == features.CLASSES
+        return None if logits is None or not are_classes else logits.shape[-1]
+
+    def _check_rows(self, batch_size: int | None) -> None:
+        """Refuse batches that are too small for a loss to say anything, where their size is known."""
+        if batch_size is None:
+            return
+        strategy = getattr(self, "distribute_strategy", None)
+        replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+        for comparison in self.comparisons:
+            if batch_size < comparison.loss.min_rows * replicas:
+                raise InputError(
+                    f"{comparison.name}: found batches of {batch_size} rows on {replicas} devices, of which it is "
+                    f"constant; expected {comparison.loss.min_rows} rows or more on each."
+                )
+
     def tracked_losses(self) -> Mapping[str, int]:
         """Each loss, under its own name."""
         return {comparison.name: comparison.num_means for comparison in self.comparisons}
@@ -222,6 +245,7 @@ class Distiller(TrainableModel):
         if verbose:
             print(self.layer_map, file=sys.stderr, flush=True)
         self.weigh_batches(x)
+        self._check_rows(getattr(x, "batch_size", kwargs.get("batch_size")))
         return super().fit(x, *args, verbose=verbose, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:

@@ -44,6 +44,8 @@ class MultiTaskDistiller(TrainableModel):
         ['kl_loss']
     """
 
+    takes_row_weights = False
+
     def __init__(
         self, distillers: Mapping[str, Distiller], weights: Mapping[str, float] | None = None, **kwargs: Any
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from tinybert_tf import features
@@ -46,6 +47,27 @@ def of_shape(labels: Any, predictions: Any) -> Any:
     if len(found) != len(expected) or any(None not in pair and pair[0] != pair[1] for pair in pairs):
         raise InputError(f"labels: found shape {found}, expected {expected}: one label for each prediction.")
     return labels
+
+
+def check_label_values(labels: Any, classes: int | None) -> None:
+    """Refuse integer labels of classes that are not there, before a pass begins.
+
+    Args:
+        labels: an array of integers, or labels of tokens that have them in `values`; anything else passes.
+        classes: number of classes; None where labels are no classes.
+
+    Raises:
+        InputError: a label of `classes` or more.
+    """
+    values = getattr(labels, "values", labels)
+    if classes is None or not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.integer):
+        return
+    if values.size and values.max() >= classes:
+        first = np.argwhere(values >= classes)[0]
+        raise InputError(
+            f"labels: found {values.max()} (the first such label is number {first[0]}), expected integers below "
+            f"{classes}, the number of classes."
+        )
 
 
 def check_classes(logits: Any, name: str) -> None:

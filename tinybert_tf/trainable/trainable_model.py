@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops, tree
@@ -15,9 +15,10 @@ from tinybert_tf.traced_model import TracedModel
 from tinybert_tf.trainable.box import Box
 from tinybert_tf.trainable.host_memory import keep_freed_memory
 from tinybert_tf.trainable.keras_losses import CountedLoss, counted_losses, of_output
+from tinybert_tf.trainable.label_losses import check_label_values
 from tinybert_tf.trainable.loss_terms import LossTerm, LossTracker, TotalTracker
 from tinybert_tf.trainable.replicas import num_replicas, sum_across_replicas, sum_before_clipping
-from tinybert_tf.trainable.row_weights import with_row_weights
+from tinybert_tf.trainable.row_weights import refuse_row_weights, with_row_weights
 
 # The name of a model's only loss, which is logged as `loss`.
 ONLY = "only_loss"
@@ -32,6 +33,7 @@ class TrainableModel(TracedModel):
     """
 
     accumulation_steps = 1
+    takes_row_weights: ClassVar[bool] = True
     _given = Box({})  # the losses given to `compile`, by the names of their outputs
     _step_metrics = Box((None, (), ()))  # the total, the trackers of all losses, and those that are logged
 
@@ -180,11 +182,35 @@ class TrainableModel(TracedModel):
         The process keeps host memory that it frees from then on, see `keep_freed_memory`.
         """
         keep_freed_memory()
-        return super().fit(with_row_weights(x, kwargs), y, *args, **kwargs)
+        self._check_labels(x, y)
+        validation = kwargs.get("validation_data")
+        self._check_labels(*(validation[:2] if isinstance(validation, tuple) else (validation, None)))
+        return super().fit(self._weighted(x, kwargs), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`; this library's batches take `sample_weight` too."""
-        return super().evaluate(with_row_weights(x, kwargs), y, *args, **kwargs)
+        self._check_labels(x, y)
+        return super().evaluate(self._weighted(x, kwargs), y, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`."""
+        self._check_labels(x, y)
+        self._weighted(None, kwargs)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes that integer labels stand for; None where they do not, or it is not known."""
+        return None
+
+    def _check_labels(self, x: Any, y: Any) -> None:
+        """Refuse labels of this library's batches, or in an array, that are none of the classes."""
+        check_label_values(getattr(x, "labels", None) if y is None else y, self.num_classes)
+
+    def _weighted(self, x: Any, arguments: dict[str, Any]) -> Any:
+        if not self.takes_row_weights:
+            refuse_row_weights(arguments, type(self).__name__)
+        return with_row_weights(x, arguments)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """What Keras does before the first step under `tf.distribute`, from the batch of one replica.

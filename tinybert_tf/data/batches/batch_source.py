@@ -24,7 +24,7 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
 
     Nothing but (`epoch`, step) decides what a batch holds, so a resumed run says where it is and needs no other state.
     Keras passes one of these to its trainers as it is: the `shuffle` argument of `fit` (which would permute the steps
-    with Python's global generator) and `class_weight` do nothing. `fit` serves epoch 0, 1, ... unless told otherwise;
+    with Python's global generator) does nothing. `fit` serves epoch 0, 1, ... unless told otherwise;
     every complete pass that Keras makes, an `evaluate` too, advances `epoch` by one.
 
     Raises:
@@ -57,6 +57,15 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
         """Shapes of inputs that have other free axes than their first two; None for these."""
         return {}
+
+    def weighted(self, class_weight: Mapping[int, float] | None = None, sample_weight: Any = None) -> BatchSource:
+        """The same batches with weights of rows or labels; `fit` asks for them where it is given these arguments.
+
+        Raises:
+            InputError: these batches take none.
+        """
+        asked = "class_weight" if class_weight is not None else "sample_weight"
+        raise InputError(f"{asked}: {type(self).__name__} take no weights; `Batches` of a data set with labels do.")
 
     def input_bounds(self) -> InputBounds | None:
         """What token ids, types and lengths all batches have, padding included; None where it is not known."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from tinybert_tf.data.batches.batch_source import BatchSource
 from tinybert_tf.data.batches.token_labels import TokenLabels
+from tinybert_tf.data.batches.weighted_batches import WeightedBatches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.errors import InputError
 from tinybert_tf.input_bounds import InputBounds
@@ -141,9 +142,13 @@ class Batches(BatchSource):
         other.row_inputs = row_inputs
         return other
 
+    def weighted(self, class_weight: Mapping[int, float] | None = None, sample_weight: Any = None) -> WeightedBatches:
+        """The same batches with weights; see `WeightedBatches`."""
+        return WeightedBatches(self, class_weight, sample_weight)
+
     def rows(self, step: int) -> np.ndarray:
         """The rows of batch `step` of this `epoch`, as indices into the data set."""
-        return self._rows(self.epoch, step)
+        return self.rows_of(self.epoch, step)
 
     def in_file_order(self, answers: np.ndarray) -> np.ndarray:
         """Answers given batch by batch (`predict`'s), in the order of the data set's rows.
@@ -165,7 +170,7 @@ class Batches(BatchSource):
         return padded
 
     def _batch(self, epoch: int, step: int) -> Batch:
-        rows = self._rows(epoch, step)
+        rows = self.rows_of(epoch, step)
         inputs = self.tokens.padded(rows, self.pad_token_id, int(self._lengths[rows].max()))
         length = inputs["input_ids"].shape[1]
         if self.row_inputs is not None:
@@ -174,7 +179,8 @@ class Batches(BatchSource):
             return (inputs,)
         return inputs, self.labels.padded(rows, length) if isinstance(self.labels, TokenLabels) else self.labels[rows]
 
-    def _rows(self, epoch: int, step: int) -> np.ndarray:
+    def rows_of(self, epoch: int, step: int) -> np.ndarray:
+        """The rows of batch `step` of an epoch, as indices into the data set."""
         known_epoch, order = self._order
         if known_epoch != epoch:
             order = self._batches_of_rows(epoch)

@@ -91,6 +91,12 @@ class TaskModel(PretrainedModel):
         """What is trained without a `loss`: the outputs' names, None of the only one, and what their logits are."""
         return {None: self.predicts}
 
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes, where labels stand for them and the loss is the model's own."""
+        are_classes = self.predicts == features.CLASSES and not self.losses_given
+        return getattr(self, "num_labels", None) if are_classes else None
+
     def tracked_losses(self) -> Mapping[str, int]:
         """One mean for each output."""
         return super().tracked_losses() or {
