@@ -14,6 +14,7 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.checked_model import check_inputs_of
 from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predictions
+from tinybert_tf.distillation.compared import compared_shapes, distinct_names, projection_widths
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
@@ -87,7 +88,7 @@ class Distiller(TrainableModel):
         agree_on_labels(teacher, student)
         depths = student.num_hidden_layers, getattr(teacher, "num_hidden_layers", 0)
         self.layer_map = LayerMap.for_losses(layer_map, losses, *depths)
-        names = _distinct_names(losses)
+        names = distinct_names(losses)
         predicts = agree_on_predictions(teacher, student)
         self.comparisons = tuple(
             Comparison.bind(loss, name, self.layer_map, predicts) for loss, name in zip(losses, names, strict=True)
@@ -101,8 +102,8 @@ class Distiller(TrainableModel):
             self.teacher_arguments.pop("last_layer", None)
         self._specs_box = Box(self._trace_feature_specs())
         student_spec, teacher_spec = self.feature_specs()
-        self.teacher_shapes = _compared_shapes(self.comparisons, teacher_spec)
-        widths = _projection_widths(self.comparisons, student_spec, teacher_spec)
+        self.teacher_shapes = compared_shapes(self.comparisons, teacher_spec)
+        widths = projection_widths(self.comparisons, student_spec, teacher_spec)
         self.projections = Projections(widths, projections, dtype=student.dtype_policy, name="projections")
         for comparison in self.comparisons:
             for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
@@ -278,45 +279,3 @@ class Distiller(TrainableModel):
         student = self.student.compute_output_spec(inputs, training=False, **self.student_arguments)
         teacher = self.teacher.compute_output_spec(inputs, training=False, **self.teacher_arguments)
         return student, teacher
-
-
-def _compared_shapes(comparisons: Iterable[Comparison], teacher: Any) -> dict[str, tuple[int | None, ...]]:
-    """The shapes of the teacher's features that are compared, by `features.teacher_key`; None for batch and length."""
-    shapes = {}
-    for comparison in comparisons:
-        for name in comparison.loss.feature_names:
-            outputs = teacher.get(name)
-            layers: Iterable[int | None] = [None]
-            if comparison.pairs is not None:
-                layers = sorted({theirs for _, theirs in comparison.pairs})
-            elif comparison.loss.is_per_layer and outputs is not None:
-                layers = sorted(outputs)
-            for layer in layers if outputs is not None else ():
-                spec = outputs if layer is None else outputs[layer]
-                shapes[features.teacher_key(name, layer)] = tuple(spec.shape)
-    return shapes
-
-
-def _projection_widths(
-    comparisons: Iterable[Comparison], student: Any, teacher: Any
-) -> dict[tuple[str, int], tuple[int, int]]:
-    """Where the student's width differs from the teacher's in a loss that allows a projection: both widths."""
-    widths = {}
-    for comparison in comparisons:
-        if comparison.loss.projected:
-            for layer, ours, theirs in comparison.compared(student, teacher):
-                if layer is not None and ours.shape[-1] != theirs.shape[-1]:
-                    widths[comparison.loss.feature_names[0], layer] = (ours.shape[-1], theirs.shape[-1])
-    return widths
-
-
-def _distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
-    """The names the losses are logged under; a second `attention_loss` becomes `attention_loss_2`."""
-    names: list[str] = []
-    for loss in losses:
-        name, number = loss.name, 1
-        while name in names:
-            number += 1
-            name = f"{loss.name}_{number}"
-        names.append(name)
-    return names
