@@ -245,6 +245,18 @@ def in_threads() -> Callable[..., list[list[Any]]]:
     return asked
 
 
+@pytest.fixture(scope="session")
+def litert_export(
+    tinybert: Callable[..., Command], teacher_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The directory of `tinybert export --format litert --quantize dynamic_int8` of the tiny teacher."""
+    out = tmp_path_factory.mktemp("exports") / "litert"
+    flags = ["--format", "litert", "--quantize", "dynamic_int8", "--lengths", "8,16"]
+    command = tinybert("export", teacher_run, *flags, "--out", out)
+    assert command.status == 0, command.err
+    return out
+
+
 @pytest.fixture(autouse=True)
 def same_policy_after() -> Iterator[None]:
     """Puts Keras's global dtype policy back, which `auto` precision sets to what the machine is fast with."""

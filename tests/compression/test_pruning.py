@@ -137,7 +137,8 @@ def test_an_interrupted_training_goes_on(parts: int, make_model: MakeModel, inpu
     assert second.step == whole.step == 36
     assert second.is_complete
     for ours, theirs in zip(model.weights, uninterrupted.weights, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        np.testing.assert_array_equal(ours.numpy() == 0, theirs.numpy() == 0)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_the_last_turn_reaches_the_sparsity() -> None:
@@ -209,4 +210,4 @@ def test_two_replicas_prune_what_one_device_does() -> None:
     results = json.loads(finished.stdout)
     assert results["one"]["sparsity"] == results["two"]["sparsity"] == results["replica"]["sparsity"] == 0.75
     np.testing.assert_allclose(results["two"]["kernel"], results["one"]["kernel"], rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(results["two"]["kernel"], results["replica"]["kernel"])
+    np.testing.assert_allclose(results["two"]["kernel"], results["replica"]["kernel"], rtol=0, atol=1e-6)

@@ -1,15 +1,15 @@
-"""Tiny models of every family and task, their inputs, and one LiteRT export of the tiny teacher."""
+"""Tiny models of every family and task, their inputs and their LiteRT files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+from tinybert_tf.export.litert import convert
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
@@ -90,10 +90,14 @@ def keras_logits() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def litert_export(tinybert: Callable[..., Any], teacher_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of `tinybert export --format litert --quantize dynamic_int8` of the tiny teacher."""
-    out = tmp_path_factory.mktemp("exports") / "litert"
-    flags = ["--format", "litert", "--quantize", "dynamic_int8", "--lengths", "8,16"]
-    command = tinybert("export", teacher_run, *flags, "--out", out)
-    assert command.status == 0, command.err
-    return out
+def litert_content() -> Callable[[TaskModel], bytes]:
+    """The LiteRT file of a model of `make_model`, for texts of 8 and 12 tokens; made once for all that are like it."""
+    made: dict[Any, bytes] = {}
+
+    def content(model: TaskModel) -> bytes:
+        key = type(model), model.config, getattr(model, "num_labels", 0), getattr(model, "problem_type", None)
+        if key not in made:
+            made[key] = convert(model, [12, 8])
+        return made[key]
+
+    return content

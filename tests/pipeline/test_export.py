@@ -104,7 +104,7 @@ def test_tasks_with_files_of_their_own(head: Any, tinybert: Tinybert, teacher_ru
         paragraphs = [{"context": "the film is good", "qas": questions}]
         data, answers = tmp_path / "dev.json", json.dumps({"data": [{"paragraphs": paragraphs}]})
     data.write_text(answers + "\n", encoding="utf-8")
-    flags = ["--format", "litert", "--lengths", "12,24", "--verify", data]
+    flags = ["--format", "onnx", "--verify", data]
     command = tinybert("export", tmp_path / "model", *flags, "--out", tmp_path / "out")
     assert command.status == 0, command.err
     seen = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["verification"]
@@ -132,26 +132,30 @@ def test_without_rows_random_words_are_taken_and_it_is_said(
     assert (seen["source"], seen["metrics"]) == ("random words", None)
 
 
-def broken(factor: float) -> formats.Format:
-    """The LiteRT format, but that another classifier is written."""
-    litert = formats.FORMATS["litert"]
+def broken(format: str, factor: float) -> formats.Format:
+    """A format, but that another classifier is written."""
+    as_it_is = formats.FORMATS[format]
 
     def write(model: Any, path: Path, wish: formats.Wish) -> None:
         right = np.asarray(model.classifier.kernel)
         model.classifier.kernel.assign(right * factor)
-        litert.write(model, path, wish)
+        as_it_is.write(model, path, wish)
         model.classifier.kernel.assign(right)
 
-    return dataclasses.replace(litert, write=write)
+    return dataclasses.replace(as_it_is, write=write)
 
 
 @pytest.mark.parametrize(
     ("factor", "flags", "message"),
     [
-        (1.01, [], "logits differ by up to "),
-        (-1.0, ["--quantize", "dynamic_int8"], "0.0% of the answers are the model's; --min-agreement is 95.0%"),
-        (float("nan"), [], "logits are not finite numbers"),
-        (float("nan"), ["--quantize", "dynamic_int8"], "what was written cannot be run; model.tflite: not a LiteRT"),
+        (1.01, ["onnx"], "logits differ by up to "),
+        (-1.0, ["onnx", "--quantize", "dynamic_int8"], "0.0% of the answers are the model's; --min-agreement is 95.0%"),
+        (float("nan"), ["onnx"], "logits are not finite numbers"),
+        (
+            float("nan"),
+            ["litert", "--quantize", "dynamic_int8"],
+            "what was written cannot be run; model.tflite: not a LiteRT",
+        ),
     ],
 )
 def test_what_is_not_the_model_is_not_kept(
@@ -164,9 +168,9 @@ def test_what_is_not_the_model_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setitem(formats.FORMATS, "litert", broken(factor))
+    monkeypatch.setitem(formats.FORMATS, flags[0], broken(flags[0], factor))
     out = tmp_path / "out"
-    command = tinybert("export", teacher_run, "--format", "litert", *flags, *columns(opinions), "--out", out)
+    command = tinybert("export", teacher_run, "--format", *flags, *columns(opinions), "--out", out)
     assert command.status == 1
     assert command.out == ""
     assert command.err.splitlines()[-1].startswith("tinybert: not exported: ")
@@ -224,7 +228,7 @@ def test_a_labelled_file_with_one_answer(tinybert: Tinybert, teacher_run: Path, 
         (["--format", "onnx", "--quantize", "float16"], "--quantize float16: onnx has dynamic_int8"),
         (["--format", "hf", "--quantize", "dynamic_int8"], "hf has no quantization"),
         (["--format", "litert", "--quantize", "full_int8"], "full_int8 needs --calibrate F"),
-        (["--format", "litert", "--calibrate", "x.tsv"], "--calibrate x.tsv: only --quantize full_int8"),
+        (["--format", "litert", "--calibrate", "{dev}"], "--calibrate {dev}: only --quantize full_int8"),
         (["--format", "litert", "--lengths", "16,25"], "--lengths 25: {model} takes texts of 8 to 24 tokens"),
         (["--format", "litert", "--lengths", "4"], "--lengths 4: "),
         (
@@ -235,7 +239,6 @@ def test_a_labelled_file_with_one_answer(tinybert: Tinybert, teacher_run: Path, 
         (["--format", "litert", "--min-agreement", "95"], "--min-agreement 95.0: a fraction from 0 to 1"),
         (["--format", "litert", "--teacher", "nowhere/at/all"], "nowhere/at/all"),
         (["--format", "litert", "--verify", "nowhere.tsv", "--text", "text", "--label", "label"], "nowhere.tsv"),
-        (["--format", "litert", "--verify", "{dev}"], "{dev}: which columns? expected --text and --label"),
         (["--format", "litert", "--verify", "{dev}", "--text", "text", "--label", "text"], "{dev}:2: label"),
     ],
 )
@@ -302,7 +305,7 @@ def test_every_length_is_verified(
 def test_a_teacher_that_cannot_be_written_is_left_out(
     tinybert: Tinybert, teacher_run: Path, opinions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    as_it_is = formats.FORMATS["litert"]
+    as_it_is = formats.FORMATS["onnx"]
     written: list[Any] = []
 
     def write(model: Any, path: Path, wish: Any) -> None:
@@ -311,8 +314,8 @@ def test_a_teacher_that_cannot_be_written_is_left_out(
             raise InputError("no such thing")
         as_it_is.write(model, path, wish)
 
-    monkeypatch.setitem(formats.FORMATS, "litert", dataclasses.replace(as_it_is, write=write))
-    flags = ["--format", "litert", "--teacher", teacher_run, *columns(opinions), "--out", tmp_path / "out"]
+    monkeypatch.setitem(formats.FORMATS, "onnx", dataclasses.replace(as_it_is, write=write))
+    flags = ["--format", "onnx", "--teacher", teacher_run, *columns(opinions), "--out", tmp_path / "out"]
     command = tinybert("export", teacher_run, *flags)
     assert command.status == 0, command.err
     assert "costs are shown without the teacher: no such thing" in command.err

@@ -17,15 +17,8 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="module")
-def exported(tinybert: Callable[..., Any], teacher_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("served") / "export"
-    assert tinybert("export", teacher_run, "--format", "litert", "--out", out).status == 0
-    return out
-
-
-def test_it_answers_until_it_is_stopped(exported: Path) -> None:
-    command = [sys.executable, "-m", "tinybert_tf", "serve", exported, "--port", "0"]
+def test_it_answers_until_it_is_stopped(litert_export: Path) -> None:
+    command = [sys.executable, "-m", "tinybert_tf", "serve", litert_export, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
@@ -45,12 +38,12 @@ def test_it_answers_until_it_is_stopped(exported: Path) -> None:
             server.kill()
 
 
-def test_somebody_listens_there(exported: Path, tinybert: Callable[..., Any]) -> None:
+def test_somebody_listens_there(litert_export: Path, tinybert: Callable[..., Any]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = tinybert("serve", exported, "--port", port)
+        command = tinybert("serve", litert_export, "--port", port)
     assert command.status == 2
     assert f"--host 127.0.0.1 --port {port}: cannot listen there (Address already in use)" in command.err
 
@@ -64,7 +57,7 @@ def test_somebody_listens_there(exported: Path, tinybert: Callable[..., Any]) ->
         (["--max-length", "500"], "max_length=500: "),
     ],
 )
-def test_refusals(flags: list[str], message: str, exported: Path, tinybert: Callable[..., Any]) -> None:
-    command = tinybert("serve", exported, *flags)
+def test_refusals(flags: list[str], message: str, litert_export: Path, tinybert: Callable[..., Any]) -> None:
+    command = tinybert("serve", litert_export, *flags)
     assert command.status == 2
     assert message in command.err

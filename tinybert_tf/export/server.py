@@ -13,6 +13,8 @@ from typing import Any
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.predictor import Predictor
 
+# Times the bytes of the largest body that is taken.
+FAR_TOO_LARGE = 16
 BODY_KEYS = '{"text": "..."}, or {"texts": ["...", ...]}, where a text may be a pair ["...", "..."]'
 
 
@@ -149,17 +151,25 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
 
 
 async def _read_body(request: Any, most: int) -> bytes:
-    """A request's body; what is larger is not read to its end."""
+    """A request's body.
+
+    What is too large is read to its end all the same, and not kept: many clients see no answer before they have sent
+    everything. What is far too large is not.
+    """
+    too_large = RefusedError(413, f"the body has more than {most:,} bytes")
     declared = request.headers.get("content-length", "")
-    body = b""
-    if not (declared.isdigit() and int(declared) > most):
-        async for chunk in request.stream():
+    if declared.isdigit() and int(declared) > FAR_TOO_LARGE * most:
+        raise too_large
+    body, size = b"", 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= most:
             body += chunk
-            if len(body) > most:
-                break
-        else:
-            return body
-    raise RefusedError(413, f"the body has more than {most:,} bytes")
+        elif size > FAR_TOO_LARGE * most:
+            break
+    if size > most:
+        raise too_large
+    return body
 
 
 def parse_body(body: bytes, limits: Limits) -> tuple[list[Any], bool]:

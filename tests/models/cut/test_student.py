@@ -189,7 +189,7 @@ def test_batches_as_fit_takes_them(teacher: SequenceClassifier) -> None:
     students = [make(**NARROW) for _ in range(2)]
     cut_student(students[0], teacher, [(1, 2), (2, 4)], texts())
     cut_student(students[1], teacher, [(1, 2), (2, 4)], ((batch, np.zeros(3)) for batch in texts()))
-    np.testing.assert_array_equal(logits(students[1], texts()), logits(students[0], texts()))
+    np.testing.assert_allclose(logits(students[1], texts()), logits(students[0], texts()), atol=1e-5)
 
 
 def test_the_teacher_is_left_alone(teacher: SequenceClassifier) -> None:
@@ -289,7 +289,7 @@ def test_batches_beyond_max_tokens_are_left_out(
         f"cut: on the first 40 texts, up to max_tokens={enough}; the others are left out\n"
     )
     for ours, theirs in zip(student.weights, expected.weights, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)  # the same sums, of as many texts
 
 
 def test_a_cut_says_how_far_it_is(
