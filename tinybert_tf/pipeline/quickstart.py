@@ -26,7 +26,7 @@ from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.finetune import run_finetune
 from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.results import end_of_run
-from tinybert_tf.pipeline.runs.run import Run
+from tinybert_tf.pipeline.runs.run import Run, RunState
 
 ROWS = {"train": 10_000, "dev": 1_000, "test": 1_000}
 VOCAB_SIZE = 1_000
@@ -77,12 +77,15 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
         Run(config)  # refuses what is there before anything is written over
     if directory.exists() and not (directory / "data" / "train.tsv").exists() and any(directory.iterdir()):
         raise InputError(f"out: {directory} is not empty and holds no quickstart; give a new or an empty directory.")
-    write_reviews(data, seed)
+    is_new = Run(finetune).state is RunState.NEW
+    if is_new:
+        write_reviews(data, seed)
     _say(f"1/3  {ROWS['train']:,} reviews from a grammar, in {directory / 'data'}")
-    make_untrained_model(directory / "untrained", data.train, seed)
+    if is_new:
+        make_untrained_model(directory / "untrained", data.train, seed)
     _say(f"2/3  a vocabulary and an untrained teacher, in {directory / 'untrained'}; training it")
     run_finetune(finetune)
-    _say("3/3  distilling the student in TinyBERT's two stages; after them the baseline, the same student without them")
+    _say("3/3  distilling the student in TinyBERT's two stages; then the same student without its teacher")
     results = run_distill(distill)
     _say(f"done; try: tinybert predict {directory / 'distilled'} 'not a dull film'")
     return end_of_run(results, RunDirectory(distill.out), "accuracy", reference="teacher")

@@ -234,6 +234,14 @@ def test_the_old_model_stays_until_the_new_one_is_complete(config: FinetuneConfi
         assert run.results() == METRICS
 
 
+def test_a_run_is_not_replaced_by_one_that_is_made_from_it(config: FinetuneConfig) -> None:
+    out = train(config)
+    again = dataclasses.replace(config, model=ModelSection(str(out)))
+    assert refusal(again, overwrite=True) == (
+        f"out: {out}: --overwrite would replace the model file {out}: model.safetensors; give another --out."
+    )
+
+
 def test_an_overwriting_begins_again_where_something_changed(config: FinetuneConfig, tmp_path: Path) -> None:
     train(config)
     train(config, interrupted=True, overwrite=True)

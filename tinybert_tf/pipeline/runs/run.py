@@ -27,7 +27,7 @@ from tinybert_tf.pipeline.runs.directory import (
     check_can_be_made,
 )
 from tinybert_tf.pipeline.runs.same_config import config_difference
-from tinybert_tf.pipeline.runs.sources import GONE, changed_source, sources_of
+from tinybert_tf.pipeline.runs.sources import GONE, changed_source, source_files, sources_of
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,10 @@ class Run(RunDirectory):
             refused.push(self.__exit__)
             if self.out.is_dir():
                 self._claim()
-            if self.path != self.out and not self._goes_on_anew():
-                shutil.rmtree(self.path, ignore_errors=True)
+            if self.path != self.out:
+                self._refuse_own_sources()
+                if not self._goes_on_anew():
+                    shutil.rmtree(self.path, ignore_errors=True)
             if self.state is not RunState.NEW:
                 self._check_sources()
             refused.pop_all()
@@ -196,6 +198,12 @@ class Run(RunDirectory):
                 f"out: {self.out} holds a run with another config ({difference}); give another directory, or "
                 f"--overwrite to train anew."
             )
+
+    def _refuse_own_sources(self) -> None:
+        """Refuse to replace a run by one that is made from it."""
+        for name, path in source_files(self.config):
+            if path.resolve().is_relative_to(self.out.resolve()):
+                raise InputError(f"out: {self.out}: --overwrite would replace the {name}; give another --out.")
 
     def _say_unknown_sources(self) -> None:
         logger.warning(f"{self.out}: begun by an earlier version, which did not write down what it was made from")

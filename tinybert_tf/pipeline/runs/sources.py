@@ -27,7 +27,7 @@ def sources_of(config: Any) -> dict[str, str]:
     Raises:
         InputError: a model's directory is not there.
     """
-    return {name: _digest(path) for name, path in _files(config)}
+    return {name: _digest(path) for name, path in source_files(config)}
 
 
 def changed_source(before: dict[str, str], now: dict[str, str]) -> str | None:
@@ -35,7 +35,8 @@ def changed_source(before: dict[str, str], now: dict[str, str]) -> str | None:
     return next((name for name in [*before, *now] if before.get(name) != now.get(name)), None)
 
 
-def _files(config: Any) -> Iterator[tuple[str, Path]]:
+def source_files(config: Any) -> Iterator[tuple[str, Path]]:
+    """The names and paths of `sources_of`."""
     yield from _data_files(config)
     for role, directory in _model_directories(config):
         for path in _model_files(directory):
