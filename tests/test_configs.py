@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tinybert_tf import cli
+from tinybert_tf.cli.from_config import load
+from tinybert_tf.cli.parser import parse_arguments
+from tinybert_tf.cli.verbs import VERBS
 from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.pretraining import PretrainConfig
@@ -164,12 +168,17 @@ def test_the_table_of_all() -> None:
         assert (texts, taken) == (f"{passes / 1e6:.1f} M", f"{steps / 1e6:.2f} M")
 
 
+def parsed(command: Sequence[str]) -> argparse.Namespace:
+    """A command line's arguments; the verb comes first."""
+    return parse_arguments(VERBS[command[0]], command[1:])
+
+
 @pytest.mark.parametrize("name", GLUE_CONFIGS)
 def test_the_commands_before_it(name: str) -> None:
     """Its teacher and its augmented file are made from the files and columns that it names itself."""
     task, _, student = name.removesuffix(".yaml").partition("-")
     config = load_config(DistillConfig, CONFIGS / name)
-    finetune, augment, distill = (cli._parser().parse_args(command) for command in commands(name))
+    finetune, augment, distill = (parsed(command) for command in commands(name))
     assert (finetune.verb, augment.verb, distill.verb) == ("finetune", "augment", "distill")
     assert (finetune.train, finetune.dev, finetune.out) == (config.data.train, config.data.dev, config.teacher.dir)
     for text in (finetune.text, augment.text):
@@ -200,8 +209,8 @@ def test_the_students_start(student: str, bert_base: Teacher, tmp_path: Path) ->
     assert (sizes.num_hidden_layers, sizes.hidden_size, sizes.num_attention_heads) == (layers, width, 12)
     assert resolved_init(config.student, sizes, bert_base.config) == "dir"
 
-    arguments = cli._parser().parse_args(["distill", str(path), "--student", student])
-    from_teacher = cli.load(DistillConfig, arguments, cli.DISTILL_FLAGS).student
+    arguments = parsed(["distill", str(path), "--student", student])
+    from_teacher = load(VERBS["distill"].flags, DistillConfig, arguments).student
     assert student_config(from_teacher, bert_base.config) == sizes
     assert resolved_init(from_teacher, sizes, bert_base.config) == "cut"
 
@@ -296,14 +305,14 @@ def test_what_pretraining_costs(name: str) -> None:
 @pytest.mark.parametrize("name", PRETRAIN_CONFIGS)
 def test_the_commands_of_pretraining(name: str) -> None:
     config = load_config(PretrainConfig, CONFIGS / name)
-    parsed = [cli._parser().parse_args(command) for command in commands(name)]
-    own = [arguments for arguments in parsed if arguments.verb == "pretrain"]
+    every = [parsed(command) for command in commands(name)]
+    own = [arguments for arguments in every if arguments.verb == "pretrain"]
     assert {arguments.config for arguments in own} == {f"configs/{name}"}
     for arguments in own:
         arguments.config = str(CONFIGS / name)
-        made = cli.load(PretrainConfig, arguments, cli.PRETRAIN_FLAGS)
+        made = load(VERBS["pretrain"].flags, PretrainConfig, arguments)
         assert (made.corpus.files, made.train.learning_rate) == (config.corpus.files, config.train.learning_rate)
-    (other,) = (arguments for arguments in parsed if arguments.verb != "pretrain")
+    (other,) = (arguments for arguments in every if arguments.verb != "pretrain")
     if name in GENERAL_CONFIGS:
         assert (other.verb, load_config(DistillConfig, CONFIGS.parent / other.config).student.dir) == (
             "distill", config.out
@@ -311,7 +320,7 @@ def test_the_commands_of_pretraining(name: str) -> None:
         return
     assert (other.verb, tuple(other.corpus), other.out) == ("vocab", config.corpus.files, config.tokenizer)
     assert other.size == EncoderConfig.from_preset("bert-base").vocab_size
-    _, short, long = (cli.load(PretrainConfig, arguments, cli.PRETRAIN_FLAGS) for arguments in own)
+    _, short, long = (load(VERBS["pretrain"].flags, PretrainConfig, arguments) for arguments in own)
     assert (short.corpus.max_length, long.corpus.max_length) == (128, 512)
     assert (long.model.dir, long.model.preset, long.next_sentence) == (short.out, None, True)
     assert (short.train.max_steps, short.train.max_steps + long.train.max_steps) == (900_000, config.train.max_steps)
