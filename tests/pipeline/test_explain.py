@@ -184,6 +184,13 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
         "export: litert, dynamic_int8",
     ]
     assert "stage compress: 9 steps" in command.out
+    assert command.out.splitlines()[-9:-4] == [
+        "structure-1: compress, 9 steps",
+        "structure-2: compress, 9 steps",
+        "pruning: compress, 9 steps",
+        "all training: 27 steps",
+        "",
+    ]
     quantized = explain("--student", distilled_run, "--set", "quantization={calibration_texts: 32}")
     assert quantized.out.splitlines()[-2:] == [
         "quantization: int8, ranges from 32 texts, through all stages",

@@ -80,7 +80,7 @@ def explain_distill(config: DistillConfig) -> str:
         total_steps = None if total_steps is None or steps is None else total_steps + steps
         parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), layer_map.table(stage.losses)]
     if isinstance(config, CompressConfig):
-        parts += ["", *_compression_lines(config, student, total_steps)]
+        parts += ["", *_training_lines(config, total_steps), "", *_compression_lines(config, student, total_steps)]
     return "\n".join(parts)
 
 
@@ -95,6 +95,17 @@ def _check_heads(stage: Stage, student: EncoderConfig, teacher: EncoderConfig) -
         if width is not None and loss.layers != "all":
             heads = ((None, sizes.num_attention_heads, None, width(sizes)) for sizes in (student, teacher))
             loss.check_shapes(*map(keras.KerasTensor, heads))
+
+
+def _training_lines(config: CompressConfig, total_steps: int | None) -> list[str]:
+    """Every time that the student goes through all stages, and the optimizer steps of it all."""
+    rounds = 0 if config.structure is None else config.structure.rounds
+    names = ["structure"] if rounds == 1 else [f"structure-{number}" for number in range(1, rounds + 1)]
+    names += [name for name in ("pruning", "quantization") if getattr(config, name) is not None]
+    stages = ", ".join(stage.name for stage in config.stages)
+    steps = "" if total_steps is None else f", {total_steps} steps"
+    lines = [f"{name}: {stages}{steps}" for name in names]
+    return lines if total_steps is None else [*lines, f"all training: {len(names) * total_steps} steps"]
 
 
 def _compression_lines(config: CompressConfig, student: EncoderConfig, total_steps: int | None) -> list[str]:
