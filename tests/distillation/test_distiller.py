@@ -540,6 +540,14 @@ class Cosine(DistillationLoss):
         return ops.mean(student - teacher)
 
 
+class Mistyped(Cosine):
+    feature = "hidden_state"
+
+
+class Unprojected(Cosine):
+    feature = "hidden_states"
+
+
 def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None:
     def refused(message: str, losses: list[DistillationLoss], layer_map: Any = "uniform", **arguments: Any) -> None:
         with pytest.raises(InputError, match=message) as error:
@@ -555,4 +563,7 @@ def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None
     refused("attention_loss: the student has 4 attention heads, the teacher 2, .* num_attention_heads=2",
             [AttentionLoss()], student=make_model(num_hidden_layers=1, num_attention_heads=4))  # fmt: skip
     refused("cosine: the student's pooled_output has shape .*16.*, the teacher's .*32", [Cosine()])
-    refused("cosine compares `pooled_output`, which a model does not give", [Cosine()], student=WordVectors(16, 1))
+    refused("cosine: expected a feature that the models give, one of hidden_states, .*, got 'pooled_output'",
+            [Cosine()], student=WordVectors(16, 1))  # fmt: skip
+    refused("mistyped: expected .* got 'hidden_state'; did you mean 'hidden_states'?", [Mistyped()])
+    refused("unprojected: .*; expected equal shapes; `projected = True` in the class learns a map", [Unprojected()])

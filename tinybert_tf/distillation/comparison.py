@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import itertools
 import traceback
@@ -164,14 +165,20 @@ class Comparison:
     def _select(self, outputs: Mapping[str, Any], layer: int | None) -> Any:
         def pick(name: str) -> Any:
             if name not in outputs:
-                raise InputError(
-                    f"{self.name} compares `{name}`, which a model does not give; it gives {list(outputs)}."
-                )
+                raise InputError(f"{self.name}: expected a feature that the models give, {_choices(name, outputs)}")
             return outputs[name] if layer is None else outputs[name][layer]
 
         if isinstance(self.loss.feature, str):
             return pick(self.loss.feature)
         return {name: pick(name) for name in self.loss.feature}
+
+
+def _choices(name: str, outputs: Iterable[str]) -> str:
+    """All features that a loss may ask for, the nearest one, and the one that it asks for."""
+    known = list(dict.fromkeys([*features.REQUESTED_BY, *outputs]))
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"one of {', '.join(known)}, got {name!r}{guess}"
 
 
 class _Called(keras.layers.Layer):

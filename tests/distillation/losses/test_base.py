@@ -174,7 +174,9 @@ def test_missing_labels() -> None:
 def test_different_shapes(name: str) -> None:
     loss = LOSSES[name]()
     size = 4 if loss.any_width else 3
-    message = rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2, {size}, 4\).* be equal"
+    message = (
+        rf"{loss.name}: the student's .* has shape \(1, 2, 3, 3\), the teacher's \(1, 2, {size}, 4\).* expected equal"
+    )
     with pytest.raises(InputError, match=message):
         loss(student=np.zeros((1, 2, 3, 3)), teacher=np.zeros((1, 2, size, 4)), mask=MASK, labels=np.zeros(1, "int32"))
 

@@ -160,9 +160,16 @@ class DistillationLoss:
         """
         end = -1 if self.any_width else None
         if _shape(student, end) != _shape(teacher, end):
+            # A width that differs, and nothing else, is what a projection is for.
+            widths = (
+                _shape(student, -1) == _shape(teacher, -1)
+                and self.feature == features.HIDDEN_STATES
+                and not self.projected
+            )
+            advice = "; `projected = True` in the class learns a map between the widths" if widths else ""
             raise InputError(
                 f"{self.name}: the student's {self.feature} has shape {_shape(student)}, the teacher's "
-                f"{_shape(teacher)}; they must be equal{', but for the last axis' if self.any_width else ''}."
+                f"{_shape(teacher)}; expected equal shapes{', but for the last axis' if self.any_width else advice}"
             )
 
     def __call__(
