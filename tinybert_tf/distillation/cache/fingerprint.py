@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import types
@@ -16,8 +17,8 @@ from keras import ops
 LIBRARIES = ("keras", "tinybert_tf", "tensorflow", "builtins")
 # What a serialized layer has beside what it computes.
 NOT_CONTENT = ("trainable", "build_config", "compile_config")
-# What Keras gives a model of its own accord: when it is made, and when it is compiled and run.
-OF_KERAS = {
+# What Keras gives a model of its own accord when it is compiled and run.
+OF_RUNNING = {
     *("optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting", "accumulation_steps"),
     *("_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator", "_traced_with"),
 }
@@ -47,13 +48,12 @@ class _Description:
 
     def text(self) -> str:
         """As JSON."""
-        described = [self._layer(layer) for layer in self._layers]
-        return json.dumps(self._without_names(described), sort_keys=True)
+        return json.dumps([self._layer(layer) for layer in self._layers], sort_keys=True)
 
     def _layer(self, layer: keras.layers.Layer) -> list[Any]:
         cls = type(layer)
         has_config = cls.get_config is not keras.layers.Layer.get_config
-        config = _config_of(layer) if has_config else None
+        config = self._without_names(_config_of(layer)) if has_config else None
         settings = [] if has_config and _is_known(cls) else self._attributes(layer)
         rounding = getattr(layer, "fake_quantizer", None)
         return [
@@ -66,7 +66,7 @@ class _Description:
         ]
 
     def _attributes(self, owner: Any) -> dict[str, Any]:
-        keras_own = OF_KERAS | vars(keras.Model()).keys() if isinstance(owner, keras.layers.Layer) else set()
+        keras_own = _keras_attributes() if isinstance(owner, keras.layers.Layer) else frozenset()
         return {
             name: self._content(value)
             for name, value in vars(owner).items()
@@ -130,6 +130,12 @@ class _Description:
         if isinstance(value, list | tuple):
             return [self._without_names(each) for each in value]
         return value if value is None or isinstance(value, bool | int | float) else self._content(value)
+
+
+@functools.cache
+def _keras_attributes() -> frozenset[str]:
+    """The attributes that every model has, whatever it computes."""
+    return frozenset(OF_RUNNING | vars(keras.Model(name="bare")).keys())
 
 
 def _is_known(cls: type) -> bool:
