@@ -171,6 +171,7 @@ def test_a_class_in_python_beside_a_tokenizer_json(tmp_path: Path) -> None:
         ({CONFIG: {"truncation_side": "middle"}}, "truncation_side: expected 'right' or 'left' or null, got 'middle'"),
         ({CONFIG: {"tokenizer_class": 3}}, "tokenizer_class: expected a string or null, got 3"),
         ({CONFIG: {"cls_token": ["[CLS]"]}}, "cls_token: expected a string or an object with content or null, got"),
+        ({MAP: {"truncation_side": "x"}}, "map.json: truncation_side: expected 'right' or 'left' or null, got 'x'"),
         ({MAP: {"sep_token": 3}}, "sep_token: expected a string or an object with content or null, got 3"),
         ({CONFIG: {"additional_special_tokens": "<e1>"}}, "additional_special_tokens: expected a list of tokens or"),
         ({CONFIG: {"added_tokens_decoder": {"x": {}}}}, "added_tokens_decoder: expected numbers as keys, got 'x'"),
@@ -191,3 +192,21 @@ def test_a_class_in_python_beside_a_tokenizer_json(tmp_path: Path) -> None:
 def test_files_that_are_refused(files: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         load_tokenizer(write(tmp_path, files, {}))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "message"),
+    [
+        ("model", "unk_token", "[NONE]", "the tokenizer fails on a text .WordPiece error: Missing"),
+        ("post_processor", "special_tokens", {}, "the tokenizer fails on a text .no entry found"),
+    ],
+)
+def test_a_tokenizer_json_that_the_library_fails_with(
+    part: str, key: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    load_tokenizer(write(tmp_path / "words", {CONFIG: LOWER}, {})).save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "tokenizer.json").read_text())
+    values[part][key] = value
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=f"^{tmp_path}: {message}"):
+        load_tokenizer(tmp_path)

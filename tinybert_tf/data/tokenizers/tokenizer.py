@@ -23,7 +23,13 @@ from tinybert_tf.data.tokenizers.byte_level_bpe import (
     vocabulary_files,
 )
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.data.tokenizers.tokenizer_files import MODEL_CONFIG, SIDES, TOKENIZER_FILES, read_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer_files import (
+    MODEL_CONFIG,
+    SIDES,
+    TOKENIZER_FILES,
+    check_encodes,
+    read_tokenizer,
+)
 from tinybert_tf.data.tokenizers.wordpiece import (
     CHARACTER_COVERAGE,
     SPECIAL_TOKENS,
@@ -252,7 +258,12 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
             does something else with them, such as `BertJapaneseTokenizer`.
     """
     directory = resolve_directory(path_or_hub_id, allow_patterns=(*TOKENIZER_FILES, MODEL_CONFIG))
-    return Tokenizer(*read_tokenizer(directory))
+    try:
+        tokenizer = Tokenizer(*read_tokenizer(directory))
+        check_encodes(tokenizer._backend)
+    except InputError as error:
+        raise InputError(str(error) if str(directory) in str(error) else f"{directory}: {error}") from error
+    return tokenizer
 
 
 def as_tokenizer(tokenizer: Any) -> Tokenizer:

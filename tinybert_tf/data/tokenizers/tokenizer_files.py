@@ -25,6 +25,8 @@ CONFIG, MODEL_CONFIG, SERIALIZED, VOCABULARY = "tokenizer_config.json", "config.
 SPECIAL_TOKENS_MAP = "special_tokens_map.json"
 TOKENIZER_FILES = (SERIALIZED, CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS_FILE, VOCABULARY, *VOCABULARY_FILES)
 SIDES = ("right", "left")
+# Longer than WordPiece takes to pieces.
+UNKNOWN_WORD = "a" * 200
 
 CONFIG_KINDS = {
     **TOKEN_KINDS,
@@ -83,7 +85,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
     path, special = directory / CONFIG, directory / SPECIAL_TOKENS_MAP
     settings = read_object(path, CONFIG_KINDS) if path.is_file() else {}
     if "added_tokens_decoder" not in settings and special.is_file():
-        settings |= read_object(special, TOKEN_KINDS)
+        settings |= read_object(special, CONFIG_KINDS)
     return {key: value for key, value in settings.items() if value is not None}
 
 
@@ -92,6 +94,21 @@ def _read_serialized(path: Path) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare `Exception`
         raise InputError(f"{path}: not a tokenizer.json of the tokenizers library ({error})") from error
+
+
+def check_encodes(backend: tokenizers.Tokenizer) -> None:
+    """Refuse a tokenizer that the library fails with: a template or an unknown token that its vocabulary has not.
+
+    Raises:
+        InputError: it fails on a pair with a word that no vocabulary has.
+    """
+    try:
+        backend.encode("a", UNKNOWN_WORD)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the library's Rust is no `Exception`
+        reason = " ".join(str(error).split())
+        raise InputError(f"the tokenizer fails on a text ({reason}); expected a tokenizer.json that works") from None
 
 
 def _class_name(directory: Path, settings: Mapping[str, Any]) -> str:
