@@ -81,6 +81,14 @@ def test_a_learning_rate_that_is_too_small() -> None:
     assert verdict(results(700, model=0.97), intents, "accuracy") == []
 
 
+def test_a_student_as_good_as_its_teacher_has_learned() -> None:
+    """The loss of soft labels has a floor."""
+    flat = log("compress", [0.4846, 0.4839], dev_accuracy=[0.79, 0.78])
+    assert verdict(results(teacher=0.8, student=0.78), flat, "accuracy") == []
+    (line,) = verdict(results(teacher=0.95, student=0.78), flat, "accuracy")
+    assert "the learning rate may be too small" in line
+
+
 def test_a_dev_score_that_still_rises() -> None:
     fast = log("finetune", [3.4477, 1.9879, 1.2311], dev_accuracy=[0.5, 0.6524, 0.7032])
     assert verdict(results(630, model=0.7032), fast, "accuracy") == [

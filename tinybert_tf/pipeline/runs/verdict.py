@@ -14,6 +14,9 @@ CLASSES_SHOWN = 8
 # A loss that falls in every epoch, and by a smaller fraction than this in all, falls too slowly. Measured on 77
 # classes: 12 % at a learning rate of 5e-5 (dev accuracy 51 %), 64 % at 5e-4 (70 %); 70 % on 7 classes, at 5e-5 (97 %).
 SMALL_FALL = 0.2
+# A dev score that is this fraction of the teacher's, or of 1 where there is none, has learned: a loss from soft labels
+# cannot fall to 0, and one of a model that knew the task before has no way to go.
+LEARNED = 0.9
 # Where there is no dev score, a dev loss that fell in the last epoch by more of its value still falls.
 STILL_FALLS = 0.05
 
@@ -37,19 +40,20 @@ def verdict(results: Results, log: Log, metric: str) -> list[str]:
     return [
         *_against_the_baseline(results, metric),
         *_classes(trained, results[trained]),
-        *advice(log, metric, rows),
+        *advice(log, metric, rows, results.get("teacher", {}).get(metric, 1.0)),
     ]
 
 
-def advice(log: Log, metric: str | None = None, rows: int | None = None) -> list[str]:
+def advice(log: Log, metric: str | None = None, rows: int | None = None, best: float = 1.0) -> list[str]:
     """What the curves of each stage ask for: a higher learning rate, or more training.
 
     Args:
         log: the rows of `log.csv`.
         metric: as in `verdict`; None where there is only a loss.
         rows: of the dev set, for the standard error of its score.
+        best: what the score can become, the teacher's.
     """
-    return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, rows)]
+    return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, rows, best)]
 
 
 def _against_the_baseline(results: Results, metric: str) -> Iterator[str]:
@@ -90,10 +94,10 @@ def _stages(log: Log) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
             yield stage, list(epochs)
 
 
-def _what_to_try(stage: str, epochs: Log, metric: str | None, rows: int | None) -> Iterator[str]:
+def _what_to_try(stage: str, epochs: Log, metric: str | None, rows: int | None, best: float) -> Iterator[str]:
     scores, losses = _column(epochs, f"dev_{metric}"), _column(epochs, "loss")
     dev_losses = next(filter(None, (_column(epochs, name) for name in DEV_LOSSES)), [])
-    if scores and _hardly_fell(losses):
+    if scores and scores[-1] < LEARNED * best and _hardly_fell(losses):
         fall = f"{1 - losses[-1] / losses[0]:.0%} in {len(losses)} epochs, {losses[0]:.4g} to {losses[-1]:.4g}"
         yield (
             f"[{stage}] the learning rate may be too small: the training loss fell by only {fall}; try "
