@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,30 @@ def test_a_run_that_another_process_finished_meanwhile(config: FinetuneConfig) -
         with pytest.raises(InputError, match="another process has begun a run there"):
             run.begin()
     assert Run(config).state is RunState.COMPLETE
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_process_that_is_killed_while_it_begins(
+    config: FinetuneConfig, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """The same command begins again, whatever was written."""
+    left, replace = [writes], os.replace
+
+    def killed(*names: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        replace(*names)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)  # as of a process that is gone
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert any(Path(config.out).iterdir())
+    train(config)
+    assert Run(config).state is RunState.COMPLETE
+    assert not list(Path(config.out).glob("*.partial"))
 
 
 def test_what_a_killed_process_left_is_swept(config: FinetuneConfig) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from tinybert_tf.checkpoints.directory_lock import directory_lock
 from tinybert_tf.checkpoints.replace_directory import move_over, sweep_partials
-from tinybert_tf.checkpoints.replace_file import one_line_of_the_disk, replace_text
+from tinybert_tf.checkpoints.replace_file import PARTIAL, one_line_of_the_disk, replace_text
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
@@ -68,7 +68,7 @@ class Run(RunDirectory):
         self._is_held = False
         check_can_be_made(self.out)
         is_there = _holds_run(self.out)
-        if not is_there and self.out.is_dir() and any(self.out.iterdir()):
+        if not is_there and self.out.is_dir() and any(path.suffix != PARTIAL for path in self.out.iterdir()):
             raise InputError(f"out: {self.out} is not empty and holds no run; give a new or an empty directory.")
         if is_there and not overwrite and not (self.out / ANEW / METRICS).is_file():
             self._check_config()
@@ -166,9 +166,9 @@ class Run(RunDirectory):
                 raise InputError(f"out: {self.out}: another process has begun a run there; give another directory.")
 
     def _describe(self) -> None:
-        """Write what the run is, and what it is made from."""
-        self.write_sources(self.sources)
+        """Write what the run is, first its config, which makes the directory a run's; and what it is made from."""
         replace_text(self.path / CONFIG, dump_config(self.config))
+        self.write_sources(self.sources)
 
     def _claim(self) -> None:
         """Lock the directory, and put in order what a killed process left in it."""
