@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,7 @@ from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.errors import InputError
 from tinybert_tf.features import FeatureRequest
-
-logger = logging.getLogger(__name__)
+from tinybert_tf.slow_work import say
 
 Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
 # Tokens that the teacher is asked for at once, or one row where it has more.
@@ -57,10 +55,8 @@ def with_teacher_features(batches: Batches, distiller: Distiller, cache: Teacher
 
 
 def say_not_kept(names: Sequence[str]) -> None:
-    """Log why a stage with these losses runs its teacher in every step."""
-    logger.info(
-        f"teacher cache: {', '.join(names)} compares padding too, which is not kept: the teacher runs each step"
-    )
+    """Say why a stage with these losses runs its teacher in every step."""
+    say(f"teacher cache: {', '.join(names)} compares padding too, which is not kept: the teacher runs each step")
 
 
 @dataclass(frozen=True)
