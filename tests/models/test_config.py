@@ -64,22 +64,24 @@ def test_an_unknown_preset() -> None:
     ("fields", "message"),
     [
         ({"hidden_size": 310}, "num_attention_heads=12 must divide hidden_size=310"),
-        ({"hidden_size": 0}, "hidden_size=0: an integer of at least 1 is wanted"),
+        ({"hidden_size": 0}, "hidden_size=0: expected an integer from 1 to 2147483647"),
         ({"num_hidden_layers": -1}, "num_hidden_layers=-1: an integer"),
         ({"vocab_size": 3.0}, "vocab_size=3.0: an integer"),
         ({"intermediate_size": "12"}, "intermediate_size='12': an integer"),
         ({"num_attention_heads": True}, "num_attention_heads=True: an integer"),
-        ({"pad_token_id": -1}, "pad_token_id=-1: an integer of at least 0"),
-        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob=1.0: a fraction in \[0, 1\) is wanted"),
+        ({"pad_token_id": -1}, "pad_token_id=-1: expected an integer from 0 to"),
+        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob=1.0: expected a fraction in \[0, 1\)"),
         ({"attention_probs_dropout_prob": -0.1}, "attention_probs_dropout_prob=-0.1: a fraction"),
         ({"hidden_dropout_prob": float("nan")}, "hidden_dropout_prob=nan: a fraction"),
-        ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob='0.1': a number is wanted"),
-        ({"layer_norm_eps": 0.0}, "layer_norm_eps=0.0: a number above 0 is wanted"),
+        ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob='0.1': expected a number"),
+        ({"layer_norm_eps": 0.0}, "layer_norm_eps=0.0: expected a finite number above 0"),
+        ({"layer_norm_eps": float("inf")}, "layer_norm_eps=inf: expected a finite number above 0"),
+        ({"hidden_size": 10**30}, "hidden_size=1000000000000000000000000000000: expected an integer from 1 to"),
         ({"initializer_range": -0.02}, "initializer_range=-0.02: a number above 0"),
         ({"model_type": "gpt2"}, "model_type 'gpt2' is not read; one of bert, roberta, distilbert, electra is"),
         ({"model_type": "distilbert"}, "type_vocab_size=2: a model of type distilbert has 0"),
         ({"embedding_size": 128}, "embedding_size=128: a model of type bert has None"),
-        ({"type_vocab_size": 0}, "type_vocab_size=0: an integer of at least 1"),
+        ({"type_vocab_size": 0}, "type_vocab_size=0: expected an integer from 1"),
         ({"hidden_act": "geglu"}, "hidden_act='geglu' is not known; one of gelu, .*tanh is"),
     ],
 )
@@ -188,5 +190,5 @@ def test_heads_of_a_width_of_their_own(tmp_path: Path) -> None:
     usual = EncoderConfig(hidden_size=16, num_attention_heads=4, head_dim=4)
     assert usual == EncoderConfig(hidden_size=16, num_attention_heads=4)
     assert "head_dim" not in usual.to_dict()
-    with pytest.raises(InputError, match=r"head_dim=0: an integer of at least 1"):
+    with pytest.raises(InputError, match=r"head_dim=0: expected an integer from 1"):
         EncoderConfig(hidden_size=16, num_attention_heads=3, head_dim=0)

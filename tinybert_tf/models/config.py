@@ -17,6 +17,9 @@ from tinybert_tf.short_repr import short_repr
 
 HIDDEN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
+# What TensorFlow counts with.
+LARGEST_SIZE = (1 << 31) - 1
+
 # Sizes only; everything else is BERT's default. TinyBERT: arXiv 1909.10351, section 4.1. The small BERTs: arXiv
 # 1908.08962, table 1.
 PRESETS: dict[str, dict[str, int]] = {
@@ -81,16 +84,16 @@ class EncoderConfig:
                 continue
             if field.type in ("int", "int | None"):
                 lowest = 0 if field.name == "pad_token_id" else 1
-                if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-                    raise InputError(f"{field.name}={value!r}: an integer of at least {lowest} is wanted.")
+                if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= LARGEST_SIZE:
+                    raise InputError(f"{field.name}={value!r}: expected an integer from {lowest} to {LARGEST_SIZE}")
             elif field.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise InputError(f"{field.name}={value!r}: a number is wanted.")
+                raise InputError(f"{field.name}={value!r}: expected a number")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}: a fraction in [0, 1) is wanted.")
+                raise InputError(f"{name}={getattr(self, name)}: expected a fraction in [0, 1)")
         for name in ("initializer_range", "layer_norm_eps"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)}: a number above 0 is wanted.")
+            if not 0 < getattr(self, name) <= LARGEST_SIZE:
+                raise InputError(f"{name}={getattr(self, name)}: expected a finite number above 0")
         if self.hidden_act not in HIDDEN_ACTIVATIONS:
             raise InputError(f"hidden_act={self.hidden_act!r} is not known; one of {', '.join(HIDDEN_ACTIVATIONS)} is.")
         if self.head_dim is not None and self.head_dim * self.num_attention_heads == self.hidden_size:
