@@ -57,7 +57,7 @@ def test_every_matrix_has_few_values_and_its_zeros(make_model: Callable[..., Any
 
 
 def test_refused(make_model: Callable[..., Any]) -> None:
-    with pytest.raises(InputError, match="num_clusters=1: at least 2"):
+    with pytest.raises(InputError, match="num_clusters: expected an integer >= 2, got 1"):
         cluster_weights(make_model(), 1)
     with pytest.raises(InputError, match="kernels='nothing' matches no weight"):
         cluster_weights(make_model(), 8, kernels="nothing")

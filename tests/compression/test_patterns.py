@@ -65,7 +65,7 @@ def test_one_weight_is_always_kept() -> None:
 
 @pytest.mark.parametrize("name", ["", "4", "0x4", "1x", "2:8", "block", "1x4x4"])
 def test_unknown_patterns_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"is not known; unstructured, 2:4, or a block such as 1x4"):
+    with pytest.raises(InputError, match="pattern: expected unstructured, 2:4, or a block such as 1x4"):
         Pattern.parse(name)
 
 

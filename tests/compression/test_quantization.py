@@ -189,6 +189,9 @@ def test_another_teacher_to_the_cache(make_model: Make, inputs: Inputs) -> None:
     exact = teacher_fingerprint(Teacher(model))
     quantize_aware(model, [inputs])
     assert teacher_fingerprint(Teacher(model)) != exact
+    # How it came to its ranges, measured here or taken over, does not count.
+    copy, measured_again = model.copy(), quantize_aware(model.copy(), [inputs])
+    assert teacher_fingerprint(Teacher(copy)) == teacher_fingerprint(Teacher(measured_again))
 
 
 def test_what_is_0_on_all_texts(make_model: Make, inputs: Inputs) -> None:

@@ -102,8 +102,8 @@ def test_an_encoder_and_a_precision(make_model: MakeModel, inputs: Arrays) -> No
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"num_attention_heads": 5}, "num_attention_heads=5: from 1 to the model's 4"),
-        ({"intermediate_size": 0}, "intermediate_size=0: from 1 to the model's 24"),
+        ({"num_attention_heads": 5}, "num_attention_heads: expected 1 to the model's 4, got 5"),
+        ({"intermediate_size": 0}, "intermediate_size: expected 1 to the model's 24, got 0"),
     ],
 )
 def test_sizes_out_of_range_are_refused(sizes: dict[str, int], message: str, make_model: MakeModel) -> None:

@@ -54,7 +54,9 @@ def test_weights_are_in_a_file_once(make_model: Callable[..., TaskModel]) -> Non
     assert three < 1.1 * one
 
 
-@pytest.mark.parametrize(("lengths", "message"), [([41], "41 tokens; 3 to 40"), ([8, 2], "2 tokens"), ([], "none")])
+@pytest.mark.parametrize(
+    ("lengths", "message"), [([41], "expected 3 to 40 tokens, .*got 41"), ([8, 2], "got 2"), ([], "none")]
+)
 def test_lengths_that_a_model_has_no_positions_for(
     lengths: list[int], message: str, make_model: Callable[..., TaskModel]
 ) -> None:

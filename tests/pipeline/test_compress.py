@@ -120,8 +120,11 @@ def rows_at(epoch: int) -> float:
         ("pruning: {pattern: '2:4', sparsity: 0.7}", "pruning: sparsity=0.7: pattern '2:4' has 0.5"),
         ("pruning: {end: 5000}", "pruning: end: expected a step up to 30, the last of the stages, got 5000"),
         ("pruning: {begin: 0.5, end: 12}", "pruning: begin_step=15, end_step=12"),
-        ("pruning: {frequency: 25}", "pruning: frequency=25: at least 1 is wanted, and at most the 18 steps"),
-        ("structure: {num_attention_heads: 3}", "structure: num_attention_heads=3: from 1 to the model's 2"),
+        (
+            "pruning: {frequency: 25}",
+            "pruning: frequency: expected 1 to end_step - begin_step = 18, got 25",
+        ),
+        ("structure: {num_attention_heads: 3}", "structure: num_attention_heads: expected 1 to the model's 2, got 3"),
         ("clustering: {kernels: nothing}", "clustering: kernels='nothing' matches no weight; there are "),
         ("pruning: {}\nexport: {format: tflite}", "format 'tflite'"),
         ("pruning: {}\nexport: {quantize: int3}", "--quantize int3: litert has "),

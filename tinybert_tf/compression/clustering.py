@@ -34,7 +34,7 @@ def cluster_weights(model: Any, num_clusters: int, kernels: str = KERNELS_AND_WO
         InputError: fewer than 2 clusters; `kernels` that match nothing.
     """
     if num_clusters < 2:
-        raise InputError(f"num_clusters={num_clusters}: at least 2 is wanted.")
+        raise InputError(f"num_clusters: expected an integer >= 2, got {num_clusters}.")
     for variable in prunable_weights(model, kernels).values():
         values = variable.numpy().astype(np.float32)
         is_kept = values != 0

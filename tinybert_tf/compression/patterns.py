@@ -40,7 +40,7 @@ class Pattern:
             return cls(name, block=(4, 1), of_four=True)
         match = _BLOCK.fullmatch(name)
         if match is None:
-            raise InputError(f"pattern={name!r} is not known; {ACCEPTED} is accepted.")
+            raise InputError(f"pattern: expected {ACCEPTED}, got {name!r}.")
         return cls(name, block=(int(match[1]), int(match[2])))
 
     def check(self, kernel: str, shape: tuple[int, ...]) -> None:
@@ -53,14 +53,14 @@ class Pattern:
             if size % block:
                 raise InputError(
                     f"pattern={self.name!r} does not fit {kernel} {shape}: its {size} {axis} are no multiple of "
-                    f"{block}; another pattern, or `kernels` that leave it out, is wanted."
+                    f"{block}; choose another pattern, or `kernels` that leave it out."
                 )
 
     def mask(self, kernel: Any, sparsity: Any) -> Any:
         """What of a kernel is kept, bool of its shape: TFMOT's mask.
 
-        Of the blocks, ranked by their mean magnitude, `round((1 - sparsity) * number)` are kept, at least one; with
-        them any whose magnitude equals the last one's.
+        Blocks are ranked by their mean magnitude; `round((1 - sparsity) * number)` of them are kept, at least one, and
+        any whose magnitude equals the last one's.
 
         Args:
             kernel: `(inputs, outputs)`.

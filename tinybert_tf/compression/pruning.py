@@ -68,16 +68,15 @@ class MagnitudePruning(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         if not 0 <= sparsity < 1:
-            raise InputError(f"sparsity={sparsity}: a fraction in [0, 1) is wanted.")
+            raise InputError(f"sparsity: expected a fraction in [0, 1), got {sparsity}.")
         if schedule not in _SCHEDULES:
-            raise InputError(f"schedule={schedule!r}: one of {', '.join(_SCHEDULES)} is wanted.")
+            raise InputError(f"schedule: expected one of {', '.join(_SCHEDULES)}, got {schedule!r}.")
         if not 0 <= begin_step < end_step:
-            raise InputError(f"begin_step={begin_step}, end_step={end_step}: 0 <= begin_step < end_step is wanted.")
+            raise InputError(f"begin_step={begin_step}, end_step={end_step}: expected 0 <= begin_step < end_step.")
         frequency = max(1, (end_step - begin_step) // TURNS) if frequency is None else frequency
         if not 1 <= frequency <= end_step - begin_step:
             raise InputError(
-                f"frequency={frequency}: at least 1 is wanted, and at most the {end_step - begin_step} steps from "
-                f"begin_step to end_step."
+                f"frequency: expected 1 to end_step - begin_step = {end_step - begin_step}, got {frequency}."
             )
         self.pattern = Pattern.parse(pattern)
         if self.pattern.of_four and sparsity != 0.5:
@@ -121,13 +120,13 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._pruned = self.check(model)
         shapes = {name: tuple(variable.shape) for name, variable in self._pruned.items()}
         if self._masks and {name: tuple(mask.shape) for name, mask in self._masks.items()} != shapes:
-            raise InputError("MagnitudePruning: its masks are those of another model; a new callback is wanted.")
+            raise InputError("MagnitudePruning: its masks belong to another model; make a new callback.")
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Prune before the first update, where the schedule begins there."""
         steps = getattr(self.model, "steps_per_execution", 1)
         if steps > 1:
-            raise InputError(f"steps_per_execution={steps}: pruning keeps zeros after every step; 1 is wanted.")
+            raise InputError(f"steps_per_execution: expected 1, as pruning keeps zeros after every step; got {steps}.")
         if self.step == 0:
             self._choose_masks()
         self._apply_masks()

@@ -27,11 +27,11 @@ def pruned_config(
     Raises:
         InputError: more than there are, or none.
     """
-    wanted: dict[str, Any] = {"num_attention_heads": num_attention_heads, "intermediate_size": intermediate_size}
-    sizes = {name: size for name, size in wanted.items() if size is not None}
+    given: dict[str, Any] = {"num_attention_heads": num_attention_heads, "intermediate_size": intermediate_size}
+    sizes = {name: size for name, size in given.items() if size is not None}
     for name, size in sizes.items():
         if not 1 <= size <= getattr(config, name):
-            raise InputError(f"{name}={size}: from 1 to the model's {getattr(config, name)} is wanted.")
+            raise InputError(f"{name}: expected 1 to the model's {getattr(config, name)}, got {size}.")
     return dataclasses.replace(config, head_dim=config.head_size, **sizes)
 
 
@@ -81,8 +81,7 @@ def prune_structure(
     refuse_quantized(model, "structured pruning")
     config = pruned_config(model.config, num_attention_heads, intermediate_size)
     exact = in_precision(model, "float32")
-    key = "encoder" if isinstance(model, TaskModel) else "config"
-    pruned = type(model).from_config({**exact.get_config(), key: dataclasses.asdict(config)})
+    pruned = type(model).from_config({**exact.get_config(), model.config_argument: dataclasses.asdict(config)})
     # What a cut knows nothing of, such as a masked LM's head, is as it was.
     weights = exact.variables_by_name()
     for name, variable in pruned.variables_by_name().items():

@@ -54,10 +54,10 @@ def check_lengths(lengths: Sequence[int], max_tokens: int) -> None:
     for length in lengths:
         if not SHORTEST <= length <= max_tokens:
             raise InputError(
-                f"lengths: {length} tokens; {SHORTEST} to {max_tokens} are accepted, as the model has positions for"
+                f"lengths: expected {SHORTEST} to {max_tokens} tokens, which the model has positions for; got {length}"
             )
     if not lengths:
-        raise InputError("lengths: there are none; at least one number of tokens is wanted")
+        raise InputError("lengths: expected at least one number of tokens, got none")
 
 
 def with_lookups(content: bytes) -> bytes:

@@ -118,7 +118,7 @@ class SelfAttention(keras.layers.Layer):
 def as_rows(values: Any, dense: Any) -> Any:
     """`(batch, seq_len, width)` as a dense layer takes it soonest: as rows of a matrix, `(batch * seq_len, width)`.
 
-    As it is for one that rounds: LiteRT's converter would round what else is computed with these rows too.
+    For one that rounds they stay as they are: LiteRT's converter would round the other uses of the rows too.
     """
     if fast.is_fast() and not getattr(dense, "is_rounded", False):
         return ops.reshape(values, (-1, values.shape[-1]))

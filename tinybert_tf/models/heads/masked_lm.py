@@ -198,6 +198,10 @@ class TiedDecoder(RoundedLayer):
         super().__init__(**kwargs)
         self.vocab_size = vocab_size
 
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, for `from_config`."""
+        return {"vocab_size": self.vocab_size, "dtype": self.dtype_policy.name, "name": self.name}
+
     def build(self, input_shape: Any = None) -> None:
         """Create the bias."""
         self.bias = self.add_weight(shape=(self.vocab_size,), initializer="zeros", name="bias")

@@ -56,7 +56,7 @@ def affine(rows: Any, kernel: Any, bias: Any, training: bool | None) -> Any:
 
 
 def layer_norm(rows: Any, gamma: Any, beta: Any, epsilon: float, training: bool | None) -> Any:
-    """LayerNorm of `(rows, width)`, of its type; computed in float32: sums of a row do not fit bfloat16's eight bits.
+    """LayerNorm of `(..., width)`, of its type; computed in float32: sums of a row do not fit bfloat16's eight bits.
 
     In training with its own gradient.
     """
@@ -77,10 +77,11 @@ def layer_norm(rows: Any, gamma: Any, beta: Any, epsilon: float, training: bool 
         def gradients(upstream: Any) -> Any:
             scaled = upstream * gamma
             inward = inverse * (scaled - mean(scaled) - normal * mean(scaled * normal))
-            return inward, tf.reduce_sum(upstream * normal, axis=0), tf.reduce_sum(upstream, axis=0)
+            return inward, tf.reduce_sum(upstream * normal, axis=rows_of), tf.reduce_sum(upstream, axis=rows_of)
 
         return normal * gamma + beta, gradients
 
+    rows_of = list(range(rows.shape.rank - 1))
     exact, gamma, beta = (tf.cast(each, tf.float32) for each in (rows, gamma, beta))
     found = to_train(exact, gamma, beta) if training else normalised(exact)[0] * gamma + beta
     return tf.cast(found, rows.dtype)

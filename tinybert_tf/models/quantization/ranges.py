@@ -31,6 +31,10 @@ class Rounding(keras.layers.Layer):
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32", autocast=False, trainable=False)
 
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments; the range is in the variables."""
+        return {"name": self.name}
+
     def call(self, value: Any) -> Any:
         """`value`, rounded: of the same shape and type."""
         if not self.observing:
