@@ -106,7 +106,7 @@ def test_a_large_body_of_unknown_length_is_refused(client: httpx2.Client) -> Non
 def test_a_large_body_is_answered_when_it_has_been_sent(times: int, client: httpx2.Client) -> None:
     """As many clients send: everything, before they look for an answer."""
     body = b"x" * (times * (1 << 20) + 1)
-    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     assert b" 413 " in raw(client, head, *(body[start : start + 100_000] for start in range(0, len(body), 100_000)))
 
 
