@@ -258,6 +258,25 @@ def litert_export(
 
 
 @pytest.fixture(autouse=True)
+def no_bfloat16_that_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skips what multiplies in bfloat16 while oneDNN may use AVX2 alone: TensorFlow then ends with a signal."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2":
+        return
+    from tensorflow.python.ops import gen_math_ops
+
+    def refusing(product: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(a: Any, *arguments: Any, **kwargs: Any) -> Any:
+            if getattr(a, "dtype", None) == "bfloat16":
+                pytest.skip("ONEDNN_MAX_CPU_ISA=AVX2: TensorFlow has no product in bfloat16")
+            return product(a, *arguments, **kwargs)
+
+        return checked
+
+    for name in ("mat_mul", "batch_mat_mul", "batch_mat_mul_v2", "batch_mat_mul_v3"):
+        monkeypatch.setattr(gen_math_ops, name, refusing(getattr(gen_math_ops, name)))
+
+
+@pytest.fixture(autouse=True)
 def same_policy_after() -> Iterator[None]:
     """Puts Keras's global dtype policy back, which `auto` precision sets to what the machine is fast with."""
     before = sys.modules["keras"].config.dtype_policy() if "keras" in sys.modules else "float32"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -152,6 +153,14 @@ def test_cpuinfo_of_x86_and_arm(tmp_path: Path) -> None:
     assert devices._read_cpuinfo(arm)[1] == {"fp", "bf16"}
     assert devices._read_cpuinfo(missing)[1] == frozenset()
     assert devices._read_cpuinfo(missing)[0]
+
+
+def test_what_onednn_may_not_use_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow asks the processor, not oneDNN, and a product in bfloat16 then ends the process."""
+    monkeypatch.setattr(devices, "_read_cpuinfo", lambda path: ("Xeon", frozenset({"avx512_bf16", "fpu"})))
+    for isa, precision in [("avx2", "float32"), ("AVX512_CORE_AMX", "bfloat16"), ("", "bfloat16")]:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
+        assert choose(replace(describe_devices(), gpus=())).precision == precision
 
 
 def test_gpus_as_tensorflow_describes_them(monkeypatch: pytest.MonkeyPatch) -> None:

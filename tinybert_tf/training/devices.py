@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import platform
 from collections import Counter
 from contextlib import AbstractContextManager
@@ -23,6 +24,8 @@ GPU_PRECISIONS = (((8, 0), "bfloat16"), ((7, 0), "float16"))
 
 # What Linux calls bfloat16 arithmetic: AVX-512 and AMX on x86-64, the last one on arm64.
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+# Values of ONEDNN_MAX_CPU_ISA that keep TensorFlow's products from them: with most, one in bfloat16 ends the process.
+WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ def describe_devices() -> DeviceDescription:
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     gpus = tuple(Gpu(found.get("device_name", "GPU"), found.get("compute_capability")) for found in details)
     cpu_name, cpu_flags = _read_cpuinfo(Path("/proc/cpuinfo"))
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BFLOAT16:
+        cpu_flags -= BFLOAT16_FLAGS
     return DeviceDescription(gpus, cpu_name, cpu_flags)
 
 
