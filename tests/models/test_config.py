@@ -65,10 +65,10 @@ def test_an_unknown_preset() -> None:
     [
         ({"hidden_size": 310}, "num_attention_heads=12 must divide hidden_size=310"),
         ({"hidden_size": 0}, "hidden_size=0: expected an integer from 1 to 2147483647"),
-        ({"num_hidden_layers": -1}, "num_hidden_layers=-1: an integer"),
-        ({"vocab_size": 3.0}, "vocab_size=3.0: an integer"),
-        ({"intermediate_size": "12"}, "intermediate_size='12': an integer"),
-        ({"num_attention_heads": True}, "num_attention_heads=True: an integer"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers=-1: expected an integer"),
+        ({"vocab_size": 3.0}, "vocab_size=3.0: expected an integer"),
+        ({"intermediate_size": "12"}, "intermediate_size='12': expected an integer"),
+        ({"num_attention_heads": True}, "num_attention_heads=True: expected an integer"),
         ({"pad_token_id": -1}, "pad_token_id=-1: expected an integer from 0 to"),
         ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob=1.0: expected a fraction in \[0, 1\)"),
         ({"attention_probs_dropout_prob": -0.1}, "attention_probs_dropout_prob=-0.1: a fraction"),
@@ -156,7 +156,10 @@ def test_keys_that_are_not_ours_and_missing_ones() -> None:
         ({"hidden_size": 24, "is_decoder": True}, "my.json: is_decoder is true; an encoder is wanted"),
         ({"model_type": "bert"}, "my.json: no `hidden_size`; this does not look like a config.json of a model of type"),
         ({"model_type": "distilbert", "hidden_size": 24}, "my.json: no `dim`; this does not look like"),
-        ({"model_type": "electra", "hidden_size": 24, "embedding_size": 0}, "my.json: embedding_size=0: an integer"),
+        (
+            {"model_type": "electra", "hidden_size": 24, "embedding_size": 0},
+            "my.json: embedding_size=0: expected an integer",
+        ),
         ({"hidden_size": 25}, "my.json: num_attention_heads=12 must divide hidden_size=25"),
     ],
 )
