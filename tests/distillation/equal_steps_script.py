@@ -136,7 +136,7 @@ def clipping_optimizer() -> BertAdamW:
 
 
 def compared(build: Callable[[], Any], inputs: Any, labels: Any, ways: Any, optimizer: Any = None) -> dict[str, Any]:
-    whole, logs = step(build, inputs, labels, 1, None, optimizer)
+    whole, logs = step(build, inputs, labels, 1, None, optimizer, run_eagerly=True)
     found = {}
     for name, (parts, strategy) in ways.items():
         gradient, logged = step(build, inputs, labels, parts, strategy, optimizer)

@@ -7,7 +7,6 @@ from typing import Any
 from keras import ops
 
 from tinybert_tf.distillation.losses.base import global_mean
-from tinybert_tf.errors import InputError
 
 # Below this a squared length counts as 0: a vector without a direction has no gradient either, rather than NaN.
 TINY = 1e-12
@@ -45,16 +44,6 @@ def length(vectors: Any, axis: int | tuple[int, ...] = -1, keepdims: bool = Fals
 def unit(vectors: Any, axis: int = -1) -> Any:
     """The vectors along `axis`, scaled to length 1; 0 stays 0."""
     return vectors / length(vectors, axis=axis, keepdims=True)
-
-
-def check_directions(vectors: Any, name: str) -> None:
-    """Refuse vectors of one number, of which unit vectors are 1 or -1.
-
-    Raises:
-        InputError: the last axis has size 1.
-    """
-    if vectors.shape[-1] == 1:
-        raise InputError(f"{name}: vectors of one number have no direction to learn; expected a width of 2 or more.")
 
 
 def kl_divergence(student: Any, teacher: Any) -> Any:

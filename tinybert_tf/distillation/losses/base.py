@@ -47,7 +47,8 @@ class DistillationLoss:
       `labels` gets them, and one that names `predicts` what the logits of both models are (`tinybert_tf.features`; None
       where they do not say).
     - `couples_rows`: whether the loss compares rows of a batch with each other, so that it is no sum over parts of it.
-      `min_rows`: the fewest rows of a batch, on one device, that it says anything of; fewer count 0.
+      `min_rows`: the fewest rows of a batch, on one device, of which it is not constant; fewer count 0. `min_width`:
+      the fewest numbers in the last axis, or classes, of which it is not constant; fewer are refused.
 
     Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
 
@@ -77,6 +78,7 @@ class DistillationLoss:
     compares: ClassVar[tuple[str, ...] | None] = None
     couples_rows: ClassVar[bool] = False
     min_rows: ClassVar[int] = 1
+    min_width: ClassVar[int] = 1
 
     def __init__(self, weight: Weight = 1.0, name: str | None = None) -> None:
         cls = type(self)
@@ -156,7 +158,8 @@ class DistillationLoss:
         """Refuse tensors that cannot be compared; by default, those of different shapes.
 
         Raises:
-            InputError: the shapes differ, elsewhere than in the last axis where that may be of `any_width`.
+            InputError: the shapes differ, elsewhere than in the last axis where that may be of `any_width`; a last axis
+                that makes the loss constant.
         """
         end = -1 if self.any_width else None
         if _shape(student, end) != _shape(teacher, end):
@@ -170,6 +173,14 @@ class DistillationLoss:
             raise InputError(
                 f"{self.name}: the student's {self.feature} has shape {_shape(student)}, the teacher's "
                 f"{_shape(teacher)}; expected equal shapes{', but for the last axis' if self.any_width else advice}"
+            )
+        narrow = [
+            leaf.shape[-1] for leaf in tree.flatten(student) if (leaf.shape[-1] or self.min_width) < self.min_width
+        ]
+        if narrow:
+            raise InputError(
+                f"{self.name}: found a last axis of {narrow[0]}, of which this loss is constant; expected "
+                f"{self.min_width} or more."
             )
 
     def __call__(

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from tinybert_tf.distillation.losses.arithmetic import check_directions, masked_sum, unit
+from tinybert_tf.distillation.losses.arithmetic import masked_sum, unit
 from tinybert_tf.distillation.losses.base import DistillationLoss
 
 
@@ -26,15 +26,7 @@ class PKDLoss(DistillationLoss):
     feature = "hidden_states"
     mean_over = "rows"
     projected = True
-
-    def check_shapes(self, student: Any, teacher: Any) -> None:
-        """Refuse vectors of different shapes, and of one number, which have no direction.
-
-        Raises:
-            InputError: the shapes differ; a width of 1.
-        """
-        super().check_shapes(student, teacher)
-        check_directions(student, self.name)
+    min_width = 2
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
         """The loss of one pair, `(total, count)`."""
