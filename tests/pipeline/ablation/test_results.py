@@ -52,6 +52,12 @@ def test_mean_and_sample_standard_deviation() -> None:
     assert spread("accuracy", []) == ""
 
 
+def test_f1_of_one_class_is_named() -> None:
+    of_student = {"f1": 0.5, "positive_label": "equivalent", "parameters": 1}
+    found = results([Outcome("base", 1, "out", {"student": of_student})], metric="f1")
+    assert table(markdown(found))[0] == ["variant", "seeds", "dev f1 (equivalent)", "difference"]
+
+
 def test_the_table() -> None:
     """top: 0.81 and 0.83, so 0.82 ± 0.01414; to the base's 0.80 and 0.84 by seed +0.01 and -0.01."""
     found = results(

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from tinybert_tf.config.ablation import BASE
-from tinybert_tf.metrics import TASK_METRICS, format_metric
+from tinybert_tf.metrics import TASK_METRICS, format_metric, metric_title
 from tinybert_tf.pipeline.ablation.published import MEASURED, PUBLISHED
 from tinybert_tf.pipeline.ablation.variants import PlannedVariant
 from tinybert_tf.pipeline.runs.table import format_table
@@ -61,6 +61,12 @@ class AblationResults:
         return ["dev", "test"] if has_test else ["dev"]
 
     @property
+    def title(self) -> str:
+        """The metric's name in a table, with the positive class where it is F1 of one."""
+        measured = next((each.metrics[STUDENT] for each in self.outcomes if each.metrics), {})
+        return metric_title(self.metric, measured)
+
+    @property
     def measured(self) -> list[str]:
         """The task's metrics, as far as they are measured of these models."""
         names = TASK_METRICS[self.task].names(2)
@@ -90,7 +96,11 @@ class AblationResults:
 def markdown(results: AblationResults) -> str:
     """The table: mean and sample standard deviation over the seeds, the difference to the base, the paper's number."""
     shown = results.metric
-    header = ["variant", "seeds", *(name for split in results.splits for name in (f"{split} {shown}", "difference"))]
+    header = [
+        "variant",
+        "seeds",
+        *(name for split in results.splits for name in (f"{split} {results.title}", "difference")),
+    ]
     sizes = {name: _parameters(results, name, model) for _, name, model in results.rows()}
     columns = {
         "parameters": sizes if len(set(sizes.values())) > 1 else {},
