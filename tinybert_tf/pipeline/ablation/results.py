@@ -63,7 +63,7 @@ class AblationResults:
     @property
     def title(self) -> str:
         """The metric's name in a table, with the positive class where it is F1 of one."""
-        measured = next((each.metrics[STUDENT] for each in self.outcomes if each.metrics), {})
+        measured: Mapping[str, Any] = next((each.metrics[STUDENT] for each in self.outcomes if each.metrics), {})
         return metric_title(self.metric, measured)
 
     @property
