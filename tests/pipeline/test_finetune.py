@@ -46,6 +46,7 @@ def test_the_run_directory(teacher_run: Path, opinions: Path, encoder_dir: Path)
         data=Data(**files, text=("text",), label="label", max_length=16),
         train=Train(epochs=6, batch_size=8, learning_rate=1e-2, precision="float32"),
         out=str(teacher_run),
+        metric="accuracy",
     )
 
 

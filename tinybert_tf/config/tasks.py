@@ -11,3 +11,11 @@ TASK_KEYS: dict[str, tuple[str, ...]] = {
     "token_classification": (),
     "question_answering": (),
 }
+# The metric that chooses the best epoch where the config names none.
+MAIN_METRIC = {
+    "sequence_classification": "accuracy",
+    "regression": "pearson",
+    "multi_label": "f1_micro",
+    "token_classification": "f1",
+    "question_answering": "f1",
+}

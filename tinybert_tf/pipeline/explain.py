@@ -14,6 +14,7 @@ from tinybert_tf.compression.structured_pruning import SIZES as PRUNED_SIZES
 from tinybert_tf.compression.structured_pruning import pruned_config
 from tinybert_tf.config.compression import CompressConfig
 from tinybert_tf.config.load import dump_config
+from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
@@ -59,7 +60,7 @@ def explain_distill(config: DistillConfig) -> str:
         check_limits(config_of, 0, config.data.max_length, source)
     init = resolved_init(config.student, student, teacher)
     parts = [
-        dump_config(config).rstrip(),
+        dump_config(resolved(config)).rstrip(),
         "",
         _sizes_table(config.task, teacher, student, len(labels)),
         "",

@@ -12,6 +12,7 @@ import keras
 
 from tinybert_tf.checkpoints.replace_directory import replace_directory
 from tinybert_tf.config.pretraining import PretrainConfig
+from tinybert_tf.config.resolved import PRETRAINING_EPOCHS
 from tinybert_tf.data.batches.batch_source import BatchStream
 from tinybert_tf.data.corpus.corpus import Corpus
 from tinybert_tf.data.corpus.masking import Masking
@@ -70,7 +71,9 @@ class Pretraining:
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the run, with those that are executed together with the last one."""
-        return planned_steps(self.config.train, len(self.train), self.config.checkpoint_every, default_epochs=1)
+        return planned_steps(
+            self.config.train, len(self.train), self.config.checkpoint_every, default_epochs=PRETRAINING_EPOCHS
+        )
 
     def measure_dev(self) -> Metrics:
         """The dev file's masked-LM metrics, or with a teacher its losses."""

@@ -13,6 +13,7 @@ import pytest
 
 from tinybert_tf.checkpoints import directory_lock
 from tinybert_tf.config.load import dump_config, load_config
+from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.runs import run as life
@@ -67,7 +68,7 @@ def test_nothing_is_written_before_it_begins(config: FinetuneConfig, tmp_path: P
         assert not (tmp_path / "runs").exists()
         run.begin()
         assert {path.name for path in run.path.iterdir()} == {"config.yaml", "sources.json"}
-    assert load_config(FinetuneConfig, run.path / "config.yaml") == config
+    assert load_config(FinetuneConfig, run.path / "config.yaml") == resolved(config)
 
 
 def test_new_interrupted_complete(config: FinetuneConfig) -> None:

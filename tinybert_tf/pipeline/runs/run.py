@@ -15,6 +15,7 @@ from tinybert_tf.checkpoints.directory_lock import directory_lock
 from tinybert_tf.checkpoints.replace_directory import move_over, sweep_partials
 from tinybert_tf.checkpoints.replace_file import PARTIAL, one_line_of_the_disk, replace_text
 from tinybert_tf.config.load import dump_config
+from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.runs.directory import (
@@ -167,7 +168,7 @@ class Run(RunDirectory):
 
     def _describe(self) -> None:
         """Write what the run is, first its config, which makes the directory a run's; and what it is made from."""
-        replace_text(self.path / CONFIG, dump_config(self.config))
+        replace_text(self.path / CONFIG, dump_config(resolved(self.config)))
         self.write_sources(self.sources)
 
     def _claim(self) -> None:

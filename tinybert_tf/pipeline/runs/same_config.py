@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinybert_tf.config.load import dump_config, load_config
+from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 
@@ -23,7 +24,7 @@ def config_difference(path: Path, config: Any) -> str:
         there = load_config(type(config), path)
     except InputError as error:
         return str(error)
-    theirs, ours = (dict(_leaves(parse_yaml(dump_config(each), "config"))) for each in (there, config))
+    theirs, ours = (dict(_leaves(parse_yaml(dump_config(resolved(each)), "config"))) for each in (there, config))
     for key in dict.fromkeys([*theirs, *ours]):
         if key not in PLACES and theirs.get(key) != ours.get(key):
             return f"there {_shown(key, theirs)}, here {_shown(key, ours)}"
