@@ -115,7 +115,7 @@ def rows_at(epoch: int) -> float:
     ("more", "message"),
     [
         ("pruning: {kernels: nothing}", "pruning: kernels='nothing' matches no weight; there are "),
-        ("pruning: {pattern: 3x}", "pruning: pattern='3x' is not known"),
+        ("pruning: {pattern: 3x}", "pruning: pattern: expected unstructured, 2:4"),
         ("pruning: {pattern: 5x1}", "pruning: pattern='5x1' does not fit layer_1/attention/query/kernel (16, 16)"),
         ("pruning: {pattern: '2:4', sparsity: 0.7}", "pruning: sparsity=0.7: pattern '2:4' has 0.5"),
         ("pruning: {end: 5000}", "pruning: end: expected a step up to 30, the last of the stages, got 5000"),
@@ -133,7 +133,7 @@ def rows_at(epoch: int) -> float:
             "structure: {intermediate_size: 20}\npruning: {pattern: 16x1}",
             "pruning: pattern='16x1' does not fit layer_1",
         ),
-        ("structure: {intermediate_size: 33}", "structure: intermediate_size=33: from 1 to the model's 32"),
+        ("structure: {intermediate_size: 33}", "structure: intermediate_size: expected 1 to the model's 32, got 33"),
         (
             "structure: {num_attention_heads: 1}\nstages: [{name: inside, losses: [attention]}]",
             "structure: ",
