@@ -199,7 +199,7 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
     for setting, message in (
         ("pruning.sparsity=1.5", "pruning.sparsity"),
         ("pruning.end=40", "end: expected a step up to 9, the last of the stages, got 40"),
-        ("structure.intermediate_size=1000", "intermediate_size=1000: from 1 to the model's"),
+        ("structure.intermediate_size=1000", "intermediate_size: expected 1 to the model's"),
     ):
         refused = explain("--student", distilled_run, "--set", setting)
         assert refused.status == 2
