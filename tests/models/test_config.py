@@ -56,7 +56,7 @@ def test_a_preset_with_overrides() -> None:
 
 
 def test_an_unknown_preset() -> None:
-    with pytest.raises(InputError, match=r"preset 'bert-huge' is not known; one of tinybert-4l-312d, .*bert-small"):
+    with pytest.raises(InputError, match=r"preset 'bert-huge': expected one of tinybert-4l-312d, .*bert-small"):
         EncoderConfig.from_preset("bert-huge")
 
 
@@ -78,11 +78,11 @@ def test_an_unknown_preset() -> None:
         ({"layer_norm_eps": float("inf")}, "layer_norm_eps=inf: expected a finite number above 0"),
         ({"hidden_size": 10**30}, "hidden_size=1000000000000000000000000000000: expected an integer from 1 to"),
         ({"initializer_range": -0.02}, "initializer_range=-0.02: expected a finite number above 0"),
-        ({"model_type": "gpt2"}, "model_type 'gpt2' is not read; one of bert, roberta, distilbert, electra is"),
-        ({"model_type": "distilbert"}, "type_vocab_size=2: a model of type distilbert has 0"),
-        ({"embedding_size": 128}, "embedding_size=128: a model of type bert has None"),
+        ({"model_type": "gpt2"}, "model_type='gpt2': expected one of bert, roberta, distilbert, electra"),
+        ({"model_type": "distilbert"}, "type_vocab_size=2: expected 0 for model_type distilbert"),
+        ({"embedding_size": 128}, "embedding_size=128: expected None for model_type bert"),
         ({"type_vocab_size": 0}, "type_vocab_size=0: expected an integer from 1"),
-        ({"hidden_act": "geglu"}, "hidden_act='geglu' is not known; one of gelu, .*tanh is"),
+        ({"hidden_act": "geglu"}, "hidden_act='geglu': expected one of gelu, .*tanh"),
     ],
 )
 def test_refusals(fields: dict[str, Any], message: str) -> None:
@@ -147,13 +147,13 @@ def test_keys_that_are_not_ours_and_missing_ones() -> None:
     [
         (
             {"model_type": "gpt2", "hidden_size": 24},
-            "my.json: model_type 'gpt2' is not read; one of bert, roberta, distilbert, electra is",
+            "my.json: model_type='gpt2': expected one of bert, roberta, distilbert, electra",
         ),
         (
             {"hidden_size": 24, "position_embedding_type": "relative_key"},
-            "my.json: position_embedding_type 'relative_key'",
+            "my.json: position_embedding_type='relative_key'",
         ),
-        ({"hidden_size": 24, "is_decoder": True}, "my.json: is_decoder is true; an encoder is wanted"),
+        ({"hidden_size": 24, "is_decoder": True}, "my.json: is_decoder is true; expected an encoder"),
         ({"model_type": "bert"}, "my.json: no `hidden_size`; this does not look like a config.json of a model of type"),
         ({"model_type": "distilbert", "hidden_size": 24}, "my.json: no `dim`; this does not look like"),
         (

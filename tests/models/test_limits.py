@@ -17,7 +17,7 @@ def test_what_fits() -> None:
 @pytest.mark.parametrize(
     ("vocab_size", "max_length", "message"),
     [
-        (101, 64, "bert: the tokenizer has 101 tokens, the model vocab_size=100"),
+        (101, 64, "bert: the tokenizer has 101 tokens, the model has vocab_size=100"),
         (100, 65, "max_length=65: bert has max_position_embeddings=64"),
     ],
 )

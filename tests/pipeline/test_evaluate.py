@@ -107,7 +107,7 @@ def test_scores_of_pairs_against_scipy(
     refused = tinybert("evaluate", run, *flags, "--task", "sequence_classification")
     assert refused.status == 2
     assert refused.err.startswith(f"tinybert: {run} gives one score; a model for task sequence_classification gives c")
-    assert refused.err.endswith(", or name the task that it is for: --task regression.\n")
+    assert refused.err.endswith(", or name the task that it was trained for (--task regression).\n")
 
 
 def test_pairs_on_the_command_line(

@@ -276,7 +276,7 @@ def test_a_tokenizer_with_more_words_than_the_model(scene: Scene) -> None:
     config = EncoderConfig.from_preset("bert-tiny", vocab_size=tokens - 1)
     MaskedLM(config).save_pretrained(scene.directory / "small")
     message = scene.refused(start="model", model=scene.directory / "small", tokenizer=scene.encoder)
-    assert f"the tokenizer has {tokens} tokens, the model vocab_size={tokens - 1}" in message
+    assert f"the tokenizer has {tokens} tokens, the model has vocab_size={tokens - 1}" in message
 
 
 def test_a_loss_that_is_not_known(scene: Scene) -> None:

@@ -1,1 +1,1 @@
-"""The configurable BERT encoder, its task heads and the teacher."""
+"""The configurable encoder of BERT and its relatives, its task heads, and the teacher."""

@@ -17,7 +17,7 @@ from tinybert_tf.short_repr import short_repr
 
 HIDDEN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
-# What TensorFlow counts with.
+# TensorFlow counts with 32-bit integers.
 LARGEST_SIZE = (1 << 31) - 1
 
 # Sizes only; everything else is BERT's default. TinyBERT: arXiv 1909.10351, section 4.1. The small BERTs: arXiv
@@ -34,19 +34,19 @@ PRESETS: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The hyper-parameters of a BERT encoder: Hugging Face's names, BERT-base's values as defaults.
+    """The hyper-parameters of an encoder under their Hugging Face names; the defaults are BERT-base's.
 
-    `model_type` is the family, `bert`, `roberta`, `distilbert` or `electra`; the names stay BERT's in all of them.
-    `type_vocab_size` is 0 and `layer_norm_eps` 1e-12 in every DistilBERT; `embedding_size`, the width of the embedding
-    tables where it is another than `hidden_size`, is ELECTRA's alone. `head_dim` is the width of an attention head
-    where it is another than `hidden_size / num_attention_heads`: of a model that heads were taken from. transformers'
-    classes do not know it. `hidden_dropout_prob` and
-    `attention_probs_dropout_prob` are fractions in [0, 1); `initializer_range` is the standard deviation of the
-    truncated normal that new weights are drawn from; sizes are counts.
+    `model_type` is the family: `bert`, `roberta`, `distilbert` or `electra`; all of them use BERT's field names here.
+    Sizes are counts. `hidden_dropout_prob` and `attention_probs_dropout_prob` are fractions in [0, 1).
+    `initializer_range` is the standard deviation of the truncated normal that new weights are drawn from.
+    A DistilBERT always has `type_vocab_size` 0 and `layer_norm_eps` 1e-12. Only an ELECTRA can have an
+    `embedding_size`, the width of its embedding tables if it differs from `hidden_size`. `head_dim` is the width of an
+    attention head if it differs from `hidden_size / num_attention_heads`, as after `prune_structure` has removed heads;
+    transformers' classes do not know this field.
 
     Raises:
-        InputError: a size below 1, a fraction outside [0, 1), an unknown `hidden_act` or `model_type`, without a
-            `head_dim` a number of heads that does not divide `hidden_size`, or what the family does not have.
+        InputError: a size is below 1, a fraction is outside [0, 1), `hidden_act` or `model_type` is unknown, the number
+            of heads does not divide `hidden_size` and no `head_dim` is given, or the family has no such field.
 
     Example:
         >>> EncoderConfig.from_preset("tinybert-4l-312d", vocab_size=1000).hidden_size
@@ -95,7 +95,7 @@ class EncoderConfig:
             if not 0 < getattr(self, name) <= LARGEST_SIZE:
                 raise InputError(f"{name}={getattr(self, name)}: expected a finite number above 0")
         if self.hidden_act not in HIDDEN_ACTIVATIONS:
-            raise InputError(f"hidden_act={self.hidden_act!r} is not known; one of {', '.join(HIDDEN_ACTIVATIONS)} is.")
+            raise InputError(f"hidden_act={self.hidden_act!r}: expected one of {', '.join(HIDDEN_ACTIVATIONS)}.")
         if self.head_dim is not None and self.head_dim * self.num_attention_heads == self.hidden_size:
             object.__setattr__(self, "head_dim", None)  # one spelling for one model
         if self.head_dim is None and self.hidden_size % self.num_attention_heads:
@@ -105,12 +105,12 @@ class EncoderConfig:
 
     def _check_family(self) -> None:
         if self.model_type not in FAMILIES:
-            raise InputError(f"model_type {self.model_type!r} is not read; one of {', '.join(FAMILIES)} is.")
+            raise InputError(f"model_type={self.model_type!r}: expected one of {', '.join(FAMILIES)}.")
         if self.embedding_size == self.hidden_size:
             object.__setattr__(self, "embedding_size", None)  # nothing to project: one spelling for one model
         for name, value in self.family.absent.items():
             if getattr(self, name) != value:
-                raise InputError(f"{name}={getattr(self, name)!r}: a model of type {self.model_type} has {value}.")
+                raise InputError(f"{name}={getattr(self, name)!r}: expected {value} for model_type {self.model_type}.")
 
     @property
     def head_size(self) -> int:
@@ -119,46 +119,44 @@ class EncoderConfig:
 
     @property
     def family(self) -> Family:
-        """What a model of this `model_type` looks like, and how its files name it."""
+        """The family of `model_type`: its layers, its defaults and the names in its files."""
         return FAMILIES[self.model_type]
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of the longest text: `max_position_embeddings`, less what a RoBERTa leaves to padding."""
+        """Tokens of the longest text: `max_position_embeddings`, less the positions that RoBERTa keeps for padding."""
         return self.max_position_embeddings - (self.pad_token_id + 1 if self.family.positions_after_padding else 0)
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> EncoderConfig:
-        """A named size, with any field overridden.
+        """Make the config of a named size (a key of `PRESETS`); `overrides` replace any field.
 
         Raises:
-            InputError: the name is not a preset's.
+            InputError: no preset has this name, or as the constructor.
         """
         if name not in PRESETS:
-            raise InputError(f"preset {name!r} is not known; one of {', '.join(PRESETS)} is.")
+            raise InputError(f"preset {name!r}: expected one of {', '.join(PRESETS)}.")
         return cls(**{**PRESETS[name], **overrides})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "config") -> EncoderConfig:
         """Take the encoder's fields out of the content of a Hugging Face `config.json`; other keys are not read.
 
-        A config without `model_type` (TinyBERT's own, the first BERTs') is taken for BERT's.
+        A config without `model_type`, such as TinyBERT's own or those of the first BERTs, is read as BERT's.
 
         Raises:
-            InputError: a `model_type` of no known family, a variant that this encoder does not compute, no sizes at
-                all, or a value out of range; the message names `source`.
+            InputError: `model_type` is of no known family, the config asks for a variant that this encoder does not
+                compute, it has no sizes, or a value is out of range; the message names `source`.
         """
         check_kinds(values, CONFIG_KINDS, source)
         family = FAMILIES.get(values.get("model_type") or "bert")
         if family is None:
-            raise InputError(
-                f"{source}: model_type {values['model_type']!r} is not read; one of {', '.join(FAMILIES)} is."
-            )
+            raise InputError(f"{source}: model_type={values['model_type']!r}: expected one of {', '.join(FAMILIES)}.")
         position = values.get("position_embedding_type") or "absolute"
         if position != "absolute":
-            raise InputError(f"{source}: position_embedding_type {position!r} is not read; 'absolute' is.")
+            raise InputError(f"{source}: position_embedding_type={position!r}: expected 'absolute'.")
         if values.get("is_decoder"):
-            raise InputError(f"{source}: is_decoder is true; an encoder is wanted.")
+            raise InputError(f"{source}: is_decoder is true; expected an encoder.")
         theirs = {name: family.field_names.get(name, name) for name in _field_names() if name not in family.absent}
         if theirs["hidden_size"] not in values:
             raise InputError(
@@ -176,12 +174,12 @@ class EncoderConfig:
         """Read a `config.json`.
 
         Raises:
-            InputError: the file is missing or not JSON, and as `from_dict`.
+            InputError: the file is missing or is not JSON, or as `from_dict`.
         """
         return cls.from_dict(read_object(Path(path)), source=str(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as a plain dict, as Hugging Face writes them for the family."""
+        """Return the fields as a plain dict, under the names that Hugging Face gives them in this family."""
         values = {**dataclasses.asdict(self), "embedding_size": self.embedding_size or self.hidden_size}
         theirs = self.family.field_names
         left_out = {*self.family.absent, *(["head_dim"] if self.head_dim is None else [])}

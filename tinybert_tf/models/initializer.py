@@ -1,4 +1,4 @@
-"""First weights: random ones, or none where a checkpoint's come next."""
+"""Initial weights: random ones, or unset ones if a checkpoint is loaded next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _is_loading = contextvars.ContextVar("is_loading", default=False)
 
 @contextlib.contextmanager
 def before_loading() -> Iterator[None]:
-    """Encoders that are made in the body get no values: drawing a BERT-base costs more than reading one."""
+    """Leave the weights of encoders made in the body unset: drawing a BERT-base takes longer than reading one."""
     token = _is_loading.set(True)
     try:
         yield
@@ -26,7 +26,7 @@ def before_loading() -> Iterator[None]:
 
 @contextlib.contextmanager
 def drawing_nothing() -> Iterator[None]:
-    """Put back, after the body, the generator that Keras takes the seeds of layers from."""
+    """Restore, after the body, the generator from which Keras takes the seeds of layers."""
     state = random.getstate()
     try:
         yield
@@ -35,17 +35,17 @@ def drawing_nothing() -> Iterator[None]:
 
 
 def encoder_initializer(stddev: float) -> keras.initializers.Initializer:
-    """BERT's truncated normal for a weight that every checkpoint has."""
-    # Made in either case: it takes the next seed, and what is drawn after it (a new head) must not depend on this.
+    """Return BERT's initializer, a truncated normal, for a weight that every checkpoint has."""
+    # Made in either case, as it takes the next seed: weights drawn later (a new head) must not depend on loading.
     drawn = keras.initializers.TruncatedNormal(stddev=stddev)
     return Unset() if _is_loading.get() else drawn
 
 
 class Unset(keras.initializers.Initializer):
-    """Whatever is in the memory, on TensorFlow; elsewhere zeros."""
+    """Leaves memory as it is on TensorFlow, and gives zeros on other backends."""
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        """A tensor of `shape` and `dtype`, to be assigned to before it is read."""
+        """Return a tensor of `shape` and `dtype` whose values must be assigned before they are read."""
         if keras.backend.backend() != "tensorflow":
             return ops.zeros(shape, dtype)
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""A student that starts as layers of its teacher."""
+"""Copying layers of a teacher into its student."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _LAYER = re.compile(r"layer_(\d+)/")
 
 
 def copy_layers(student: PretrainedModel, teacher: PretrainedModel, pairs: Iterable[tuple[int, int]]) -> None:
-    """Give the student the teacher's weights: its layer s those of layer t for each pair, everything else by name.
+    """Copy the teacher's weights to the student: layer t to layer s for each pair `(s, t)`, all other weights by name.
 
-    Embeddings, pooler and head are copied where both models have them.
+    Embeddings, pooler and head are copied if both models have them.
 
     Args:
-        student: same widths and vocabulary as the teacher, any number of layers.
-        teacher: where the weights come from; unchanged.
-        pairs: `(student_layer, teacher_layer)`, 1..N; others are left out.
+        student: a model of the teacher's widths and vocabulary, with any number of layers.
+        teacher: the model to copy from; it does not change.
+        pairs: `(student_layer, teacher_layer)`, counted from 1; student layers without a pair keep their weights.
 
     Raises:
-        InputError: a weight of another shape; nothing is copied then.
+        InputError: a weight has another shape; then nothing is copied.
     """
     source_layer = dict(pairs)
     theirs = teacher.variables_by_name()
@@ -37,7 +37,7 @@ def copy_layers(student: PretrainedModel, teacher: PretrainedModel, pairs: Itera
         if tuple(theirs[source].shape) != tuple(variable.shape):
             raise InputError(
                 f"the student's {name} has shape {tuple(variable.shape)}, the teacher's {tuple(theirs[source].shape)}: "
-                f"layers can be copied between models of the same widths and vocabulary only."
+                f"expected models of the same widths and vocabulary."
             )
         copies.append((variable, theirs[source]))
     for variable, value in copies:

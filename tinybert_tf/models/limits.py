@@ -1,4 +1,4 @@
-"""What a model can read: token ids below `vocab_size`, texts of up to `max_position_embeddings` tokens."""
+"""The limits of a model's inputs: token ids below `vocab_size`, texts of at most `config.max_tokens` tokens."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tinybert_tf.models.config import EncoderConfig
 
 
 def check_limits(config: EncoderConfig, vocab_size: int, max_length: int, source: str | Path) -> None:
-    """Refuse a tokenizer or a length that a model has no embeddings for.
+    """Refuse a tokenizer or a length for which a model has no embeddings.
 
     Args:
-        config: the model's.
-        vocab_size: ids of the tokenizer.
-        max_length: tokens a text is cut at, special tokens included.
+        config: the model's config.
+        vocab_size: number of the tokenizer's ids.
+        max_length: number of tokens at which a text is cut, special tokens included.
         source: the model's directory, which the message names.
 
     Raises:
-        InputError: one of the two is larger than the model's.
+        InputError: one of the two is above the model's limit.
     """
     if vocab_size > config.vocab_size:
         raise InputError(
-            f"{source}: the tokenizer has {vocab_size} tokens, the model vocab_size={config.vocab_size}; they do not "
-            f"belong together."
+            f"{source}: the tokenizer has {vocab_size} tokens, the model has vocab_size={config.vocab_size}; they do "
+            f"not belong together."
         )
     if max_length > config.max_tokens:
         positions = config.max_position_embeddings
@@ -36,10 +36,10 @@ def check_limits(config: EncoderConfig, vocab_size: int, max_length: int, source
 
 
 def check_bounds(config: EncoderConfig, bounds: InputBounds) -> None:
-    """Refuse inputs that a model has no embeddings for. A model with one type of tokens, or none, reads no types.
+    """Refuse inputs for which a model has no embeddings. A model with one token type, or none, reads no types.
 
     Raises:
-        InputError: a token id, a token type or a length.
+        InputError: a token id, a token type or a length is out of range.
     """
     check_length(config.max_position_embeddings, config.max_tokens, bounds.length)
     types = [("token_type_ids", bounds.types, "type_vocab_size")] if config.type_vocab_size > 1 else []
@@ -54,11 +54,11 @@ def check_length(max_position_embeddings: int, max_tokens: int, length: int) -> 
     """Refuse more tokens than a model has positions for.
 
     Raises:
-        InputError: they are.
+        InputError: the sequence is longer than `max_tokens`.
     """
     if length > max_tokens:
         rest = max_position_embeddings - max_tokens
-        less = f", of which the first {rest} are padding's" if rest else ""
+        less = f", and keeps the first {rest} for padding" if rest else ""
         raise InputError(
             f"a sequence of {length} tokens; this model has max_position_embeddings={max_position_embeddings}{less}."
         )

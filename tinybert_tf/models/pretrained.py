@@ -1,4 +1,4 @@
-"""Loading and saving Hugging Face directories: what the encoder and every task model share."""
+"""Loading and saving Hugging Face directories, for the encoder and every task model."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ from tinybert_tf.trainable.trainable_model import TrainableModel
 
 logger = logging.getLogger(__name__)
 
-# The entry of `config.json` that says how a model's numbers are rounded; transformers passes over it.
+# The entry of `config.json` that describes how a model's numbers are rounded; transformers ignores it.
 FAKE_QUANTIZATION = "fake_quantization"
-# The entry of Keras's config that names the layers which round, and the bits of their weights.
+# The entry of Keras's config that lists the rounding layers and the bits of their weights.
 ROUNDED_LAYERS = "rounded_layers"
 
 
 class SavesPretrained(Protocol):
-    """A tokenizer, as far as `save_pretrained` needs one."""
+    """Any tokenizer that can write its own files."""
 
     def save_pretrained(self, directory: Any) -> Any:
         """Write the tokenizer's files into `directory`."""
 
 
 def relative_paths(layer: keras.layers.Layer, variables: Iterable[Any]) -> dict[str, Any]:
-    """The learned variables by their path below `layer`, e.g. `layer_1/attention/query/kernel`."""
+    """Return the learned variables by their path below `layer`, e.g. `layer_1/attention/query/kernel`."""
     return {variable.path.removeprefix(f"{layer.path}/"): variable for variable in without_ranges(layer, variables)}
 
 
 class PretrainedModel(TrainableModel):
     """A Keras model that loads from and saves to a Hugging Face model directory.
 
-    A subclass names its Hugging Face `architecture` (BERT's; the other families' classes are named alike) and
+    A subclass names its Hugging Face `architecture` (BERT's; the classes of other families have like names) and
     `config_argument`, the argument of its constructor that takes an `EncoderConfig`, and implements
     `variables_by_name`, `tensor_names` and `_from_directory`.
     """
@@ -68,7 +68,7 @@ class PretrainedModel(TrainableModel):
 
     @property
     def fake_quantizer(self) -> FakeQuantization | None:
-        """How the model's numbers are rounded, read from its layers; None where they are not."""
+        """How the model's numbers are rounded, read from its layers; None if they are not rounded."""
         return quantization_of(self)
 
     @property
@@ -77,13 +77,13 @@ class PretrainedModel(TrainableModel):
         return bool(rounded_layers(self))
 
     def get_config(self) -> dict[str, Any]:
-        """Which layers round, where any do: `from_config` lets the same ones do so."""
+        """The layers that round, if any; `from_config` lets the same layers round."""
         bits = weight_bits_by_place(self)
         return {ROUNDED_LAYERS: bits} if bits else {}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """A new, randomly initialised model of the same shape, whose ranges are still to be measured or assigned."""
+        """Make a new, randomly initialised model of the same shape; its ranges must still be measured or assigned."""
         arguments = {name: value for name, value in config.items() if name != ROUNDED_LAYERS}
         arguments[cls.config_argument] = EncoderConfig(**arguments[cls.config_argument])
         model = cls(**arguments)
@@ -91,9 +91,9 @@ class PretrainedModel(TrainableModel):
         return model
 
     def copy(self, **changes: Any) -> Self:
-        """A model of its own with the same weights, rounded as this one is; `changes`: `dtype` and `name`.
+        """Copy the model: same weights, same rounding; `changes` can be `dtype` and `name`.
 
-        It takes nothing from the global random generators: what is drawn later does not depend on a copy.
+        It draws nothing from the global random generators, so that later draws do not depend on a copy.
         """
         with drawing_nothing(), before_loading():
             copy = type(self).from_config({**self.get_config(), **changes})
@@ -102,7 +102,7 @@ class PretrainedModel(TrainableModel):
         return copy
 
     def check_inputs(self, inputs: Any) -> None:
-        """Refuse token ids, token types and lengths that the model has no embeddings for; see `check_bounds`."""
+        """Refuse token ids, token types and lengths for which the model has no embeddings; see `check_bounds`."""
         bounds = bounds_of(inputs)
         if bounds is not None:
             check_bounds(self.config, bounds)
@@ -119,19 +119,19 @@ class PretrainedModel(TrainableModel):
 
     @property
     def encoder_prefix(self) -> str:
-        """What stands before the names of the encoder's tensors in the files of this class."""
+        """The prefix of the encoder's tensor names in the files of this class."""
         return ""
 
     def variables_by_name(self) -> dict[str, Any]:
-        """The weights by the names that the checkpoint name tables use."""
+        """The weights by the names in the checkpoint name tables."""
         raise NotImplementedError
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """The table from these names to the tensors' names in Hugging Face files."""
+        """The table that maps these names to the names of tensors in Hugging Face files."""
         raise NotImplementedError
 
     def directory_config(self) -> dict[str, Any]:
-        """What `save_pretrained` writes into `config.json`."""
+        """The content of the `config.json` that `save_pretrained` writes."""
         architecture = self.config.family.class_prefix + self.architecture.removeprefix(BERT.class_prefix)
         quantization = self.fake_quantizer
         rounding = {} if quantization is None else {FAKE_QUANTIZATION: quantization.get_config()}
@@ -139,21 +139,20 @@ class PretrainedModel(TrainableModel):
 
     @classmethod
     def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
-        """An unloaded model for a directory's config (`values`: all of `config.json`) and tensors."""
+        """Make a model without loaded weights for a directory's config (`values`: all of `config.json`) and tensors."""
         raise NotImplementedError
 
     @classmethod
     def from_pretrained(cls, dir_or_hub_id: str | Path, num_labels: int | None = None, **kwargs: Any) -> Self:
-        """Load a Hugging Face directory, or one from the Hub: `config.json` and safetensors, one file or sharded.
+        """Load a Hugging Face directory, local or from the Hub: `config.json` and safetensors, one file or sharded.
 
-        Without safetensors, `tf_model.h5`, Google's `bert_config.json` and `bert_model.ckpt`, or `pytorch_model.bin`,
-        which takes an installed torch.
+        Without safetensors it reads `tf_model.h5`, Google's `bert_config.json` and `bert_model.ckpt`, or
+        `pytorch_model.bin`, which needs an installed torch.
 
-        The family is what `config.json` says in `model_type`, or, where it says nothing, what the tensors are called.
-        Encoder tensors may stand under their family's prefix (`bert.`) or none and may have the TensorFlow era's
-        `gamma`/`beta` names. Weights that the files do not have (a new head) keep their random initialisation; they and
-        tensors that were not used are named in a log message and in `load_report`. A directory without tokenizer files
-        loads as a model.
+        `model_type` in `config.json` names the family; without it, the names of the tensors tell. The names of encoder
+        tensors may have their family's prefix (`bert.`) or none, and may end in `gamma` and `beta` as in old TensorFlow
+        files. Weights that the files do not have (a new head) keep their random initialisation; a log message and
+        `load_report` name them and the unused tensors. The directory needs no tokenizer files.
 
         Args:
             dir_or_hub_id: a directory, a run directory, or a Hub id.
@@ -161,8 +160,8 @@ class PretrainedModel(TrainableModel):
             **kwargs: `dtype` and `name`, as in the constructor.
 
         Raises:
-            InputError: no such directory, no or damaged weights, an unknown family, a missing encoder tensor, a wrong
-                shape.
+            InputError: the directory does not exist, its weights are missing or damaged, its family is unknown, an
+                encoder tensor is missing, or a shape is wrong.
         """
         if num_labels is not None:
             if not cls.has_labels:
@@ -171,7 +170,7 @@ class PretrainedModel(TrainableModel):
         directory = resolve_model(dir_or_hub_id)
         values, source = read_config(directory), str(config_path(directory))
         if values.get("model_type"):
-            EncoderConfig.from_dict(values, source)  # what it refuses is said before the weights are opened
+            EncoderConfig.from_dict(values, source)  # refuses a config before the weights are opened
         tensors = open_tensors(directory)
         if read_config(directory) != values:  # another process has replaced the model between the two
             return cls.from_pretrained(dir_or_hub_id, **kwargs)
@@ -201,17 +200,17 @@ class PretrainedModel(TrainableModel):
 
 
 def in_precision(model: PretrainedModel, precision: str) -> PretrainedModel:
-    """The model itself where it already computes and stores weights in `precision`, else a copy with weights cast."""
+    """Return the model if it computes and stores weights in `precision` already, else a copy with cast weights."""
     return model if model.dtype_policy.name == precision else model.copy(dtype=precision)
 
 
 def _model_type(tensors: Tensors) -> str:
-    """The family of a directory whose `config.json` does not say."""
+    """Find the family of a directory by its tensors, as its `config.json` has no `model_type`."""
     family = family_of_names(tensors.__contains__)
     if family is None:
         found = ", ".join(tensors.names()[:3]) or "no tensors"
         raise InputError(
-            f"{tensors.path}: of no known family; the config has no `model_type` and the file has {found}; one of "
-            f"{', '.join(FAMILIES)} is accepted."
+            f"{tensors.path}: no known family; the config has no `model_type` and the file has {found}; expected one "
+            f"of {', '.join(FAMILIES)}."
         )
     return family.model_type

@@ -248,9 +248,9 @@ def test_other_things_that_cannot_be(teacher: SequenceClassifier) -> None:
     pairs = [(1, 2), (2, 4)]
     with pytest.raises(InputError, match="basis: got 'pca'; expected one of components, channels"):
         cut_student(make(**NARROW), teacher, pairs, texts(), basis="pca")
-    with pytest.raises(InputError, match="there are none"):
+    with pytest.raises(InputError, match="expected at least one batch of texts to cut the student on, got none"):
         cut_student(make(**NARROW), teacher, pairs, [])
-    with pytest.raises(InputError, match="a MaskedLM is not cut from a SequenceClassifier"):
+    with pytest.raises(InputError, match="student: expected the teacher's class, SequenceClassifier, got MaskedLM"):
         cut_student(make(MaskedLM, **NARROW), teacher, pairs, texts())
 
 
@@ -258,7 +258,7 @@ def test_a_student_as_wide_as_its_teachers_embeddings_is_refused() -> None:
     """It would have no projection of them, and its teacher has one."""
     teacher = EncoderConfig(**{**dataclasses.asdict(TEACHER), "model_type": "electra", "embedding_size": 20})
     student = dataclasses.replace(teacher, hidden_size=20)
-    with pytest.raises(InputError, match=r"^hidden_size=20: of the teacher's embedding_size, a student has no"):
+    with pytest.raises(InputError, match=r"^hidden_size=20: expected another width than the teacher's embedding_size"):
         check_cut(student, teacher)
     check_cut(dataclasses.replace(teacher, hidden_size=16), teacher)
 
@@ -285,9 +285,7 @@ def test_batches_beyond_max_tokens_are_left_out(
     capsys.readouterr()
     enough = int(first["attention_mask"].sum())
     cut_student(student, teacher, [(1, 2), (2, 4)], iter([first, second]), max_tokens=enough)
-    assert capsys.readouterr().err == (
-        f"cut: on the first 40 texts, up to max_tokens={enough}; the others are left out\n"
-    )
+    assert capsys.readouterr().err == (f"cut: uses the first 40 texts, up to max_tokens={enough}\n")
     for ours, theirs in zip(student.weights, expected.weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)  # the same sums, of as many texts
 

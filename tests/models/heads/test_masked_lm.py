@@ -163,7 +163,7 @@ def test_pretraining_wants_both_labels(
 ) -> None:
     model = BertPretraining(make_config())
     model.compile()
-    with pytest.raises(InputError, match=f"labels: found {found}; BertPretraining learns from a dict of masked_tokens"):
+    with pytest.raises(InputError, match=f"labels: expected a dict of masked_tokens and next_sentence, .* got {found}"):
         model.fit({**make_inputs([5, 3]), "masked_positions": POSITIONS}, labels, verbose=0)
 
 

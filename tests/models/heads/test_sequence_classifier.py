@@ -133,7 +133,7 @@ def test_label_names(make_config: MakeConfig) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_labels": 0}, "num_labels=0: at least 1 is wanted"),
+        ({"num_labels": 0}, "num_labels: expected an integer >= 1, got 0"),
         ({"num_labels": 3, "id2label": ["a", "b"]}, "id2label has 2 names for num_labels=3"),
         ({"id2label": {1: "a", 2: "b"}}, "id2label has names for 1, 2; expected one for each class from 0 to 1"),
         ({"id2label": ["a", "a"]}, "id2label names 'a' for classes 0, 1; expected different names"),

@@ -44,7 +44,7 @@ def test_each_channel_has_127_steps_to_its_limit() -> None:
 
 
 def test_what_is_not_finite_is_refused() -> None:
-    with pytest.raises(InputError, match="not finite numbers"):
+    with pytest.raises(InputError, match="expected finite numbers"):
         observe(made(Range), [np.inf])
 
 

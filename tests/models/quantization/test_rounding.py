@@ -56,5 +56,5 @@ def test_types_are_kept_and_rounding_is_float32s(dtype: str) -> None:
 
 
 def test_other_bits_are_refused() -> None:
-    with pytest.raises(InputError, match="bits=3: weights of 8 bits"):
+    with pytest.raises(InputError, match="bits: expected 8, got 3"):
         check_weight_bits(3)

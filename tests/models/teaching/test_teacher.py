@@ -152,7 +152,7 @@ def test_refusals(make_config: MakeConfig, tmp_path: Path) -> None:
         InputError, match="teacher precision: got 'int8'; expected one of auto, float32, bfloat16, float16"
     ):
         Teacher(SequenceClassifier(make_config()), precision="int8")
-    with pytest.raises(InputError, match="task 'chess' is not known; one of sequence_classification, regression, "):
+    with pytest.raises(InputError, match="task 'chess': expected one of sequence_classification, regression, "):
         Teacher.from_pretrained(tmp_path, task="chess")
 
 

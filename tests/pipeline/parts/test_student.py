@@ -75,7 +75,7 @@ def test_a_directorys_sizes(tmp_path: Path) -> None:
 
 
 def test_sizes_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="preset 'tiny' is not known; one of tinybert-4l-312d"):
+    with pytest.raises(InputError, match="preset 'tiny': expected one of tinybert-4l-312d"):
         student_config(StudentSection(preset="tiny"), TEACHER)
     with pytest.raises(InputError, match="num_attention_heads=3 must divide hidden_size=16"):
         student_config(StudentSection(num_attention_heads=3), TEACHER)

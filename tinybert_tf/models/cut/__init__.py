@@ -1,1 +1,1 @@
-"""A narrower student cut from its teacher, on the teacher's activations of a few hundred texts."""
+"""Cutting a narrower student from its teacher, with the teacher's activations on a few hundred texts."""

@@ -1,4 +1,4 @@
-"""What happens inside an encoder layer, step by step, on a few batches of text."""
+"""The values inside an encoder layer, step by step, on a few batches of text."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _OF_ATTENTION = ("queries", "keys", "values", "context")
 
 
 class Texts:
-    """The batches that a cut is fitted on, and which of their positions are tokens.
+    """The batches that a cut is fitted on, with a mask of the positions that hold tokens.
 
     Args:
         batches: dicts of `input_ids`, `attention_mask` and optionally `token_type_ids`, each `(batch, seq_len)`; or
             tuples that begin with such a dict, as `fit` takes them.
-        max_tokens: where it stops taking them; the first is always taken. None takes all.
+        max_tokens: the first batches are taken up to so many tokens, at least one batch; None takes all.
     """
 
     def __init__(self, batches: Iterable[Mapping[str, Any] | tuple[Any, ...]], max_tokens: int | None = None) -> None:
@@ -34,7 +34,7 @@ class Texts:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of all texts."""
+        """Number of tokens of all texts."""
         return int(sum(mask.sum() for mask in self.masks))
 
     def tokens(self, values: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -43,7 +43,7 @@ class Texts:
 
 
 def _first(batches: Iterable[Mapping[str, Any] | tuple[Any, ...]], max_tokens: int | None) -> list[Mapping[str, Any]]:
-    """The first batches, up to so many tokens; a line says how many there are where others are left out."""
+    """The first batches, up to so many tokens; if others are left out, a line tells how many texts are used."""
     taken: list[Mapping[str, Any]] = []
     tokens = 0
     for batch in batches:
@@ -51,7 +51,7 @@ def _first(batches: Iterable[Mapping[str, Any] | tuple[Any, ...]], max_tokens: i
         tokens += int(np.asarray(inputs["attention_mask"]).sum())
         if max_tokens is not None and taken and tokens > max_tokens:
             texts = sum(len(each["input_ids"]) for each in taken)
-            say(f"cut: on the first {texts:,} texts, up to max_tokens={max_tokens:,}; the others are left out")
+            say(f"cut: uses the first {texts:,} texts, up to max_tokens={max_tokens:,}")
             break
         taken.append(inputs)
     return taken

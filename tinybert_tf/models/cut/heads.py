@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Directions in which activations vary less than this fraction of their largest are not divided by.
+# No division by a variance below this fraction of the largest one.
 SMALLEST_VARIANCE = 1e-7
 
 
 @dataclass(frozen=True)
 class NarrowHead:
-    """What a head of the student takes from head `number` of the teacher (counted from 0).
+    """The maps that make a head of the student from head `number` of the teacher (counted from 0).
 
-    `queries`, `keys`, `values`: `(teacher_head_size, student_head_size)` maps of these; `output`: `(student_head_size,
-    teacher_head_size)`, back from the narrow values to the wide ones, in front of the output projection.
+    `queries`, `keys` and `values`, each `(teacher_head_size, student_head_size)`, map the teacher's to the student's.
+    `output`, `(student_head_size, teacher_head_size)`, maps the narrow values back in front of the output projection.
     """
 
     number: int
@@ -26,7 +26,7 @@ class NarrowHead:
 
 
 def most_important_heads(context: np.ndarray, output_kernel: np.ndarray, count: int) -> list[int]:
-    """The `count` heads whose output varies most, in their own order.
+    """Return the numbers of the `count` heads whose output varies most, ascending.
 
     Args:
         context: `(tokens, heads, head_size)`.
@@ -41,7 +41,7 @@ def most_important_heads(context: np.ndarray, output_kernel: np.ndarray, count: 
 def narrow_head(
     number: int, queries: np.ndarray, keys: np.ndarray, context: np.ndarray, output_kernel: np.ndarray, head_size: int
 ) -> NarrowHead:
-    """The `head_size` directions that keep a head's scores and its output best, in the least-squares sense.
+    """Find the `head_size` directions that keep a head's scores and its output best, in the least-squares sense.
 
     A head only enters through the products `Q K^T` and `context W_O`. With `C_Q`, `C_K` the second moments of queries
     and keys, the best approximation of `Q K^T` of a rank r comes from the singular value decomposition of
@@ -51,11 +51,11 @@ def narrow_head(
     Args:
         number: the head's number.
         queries: `(tokens, teacher_head_size)`.
-        keys: as `queries`.
-        context: as `queries`: the head's weighted values.
+        keys: of the same shape.
+        context: the head's weighted values, of the same shape.
         output_kernel: `(teacher_head_size, hidden_size)`.
-        head_size: the student's. Of one that is wider the directions beyond the teacher's change nothing yet: their
-            queries and outputs are zero, their keys and values are mixtures of the others, so that they can learn.
+        head_size: the student's. In a wider head the directions beyond the teacher's change no output yet: their
+            queries and outputs are zero. Their keys and values are mixtures of the others, so that they can learn.
     """
     wide = queries.shape[1]
     if head_size == wide:
@@ -72,7 +72,7 @@ def narrow_head(
     scale = rescale * np.sqrt(singular[:head_size])
     context_root, context_inverse = _root_and_inverse(context)
     directions = np.linalg.svd(context_root @ output_kernel, full_matrices=False)[0][:, :head_size]
-    # The values keep their size: one number for all of them.
+    # The values keep their size: one factor scales all of them.
     size = np.sqrt(np.trace(context_root @ context_root) / wide)
     return NarrowHead(
         number,

@@ -1,8 +1,8 @@
-"""One part of the student after the other, each fitted to what the teacher holds in its place.
+"""Fits the parts of a student one after the other, each to the values that the teacher has in its place.
 
 Every map is a ridge regression from the student's own activations so far to the teacher's, around the teacher's own
-weights seen through the basis: what earlier parts got wrong, and the layers left out in between, are made up for as
-well as a linear map can.
+weights seen through the basis. So each part makes up for the errors of earlier parts and for the layers left out in
+between, as far as a linear map can.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Activations = list[np.ndarray]
 
 @dataclass(frozen=True)
 class Fit:
-    """What all parts share: the texts, the basis `(teacher_width, student_width)`, the ridge."""
+    """The settings that all parts share: the texts, the basis `(teacher_width, student_width)`, the ridge."""
 
     texts: Texts
     basis: np.ndarray
@@ -45,11 +45,11 @@ class Fit:
         return [value @ self.basis.astype(np.float32) for value in values]
 
     def moments(self, values: Sequence[np.ndarray]) -> Moments:
-        """Over the tokens of `values`."""
+        """Mean and covariance over the tokens of `values`."""
         return Moments.of(*self.texts.tokens(values))
 
     def standard_deviation(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """Of each column over the tokens of `values`, `(width,)`."""
+        """Standard deviation of each column over the tokens of `values`, `(width,)`."""
         mean = sum(rows.sum(axis=0, dtype=np.float64) for rows in self.texts.tokens(values)) / self.texts.num_tokens
         squares = sum(((rows - mean) ** 2).sum(axis=0) for rows in self.texts.tokens(values))
         return np.sqrt(squares / self.texts.num_tokens)
@@ -59,8 +59,8 @@ class Fit:
     ) -> None:
         """Give a dense layer the map from `inputs` to `targets`."""
         fitted = LeastSquares(prior, self.ridge)
-        for rows, wanted in zip(self.texts.tokens(inputs), self.texts.tokens(targets), strict=True):
-            fitted.add(rows, wanted)
+        for rows, expected in zip(self.texts.tokens(inputs), self.texts.tokens(targets), strict=True):
+            fitted.add(rows, expected)
         assign_dense(dense, fitted.solve())
 
     def layer_norm(
@@ -91,15 +91,16 @@ def kernel_of(dense: keras.layers.Dense) -> np.ndarray:
 
 
 def assign_dense(dense: keras.layers.Dense, affine: Affine) -> None:
-    """Give a dense layer a map."""
+    """Assign a map to a dense layer's kernel and bias."""
     dense.kernel.assign(affine.kernel.astype(np.float32))
     dense.bias.assign(affine.bias.astype(np.float32))
 
 
 def cut_embeddings(student: Embeddings, teacher: Embeddings, output: Sequence[np.ndarray], fit: Fit) -> Activations:
-    """The tables in the student's basis; returns the student's embedding output. `output`: the teacher's.
+    """Give the student its embedding tables, in its basis; return its embedding output.
 
-    Tables of a width of their own are the teacher's, and the projection behind them is in the basis: nothing is lost.
+    If the tables have an `embedding_size` of their own, the student takes them unchanged, and the projection behind
+    them is cut to the basis: nothing is lost. `output` is the teacher's embedding output.
     """
     if teacher.projection is not None:
         for ours, theirs in zip(student.weights, teacher.weights, strict=True):
@@ -116,13 +117,13 @@ def cut_embeddings(student: Embeddings, teacher: Embeddings, output: Sequence[np
 def cut_layer(
     student: EncoderLayer, teacher: EncoderLayer, inputs: Activations, teacher_inputs: Activations, fit: Fit
 ) -> tuple[Activations, Activations]:
-    """Fit one layer; returns the student's output and the teacher's.
+    """Fit one layer; return the student's output and the teacher's.
 
     Args:
         student: the layer that gets its weights.
         teacher: the layer it is cut from.
-        inputs: what the student's layer gets, `(batch, seq_len, student_width)` for each batch.
-        teacher_inputs: what the teacher's layer gets.
+        inputs: the inputs of the student's layer, `(batch, seq_len, student_width)` for each batch.
+        teacher_inputs: the inputs of the teacher's layer.
         fit: the texts and the basis.
     """
     activations = layer_activations(teacher, teacher_inputs, fit.texts)

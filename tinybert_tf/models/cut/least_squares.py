@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A variance below this fraction of the second moment is rounding.
+# A variance below this fraction of the second moment is a rounding error.
 VARIANCE_FLOOR = 1e-9
 
 
 @dataclass(frozen=True)
 class Affine:
-    """`x @ kernel + bias`: `kernel` `(inputs, outputs)`, `bias` `(outputs,)`, float64."""
+    """The map `x @ kernel + bias`: `kernel` `(inputs, outputs)`, `bias` `(outputs,)`, float64."""
 
     kernel: np.ndarray
     bias: np.ndarray
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """`(..., inputs)` to `(..., outputs)`."""
+        """Map `(..., inputs)` to `(..., outputs)`."""
         return rows @ self.kernel + self.bias
 
 
@@ -31,21 +31,21 @@ class Moments:
         self._products: np.ndarray | float = 0.0
 
     def add(self, rows: np.ndarray) -> None:
-        """Take in `(rows, width)`."""
+        """Take in rows, `(rows, width)`."""
         rows = rows.astype(np.float64)
         self.count += len(rows)
         self._sum = self._sum + rows.sum(axis=0)
         self._products = self._products + rows.T @ rows
 
     def merge(self, other: Moments) -> None:
-        """Take in the rows of another."""
+        """Take in the rows of another `Moments`."""
         self.count += other.count
         self._sum = self._sum + other._sum
         self._products = self._products + other._products
 
     @property
     def mean(self) -> np.ndarray:
-        """`(width,)`."""
+        """Mean of the rows, `(width,)`."""
         return np.asarray(self._sum) / self.count
 
     @property
@@ -55,7 +55,7 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """`(width, width)`, over the count."""
+        """`(width, width)`, divided by the number of rows."""
         return self.second_moment - np.outer(self.mean, self.mean)
 
     @classmethod
@@ -70,9 +70,9 @@ class Moments:
 class LeastSquares:
     """The affine map that gives `targets` from `rows` with the least squared error, drawn towards a `prior`.
 
-    Minimises `mean |x W + b - y|^2 + ridge * s * |W - W_prior|^2` over all added rows, `s` the mean variance of a
-    column of `x`: ridge regression (Hoerl and Kennard 1970) around the prior, the bias free. Where the rows say little
-    about a direction the prior holds.
+    Minimises `mean |x W + b - y|^2 + ridge * s * |W - W_prior|^2` over all added rows, where `s` is the mean variance
+    of a column of `x`: ridge regression (Hoerl and Kennard 1970) around the prior, with a free bias. The prior decides
+    in directions in which the rows hardly vary.
     """
 
     def __init__(self, prior: np.ndarray, ridge: float) -> None:
@@ -89,11 +89,11 @@ class LeastSquares:
         self._target_sum = self._target_sum + targets.sum(axis=0, dtype=np.float64)
 
     def solve(self) -> Affine:
-        """The fitted map."""
+        """Return the fitted map."""
         covariance = self._inputs.covariance
         mean, target_mean = self._inputs.mean, np.asarray(self._target_sum) / self._inputs.count
         cross = np.asarray(self._cross) / self._inputs.count - np.outer(mean, target_mean)
-        # Of a single row there is no variance, only rounding: the prior holds.
+        # A single row has no variance, only rounding errors: the prior decides.
         variance = max(np.trace(covariance), VARIANCE_FLOOR * np.trace(self._inputs.second_moment))
         penalty = self._ridge * max(variance / len(covariance), np.finfo(np.float64).tiny)
         correction = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), cross - covariance @ self._prior)

@@ -27,11 +27,11 @@ from tinybert_tf.slow_work import SlowWork
 HEAD_RIDGE = 1e-2
 
 
-# Tokens that a cut is fitted on, if not more are asked for.
+# The number of tokens that a cut is fitted on by default.
 MAX_TOKENS = 65_536
-# A cut student has at most its teacher's.
+# Sizes of which a cut student has at most its teacher's.
 CUT_SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
-# And these are its teacher's.
+# Fields in which a cut student equals its teacher.
 EQUAL_FIELDS = (
     "model_type",
     "vocab_size",
@@ -45,11 +45,12 @@ EQUAL_FIELDS = (
 
 @dataclass(frozen=True)
 class Cut:
-    """What `cut_student` found out on the way.
+    """The basis and the fit of a cut student, as `cut_student` returns them.
 
-    `basis`: `(teacher_width, student_width)`: a teacher's hidden state times it is what the student is to hold.
-    `unexplained`: for each student layer, 0 the embedding output, the fraction of the variance of what it is to hold
-    that it misses, before any training. `moments`: of the teacher's hidden states, by student layer.
+    `basis`, `(teacher_width, student_width)`: the student's hidden states are fitted to `teacher hidden @ basis`.
+    `unexplained`: for each student layer (0 is the embedding output) the fraction, from 0 up, of the variance of these
+    targets that the student misses before any training. `moments`: mean and covariance of the teacher's hidden states
+    in each student layer's place.
     """
 
     basis: np.ndarray
@@ -64,9 +65,10 @@ class Cut:
         return "\n".join(("student  unexplained", *rows))
 
     def expansion(self, layers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel and bias of the map from the student's hidden states back to the teacher's, over these student layers.
+        """Return kernel and bias of the map from the student's hidden states, in these layers, back to the teacher's.
 
-        By least squares on the texts of the cut: where the projection of a hidden-state loss starts.
+        Kernel `(student_width, teacher_width)`, bias `(teacher_width,)`, by least squares on the texts of the cut. The
+        projection of a hidden-state loss starts from it.
         """
         pooled = Moments()
         for layer in layers:
@@ -86,27 +88,31 @@ def cut_student(
 ) -> Cut:
     """Give a student the weights that make it compute what its teacher computes, as well as its size allows.
 
-    No gradient is involved. The student's hidden states are to be the teacher's in a narrower basis, one for the whole
-    network, because the residual connections add them up. Then, from the embeddings to the classifier, each part is
-    fitted on the texts to what the teacher holds in its place: a ridge regression from the student's own activations,
-    around the teacher's weights seen through the basis. Heads become narrower along the directions that keep their
-    scores, feed-forward units go by the size of their contribution.
+    No gradient is involved. The student's hidden states are to be the teacher's in a narrower basis. There is one basis
+    for the whole network, because the residual connections add the hidden states up. Then each part, from the
+    embeddings to the classifier, is fitted on the texts to the teacher's values in its place: by a ridge regression
+    from the student's own activations, around the teacher's weights seen through the basis. Heads become narrower along
+    the directions that keep their scores; the feed-forward units that contribute most stay.
 
     Args:
-        student: the model to fill; its layers, widths, heads and units at most the teacher's.
-        teacher: the model to cut it from, of the same class; unchanged. Both are computed in float32, whatever their
-            precision.
-        pairs: `(student_layer, teacher_layer)` for every student layer, both rising.
+        student: the model to fill; it has at most the teacher's layers, width, heads and units.
+        teacher: the model to cut it from, of the same class; it does not change. Both are computed in float32, whatever
+            their precision.
+        pairs: `(student_layer, teacher_layer)`, counted from 1, for every student layer, both ascending.
         batches: a few hundred texts, all of them in memory at once: dicts of `input_ids`, `attention_mask` and
-            optionally `token_type_ids`, each `(batch, seq_len)`; or what `TextDataset.batches` gives.
-        basis: `components`: the principal components of the hidden states. `channels`: those channels of the teacher
-            that vary most.
+            optionally `token_type_ids`, each `(batch, seq_len)`; or the batches of `TextDataset.batches`.
+        basis: `components` takes the principal components of the hidden states, `channels` the teacher's channels that
+            vary most.
         ridge: how much a fit leans on the teacher's own weights, in units of its inputs' mean variance.
-        max_tokens: the first batches are taken up to so many tokens, one at least; None takes all. More texts take more
-            time and memory, about 80 bytes for each token and channel of the teacher, and change little.
+        max_tokens: the first batches are taken up to so many tokens, at least one batch; None takes all. More texts
+            take more time and memory, about 80 bytes for each token and channel of the teacher, and change little.
+
+        Returns:
+            The basis, and how well each layer was fitted.
 
     Raises:
-        InputError: a size above the teacher's, other embeddings, a student layer without its teacher layer, no texts.
+        InputError: a size is above the teacher's, the embeddings differ, a student layer has no teacher layer, there
+            are no texts, or `basis` is unknown.
     """
     layer_of = dict(pairs)
     texts = Texts(batches, max_tokens)
@@ -120,7 +126,7 @@ def cut_student(
 
 
 def _cut(student: Any, teacher: Any, layer_of: Mapping[int, int], texts: Texts, basis: str, ridge: float) -> Cut:
-    """`cut_student` in float32, of what has been checked."""
+    """Cut checked models, both in float32."""
     ours, theirs = _encoder(student), _encoder(teacher)
     # Every layer of the teacher is run twice, batch by batch; the student's are fitted beside the second time.
     texts.work = SlowWork("cut", 2 * max(layer_of.values()) * len(texts.batches))
@@ -168,13 +174,13 @@ def _hidden_moments(
     return moments, between
 
 
-def _unexplained(values: Activations, wanted: Activations, texts: Texts) -> float:
-    errors = Moments.of(*texts.tokens([value - target for value, target in zip(values, wanted, strict=True)]))
-    return float(np.trace(errors.second_moment) / np.trace(Moments.of(*texts.tokens(wanted)).covariance))
+def _unexplained(values: Activations, targets: Activations, texts: Texts) -> float:
+    errors = Moments.of(*texts.tokens([value - target for value, target in zip(values, targets, strict=True)]))
+    return float(np.trace(errors.second_moment) / np.trace(Moments.of(*texts.tokens(targets)).covariance))
 
 
 def _cut_head(student: Any, teacher: Any, hidden: Activations, teacher_hidden: Activations, fit: Fit) -> None:
-    """The dense layer on the first token, where both have one, and the classifier; or the head on all tokens."""
+    """Fit the dense layer on the first token, if both have one, and the classifier; or the head on all tokens."""
     if isinstance(teacher, TokenModel):
         kernel = kernel_of(teacher.token_head)
         logits = [values @ kernel + as_array(teacher.token_head.bias) for values in teacher_hidden]
@@ -212,11 +218,11 @@ def _fit_rows(prior: np.ndarray, rows: np.ndarray, targets: np.ndarray, fit: Fit
 def _check(student: Any, teacher: Any, layer_of: Mapping[int, int], texts: Texts, basis: str) -> None:
     if type(student) is not type(teacher):
         kinds = type(student).__name__, type(teacher).__name__
-        raise InputError(f"a {kinds[0]} is not cut from a {kinds[1]}; student and teacher are of one class.")
+        raise InputError(f"student: expected the teacher's class, {kinds[1]}, got {kinds[0]}.")
     if basis not in BASES:
         raise InputError(f"basis: got {basis!r}; expected one of {', '.join(BASES)}.")
     if not texts.batches:
-        raise InputError("a student is cut on texts; there are none.")
+        raise InputError("batches: expected at least one batch of texts to cut the student on, got none.")
     check_cut(student.config, teacher.config)
     layers = [*range(1, student.num_hidden_layers + 1)]
     chosen = [layer_of.get(layer, 0) for layer in layers]
@@ -239,8 +245,8 @@ def check_cut(student: EncoderConfig, teacher: EncoderConfig) -> None:
             raise InputError(f"{name}={ours}: a student cut from its teacher has at most the teacher's {theirs}.")
     if student.embedding_size is None and student.hidden_size == teacher.embedding_size:
         raise InputError(
-            f"hidden_size={student.hidden_size}: of the teacher's embedding_size, a student has no projection of its "
-            f"embeddings, which the teacher has; cut is one of another width."
+            f"hidden_size={student.hidden_size}: expected another width than the teacher's embedding_size, at which a "
+            f"student has no projection behind its embeddings, as the teacher has."
         )
     for name in EQUAL_FIELDS:
         ours, theirs = getattr(student, name), getattr(teacher, name)

@@ -19,13 +19,13 @@ MASKED = -1e9
 
 
 def as_mask_bias(attention_mask: Any) -> Any:
-    """`(batch, seq_len)`, 1 real and 0 padding, to the float32 `(batch, 1, 1, seq_len)` that is added to scores."""
+    """Turn a mask `(batch, seq_len)`, 1 real and 0 padding, into a float32 bias of scores, `(batch, 1, 1, seq_len)`."""
     mask = ops.cast(attention_mask, "float32")
     return (1.0 - mask[:, None, None, :]) * MASKED
 
 
 class SelfAttention(keras.layers.Layer):
-    """Multi-head scaled dot-product self-attention (arXiv 1706.03762, section 3.2), projection included.
+    """Multi-head scaled dot-product self-attention with its output projection (arXiv 1706.03762, section 3.2).
 
     `call(hidden, mask_bias)` takes `(batch, seq_len, hidden_size)` and an additive float32 mask, 0 on real tokens and
     `MASKED` on padding, `(batch, 1, 1, seq_len)`. It returns `(output, intermediates)`: the output `(batch, seq_len,
@@ -33,11 +33,12 @@ class SelfAttention(keras.layers.Layer):
 
     - `scores`: `(batch, heads, seq_len, seq_len)`, QK^T / sqrt(head_size) before mask and softmax,
     - `queries`, `keys`, `values`: `(batch, heads, seq_len, head_size)`,
-    - `context`: what is projected, the heads' weighted values side by side, `(batch, seq_len, heads * head_size)`.
+    - `context`: the heads' weighted values side by side, before the projection, `(batch, seq_len, heads * head_size)`.
 
-    All are needed for the output, so handing them out costs nothing; who does not want them drops them.
+    The output needs all of them, so returning them costs nothing.
 
-    With `query_hidden`, `(batch, places, hidden_size)`, these attend to `hidden`, and the output is theirs alone.
+    With `query_hidden`, `(batch, places, hidden_size)`, only these places attend to `hidden`, and the output has only
+    these places.
 
     `head_size` is `hidden_size / num_attention_heads`, unless another is given.
     """
@@ -106,7 +107,7 @@ class SelfAttention(keras.layers.Layer):
         return [projected(dense, values) for dense, values in zip(layers, (asked, hidden, hidden), strict=True)]
 
     def _in_one_product(self, hidden: Any, layers: Iterable[Dense]) -> list[Any]:
-        """Queries, keys and values, sooner in training."""
+        """Queries, keys and values from one matrix product, which is faster in training."""
         kernel = ops.concatenate([ops.cast(dense.kernel, self.compute_dtype) for dense in layers], axis=1)
         bias = ops.concatenate([ops.cast(dense.bias, self.compute_dtype) for dense in layers], axis=0)
         rows = ops.cast(ops.reshape(hidden, (-1, self.hidden_size)), self.compute_dtype)
@@ -116,9 +117,9 @@ class SelfAttention(keras.layers.Layer):
 
 
 def as_rows(values: Any, dense: Any) -> Any:
-    """`(batch, seq_len, width)` as a dense layer takes it soonest: as rows of a matrix, `(batch * seq_len, width)`.
+    """Reshape `(batch, seq_len, width)` to a matrix, `(batch * seq_len, width)`, which a dense layer multiplies faster.
 
-    For one that rounds they stay as they are: LiteRT's converter would round the other uses of the rows too.
+    For a layer that rounds, the values keep their shape: LiteRT's converter would round the other uses of rows too.
     """
     if fast.is_fast() and not getattr(dense, "is_rounded", False):
         return ops.reshape(values, (-1, values.shape[-1]))
@@ -126,14 +127,14 @@ def as_rows(values: Any, dense: Any) -> Any:
 
 
 def attend(queries: Any, keys: Any, values: Any, mask_bias: Any, dropout: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """The values, weighted by `softmax(Q K^T / sqrt(head_size) + mask_bias)`, and the scores before the mask.
+    """Return the values, weighted by `softmax(Q K^T / sqrt(head_size) + mask_bias)`, and the scores before the mask.
 
     Args:
         queries: `(batch, heads, places, head_size)`.
         keys: `(batch, heads, seq_len, head_size)`.
         values: of the shape of `keys`.
         mask_bias: `(batch, 1, 1, seq_len)` float32.
-        dropout: for the probabilities.
+        dropout: applied to the probabilities.
 
     Returns:
         `(batch, heads, places, head_size)` and `(batch, heads, places, seq_len)`.

@@ -8,13 +8,13 @@ import keras
 
 
 class Dropout(keras.layers.Dropout):
-    """Keras's dropout (JMLR 15, 2014, p. 1929); on TensorFlow 16 random bits decide on a number, not a random float.
+    """Dropout (JMLR 15, 2014, p. 1929) that decides on each number by 16 random bits on TensorFlow, not by a float.
 
-    The fraction that is dropped is `rate` to the next multiple of 2^-16.
+    The dropped fraction is `rate`, rounded to a multiple of 2^-16. On other backends this is Keras's own dropout.
     """
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
-        """`inputs`; in training with zeros among them, and the others times `1 / (1 - rate)`."""
+        """Return `inputs`; in training with some set to zero and the others multiplied by `1 / (1 - rate)`."""
         is_usual = not training or self.rate == 0 or self.noise_shape is not None or self.rate > 1 - 2**-16
         if is_usual or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training)

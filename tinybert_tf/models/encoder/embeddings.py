@@ -1,4 +1,4 @@
-"""The embedding output: word, position and token type, summed, normalised, dropped out."""
+"""The embedding layer: word, position and token type embeddings, summed and normalised, with dropout."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tinybert_tf.models.limits import check_length
 class Embeddings(keras.layers.Layer):
     """Sum of word, position and token type embeddings, then LayerNorm and dropout (arXiv 1810.04805, figure 2).
 
-    Input: `input_ids` and optionally `token_type_ids`, each `(batch, seq_len)` int32; without the latter every token is
-    of type 0. Output: `(batch, seq_len, hidden_size)`, through a dense layer where `embedding_size` is another. Where a
-    lookup outside a table does not raise (XLA, a GPU), a token, type or position that there is not makes NaN.
+    Input: `input_ids` and optionally `token_type_ids`, each `(batch, seq_len)` int32; without types every token has
+    type 0. Output: `(batch, seq_len, hidden_size)`. A dense layer makes this width if `embedding_size` differs from it.
+    A token, type or position outside its table gives NaN where the lookup does not raise (XLA, a GPU).
 
-    `type_vocab_size` 0 is a model without token types, and with 1 every token is of type 0, as RoBERTa has it: what
-    `token_type_ids` holds then is not read. With a `padding_idx`, as RoBERTa has, positions count the tokens
-    that are not this id, from `padding_idx + 1` on, and those that are have position `padding_idx`.
+    With `type_vocab_size` 0 the model has no token types; with 1, as in RoBERTa, every token has type 0 and
+    `token_type_ids` are not read. With a `padding_idx`, as in RoBERTa, tokens of this id have position `padding_idx`,
+    and the others are counted from `padding_idx + 1` on.
 
     Raises:
-        InputError: a sequence longer than the positions reach.
+        InputError: a sequence is longer than the position table.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Embeddings(keras.layers.Layer):
 
         def table(rows: int, name: str) -> Embedding:
             initializer = encoder_initializer(initializer_range)
-            # Looked up, then cast: with autocast the whole table would be, in each step.
+            # The rows are cast after the lookup: autocast would cast the whole table in each step.
             return Embedding(
                 rows,
                 self.embedding_size,
@@ -75,7 +75,7 @@ class Embeddings(keras.layers.Layer):
 
     @property
     def tables(self) -> dict[str, keras.layers.Embedding]:
-        """The embedding tables that there are, by name."""
+        """The layer's embedding tables, by name."""
         tables = (self.word_embeddings, self.position_embeddings, self.token_type_embeddings)
         return {table.name: table for table in tables if table is not None}
 
@@ -89,13 +89,13 @@ class Embeddings(keras.layers.Layer):
         self.built = True
 
     def call(self, input_ids: Any, token_type_ids: Any = None, training: bool | None = None) -> Any:
-        """`(batch, seq_len)` ids to `(batch, seq_len, hidden_size)`."""
+        """Embed `(batch, seq_len)` ids as `(batch, seq_len, hidden_size)`."""
         embedded = self.layer_norm(self.summed(input_ids, token_type_ids))
         embedded = self.dropout(embedded, training=training)
         return embedded if self.projection is None else self.projection(embedded)
 
     def summed(self, input_ids: Any, token_type_ids: Any = None) -> Any:
-        """What is normalised: the tables' rows, summed, `(batch, seq_len, embedding_size)`."""
+        """Sum the tables' rows, `(batch, seq_len, embedding_size)`, before the normalisation."""
         positions = self._positions(input_ids)
         embedded = self.word_embeddings(input_ids) + self.position_embeddings(positions)
         is_outside = _outside(input_ids, self.word_embeddings) | _outside(positions, self.position_embeddings)
@@ -121,5 +121,5 @@ class Embeddings(keras.layers.Layer):
 
 
 def _outside(ids: Any, table: keras.layers.Embedding) -> Any:
-    """Where ids are no row of a table, bool of their shape."""
+    """Return a bool mask of the ids' shape, true where an id is outside the table."""
     return ops.logical_or(ids < 0, ids >= table.input_dim)

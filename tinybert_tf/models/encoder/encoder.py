@@ -1,4 +1,4 @@
-"""`TransformerEncoder`: the encoder of BERT and its relatives, every intermediate feature in one output dict."""
+"""`TransformerEncoder`: the encoder of BERT and its relatives, with every intermediate feature in one output dict."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from tinybert_tf.models.pretrained import PretrainedModel, relative_paths
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class TransformerEncoder(PretrainedModel):
-    """BERT's encoder (arXiv 1810.04805), built in the constructor, for sequences up to `max_position_embeddings` long.
+    """The encoder of BERT (arXiv 1810.04805) or a relative, for sequences up to `config.max_tokens` long.
 
-    The call takes a dict of `input_ids`, `attention_mask` (1 real, 0 padding) and optionally `token_type_ids`, each
-    `(batch, seq_len)` int32, and returns a dict:
+    Its weights exist once the constructor has run. The call takes a dict of `input_ids`, `attention_mask` (1 real,
+    0 padding) and optionally `token_type_ids`, each `(batch, seq_len)` int32, and returns a dict:
 
     - `last_hidden_state`: `(batch, seq_len, hidden_size)`; `pooled_output`: `(batch, hidden_size)`, with a pooler;
     - `hidden_states`: `{layer: (batch, seq_len, hidden_size)}`, 0 the embedding output, 1..N the layers;
     - `attention_scores`: `{layer: (batch, heads, seq_len, seq_len)}`, 1..N: QK^T / sqrt(head_size), unmasked;
     - `queries`, `keys`, `values`: `{layer: (batch, heads, seq_len, head_size)}`, 1..N.
 
-    The last three come only when asked for: `output_hidden_states`, `output_attention_scores` and
-    `output_queries_keys_values` are each True, False or a tuple of layer numbers. With `last_layer` nothing above that
-    layer is computed, and neither `last_hidden_state` nor what stands above it is in the dict.
+    The features of single layers are in the dict only if the call asks for them: `output_hidden_states`,
+    `output_attention_scores` and `output_queries_keys_values` are each True, False or a tuple of layer numbers. With
+    `last_layer` nothing above that layer is computed: the dict has no `last_hidden_state` and no `pooled_output`.
 
     Args:
         config: the hyper-parameters.
-        add_pooler: whether there is a pooler, a tanh layer on the first token; by default where the family has one.
+        add_pooler: whether to add a pooler, a tanh layer on the first token; by default if the family has one.
         dtype: a Keras dtype or policy; the global policy by default. LayerNorm statistics and softmax are float32.
 
     Raises:
-        InputError: a pooler for a family without one; an input that is not there, a layer that is not there, a sequence
-            that is too long.
+        InputError: a pooler for a family without one; when called, an input is missing, a layer does not exist, or a
+            sequence is too long.
 
     Example:
         >>> import numpy as np
@@ -119,7 +119,7 @@ class TransformerEncoder(PretrainedModel):
     def call(
         self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
-        """One pass; see the class."""
+        """Encode a batch; the class describes inputs and outputs."""
         request = request.within(self.num_hidden_layers)
         for name in ("input_ids", "attention_mask"):
             if name not in inputs:
@@ -161,7 +161,7 @@ class TransformerEncoder(PretrainedModel):
         return relative_paths(self, self.weights)
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """The family's table, without the pooler where there is none."""
+        """The family's table of tensor names, without the pooler if the encoder has none."""
         family = self.config.family
         projection = family.projection if self.embeddings.projection is not None else ()
         pooler = family.pooler if self.pooler is not None else ()

@@ -18,14 +18,14 @@ from tinybert_tf.models.layers.layer_norm import LayerNorm
 class EncoderLayer(keras.layers.Layer):
     """A post-norm Transformer encoder layer, as in BERT (arXiv 1810.04805).
 
-    `call(hidden, mask_bias)` returns `(output, intermediates)`: the output `(batch, seq_len, hidden_size)`, and the
-    intermediates of `SelfAttention` with these, `(batch, seq_len, width)` or rows of a matrix, see `as_rows`:
+    `call(hidden, mask_bias)` returns `(output, intermediates)`: the output `(batch, seq_len, hidden_size)`, and a dict
+    of the intermediates of `SelfAttention` and these, `(batch, seq_len, width)` or rows of a matrix (see `as_rows`):
 
     - `attended`, `normalised`: before and after the attention's LayerNorm,
     - `expanded`: the feed-forward units before their activation,
     - `summed`: before the last LayerNorm.
 
-    With `query_hidden`, rows of `hidden`, the output of these alone.
+    With `query_hidden`, some rows of `hidden`, only the output of these rows is computed.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class EncoderLayer(keras.layers.Layer):
     def call(
         self, hidden: Any, mask_bias: Any, training: bool | None = None, query_hidden: Any = None
     ) -> tuple[Any, dict[str, Any]]:
-        """`(batch, seq_len, hidden_size)` in and out; see the class."""
+        """Map `(batch, seq_len, hidden_size)` to the same shape; see the class."""
         asked = hidden if query_hidden is None else query_hidden
         attended, inside = self.attention(hidden, mask_bias, training=training, query_hidden=query_hidden)
         residual = ops.cast(as_rows(asked, self.attention.output_projection), self.compute_dtype)
@@ -98,7 +98,7 @@ class EncoderLayer(keras.layers.Layer):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the layer is made of nothing but plain layers: their weights say all that it computes."""
+        """Whether all sub-layers are plain, so that their weights determine all that the layer computes."""
         attention = self.attention
         dense = (attention.query, attention.key, attention.value, attention.output_projection)
         return all(

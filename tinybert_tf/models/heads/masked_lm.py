@@ -1,4 +1,4 @@
-"""The models that BERT is pretrained as: masked tokens, and whether one segment follows the other."""
+"""BERT's pretraining models: masked tokens, and whether one segment follows the other."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from tinybert_tf.models.quantization.rounding import rounded_rows
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class MaskedLM(TaskModel):
-    """A token for each position (`BertForMaskedLM`): dense, activation, LayerNorm, then the word embeddings as decoder.
+    """Predicts the token at each position (`BertForMaskedLM`).
 
-    `logits` is `(batch, seq_len, vocab_size)`. With a third input, `masked_positions` `(batch, predictions)` int32, the
-    head computes these positions alone, and `logits` is `(batch, predictions, vocab_size)`. The decoder's matrix is the
-    word embedding table itself, plus a bias.
+    The head is a dense layer, an activation, LayerNorm, and a decoder whose matrix is the word embedding table, plus a
+    bias. `logits` is `(batch, seq_len, vocab_size)`. With one more input, `masked_positions` `(batch, predictions)`
+    int32, the head computes only these positions, and `logits` is `(batch, predictions, vocab_size)`.
 
-    Labels are tokens, -100 where there is none, of the logits' places: `(batch, seq_len)` or `(batch, predictions)`; of
-    a dict of labels its `masked_tokens`. Without a `loss` the mean cross-entropy over those with a label is trained.
+    Labels are token ids at the places of the logits, `(batch, seq_len)` or `(batch, predictions)`, and -100 for no
+    label; a dict of labels holds them as `masked_tokens`. Without a `loss`, `fit` minimises the mean cross-entropy over
+    the places with a label, in nats.
 
     Args:
-        encoder: an encoder, or the config of a new one. A pooler is neither needed nor saved.
+        encoder: an encoder, or the config of a new one. The model neither needs nor saves a pooler.
 
     Example:
         >>> import numpy as np
@@ -70,7 +71,7 @@ class MaskedLM(TaskModel):
         self.built = True
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """`logits` from the last hidden state, at `masked_positions` where the inputs have them."""
+        """Compute `logits` from the last hidden state, only at `masked_positions` if the inputs have them."""
         hidden = outputs[features.LAST_HIDDEN_STATE]
         if features.MASKED_POSITIONS in inputs:
             hidden = _rows_at(hidden, inputs[features.MASKED_POSITIONS])
@@ -78,13 +79,13 @@ class MaskedLM(TaskModel):
 
     @property
     def word_embeddings(self) -> Any:
-        """The table that is the decoder's matrix too, `(vocab_size, embedding_size)`."""
+        """The word embedding table, which is also the decoder's matrix, `(vocab_size, embedding_size)`."""
         return self.encoder.embeddings.word_embeddings.embeddings
 
     def decoded_at(self, inputs: Mapping[str, Any]) -> Any:
-        """What the decoder gets at `masked_positions`, `(batch, predictions, embedding_size)`, in inference mode.
+        """Compute the decoder's inputs at `masked_positions` in inference mode, `(batch, predictions, embedding_size)`.
 
-        Of the last layer these places alone are computed, which a call, whose `last_hidden_state` is of all, cannot.
+        The last layer computes only these places. A call cannot do so, as it returns `last_hidden_state` of all places.
         """
         below = self.num_hidden_layers - 1
         outputs = self.encoder(inputs, training=False, output_hidden_states=(below,), last_layer=below)
@@ -100,7 +101,7 @@ class MaskedLM(TaskModel):
         return self.transform_layer_norm(self.transform(hidden))
 
     def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The masked tokens and the logits."""
+        """Return the masked tokens and the logits."""
         if isinstance(labels, Mapping):
             labels = labels[features.MASKED_TOKENS]
         return labels, outputs[features.LOGITS]
@@ -116,25 +117,25 @@ class MaskedLM(TaskModel):
     @classmethod
     def _from_directory(cls, config: EncoderConfig, values: Mapping[str, Any], tensors: Tensors, **kwargs: Any) -> Self:
         if values.get("tie_word_embeddings") is False:
-            raise InputError(f"{tensors.path}: tie_word_embeddings is false; a decoder of its own is not read.")
+            raise InputError(f"{tensors.path}: tie_word_embeddings is false; expected true (the embedding table).")
         return cls(config, **kwargs)
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class BertPretraining(MaskedLM):
-    """What BERT is pretrained as (`BertForPreTraining`): a masked LM that also says whether segment B follows A.
+    """The pretraining model of BERT (`BertForPreTraining`): a masked LM that also tells whether segment B follows A.
 
-    `logits` as `MaskedLM`'s; `next_sentence_logits` `(batch, 2)`, from the pooled output: B follows A (0), or is from
-    another document (1). `compile` without a `loss` and `fit` train it on `PretrainingBatches` with the sum of both
-    cross-entropies (arXiv 1810.04805, appendix A.2): of the masked tokens the mean over those that have a label, of the
-    next sentence the mean over rows. They are logged as `masked_tokens_loss` and `next_sentence_loss`.
+    `logits` are those of `MaskedLM`. `next_sentence_logits`, `(batch, 2)` from the pooled output, have the classes "B
+    follows A" (0) and "B is from another document" (1). Without a `loss`, `fit` on `PretrainingBatches` minimises the
+    sum of two cross-entropies (arXiv 1810.04805, appendix A.2): the mean over masked tokens with a label, logged as
+    `masked_tokens_loss`, and the mean over rows of the next sentence, logged as `next_sentence_loss`.
 
     Args:
         encoder: an encoder with a pooler, or the config of a new one.
 
     Raises:
-        InputError: an encoder without a pooler, or of a family that was not pretrained so; in training, labels other
-            than a dict of `masked_tokens` and `next_sentence`.
+        InputError: the encoder has no pooler, or its family was not pretrained on next sentences; in training, labels
+            are not a dict of `masked_tokens` and `next_sentence`.
 
     Example:
         >>> import numpy as np
@@ -150,7 +151,7 @@ class BertPretraining(MaskedLM):
 
     @classmethod
     def needs_pooler(cls, config: EncoderConfig) -> bool:
-        """Always: the next sentence is read off it."""
+        """Always true: the next sentence is predicted from the pooled output."""
         if not config.family.next_sentence:
             raise InputError(f"{cls.__name__}: a model of type {config.model_type} has no next-sentence head.")
         return True
@@ -162,7 +163,7 @@ class BertPretraining(MaskedLM):
         super().build(input_shape)
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """Both logits."""
+        """Compute `logits` and `next_sentence_logits`."""
         follows = self.next_sentence(outputs[features.POOLED_OUTPUT])
         return {**super().head(inputs, outputs, training), features.NEXT_SENTENCE_LOGITS: follows}
 
@@ -172,7 +173,7 @@ class BertPretraining(MaskedLM):
         return {features.MASKED_TOKENS: features.CLASSES, features.NEXT_SENTENCE: features.CLASSES}
 
     def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Both labels, and both logits by the names that their labels have."""
+        """Return both labels, and both logits by the names of their labels."""
         logits = {
             features.MASKED_TOKENS: outputs[features.LOGITS],
             features.NEXT_SENTENCE: outputs[features.NEXT_SENTENCE_LOGITS],
@@ -181,18 +182,18 @@ class BertPretraining(MaskedLM):
             found = f"a dict of {', '.join(sorted(labels))}" if isinstance(labels, Mapping) else "one array"
             found = "nothing" if labels is None else found
             raise InputError(
-                f"labels: found {found}; BertPretraining learns from a dict of masked_tokens and next_sentence, as "
-                f"PretrainingBatches(next_sentence=True) makes them."
+                f"labels: expected a dict of masked_tokens and next_sentence, as from "
+                f"PretrainingBatches(next_sentence=True), got {found}."
             )
         return dict(labels), logits
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """The encoder's table with its pooler, and both heads."""
+        """The tables of the encoder with its pooler and of both heads."""
         return self.encoder.tensor_names() + self.config.family.masked_lm.names + self.config.family.next_sentence
 
 
 class TiedDecoder(RoundedLayer):
-    """Hidden states times the transposed embedding table, whose rows can be rounded, plus a bias of its own."""
+    """Multiplies hidden states by the transposed embedding table, whose rows can be rounded, and adds a bias."""
 
     def __init__(self, vocab_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -208,16 +209,16 @@ class TiedDecoder(RoundedLayer):
         self.built = True
 
     def call(self, hidden: Any, embeddings: Any) -> Any:
-        """`(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
+        """Map `(batch, seq_len, width)` and `(vocab_size, width)` to `(batch, seq_len, vocab_size)`."""
         table = ops.cast(rounded_rows(embeddings, self.weight_bits), self.compute_dtype)
         return ops.matmul(hidden, ops.transpose(table)) + self.bias
 
 
 def _rows_at(hidden: Any, positions: Any) -> Any:
-    """`(batch, seq_len, width)` at `(batch, predictions)` to `(batch, predictions, width)`.
+    """Pick rows of `(batch, seq_len, width)` at `(batch, predictions)`, as `(batch, predictions, width)`.
 
-    Whole rows of the flattened batch: `take_along_axis` picks number by number, three to eight times slower on a CPU.
-    A position that the sequence does not have makes NaN: in the flattened batch it is a place of another text.
+    It takes whole rows of the flattened batch: `take_along_axis` takes number by number, three to eight times slower on
+    a CPU. A position outside the sequence gives NaN: in the flattened batch it is a place of another text.
     """
     shape, positions = ops.shape(hidden), ops.cast(positions, "int32")
     first = ops.arange(shape[0], dtype="int32")[:, None] * shape[1]

@@ -1,4 +1,4 @@
-"""Heads with named classes, and labels for whole texts: `SequenceClassifier`."""
+"""Heads with named classes, and `SequenceClassifier`, which labels whole texts."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.layers.activations import ACTIVATIONS
 from tinybert_tf.models.layers.dense import Dense
 
-# In the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
+# Tensors in the directories of TinyBERT's authors: the projection of their hidden-state loss, and the classifier.
 _AUTHORS_CLASSIFIER = ("fit_dense.weight", "classifier.weight")
 
 
 class LabelledModel(TaskModel):
     """A task model whose head is dropout and one linear layer to named classes.
 
-    A subclass implements `head` with `self.logits`; `head_design` says what that is made of.
+    A subclass implements `head` with `self.logits`; `head_design` describes the layers.
 
     Args:
         encoder: an encoder, or the config of a new one.
         num_labels: number of classes.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
-        dropout: fraction in [0, 1) dropped in front of the linear layer; the head's default, or `hidden_dropout_prob`.
+        dropout: fraction in [0, 1) that is dropped in front of the linear layer; by default the family's for its heads,
+            or else `hidden_dropout_prob`.
 
     Raises:
-        InputError: fewer than one label, or another number of names than labels.
+        InputError: there is no label, or the number of names is not `num_labels`.
     """
 
     has_labels = True
@@ -52,7 +53,7 @@ class LabelledModel(TaskModel):
     ) -> None:
         super().__init__(encoder, **kwargs)
         if num_labels < 1:
-            raise InputError(f"num_labels={num_labels}: at least 1 is wanted.")
+            raise InputError(f"num_labels: expected an integer >= 1, got {num_labels}.")
         self.num_labels = num_labels
         self.labels = _labels(num_labels, id2label)
         design = self.head_design(self.config)
@@ -63,7 +64,7 @@ class LabelledModel(TaskModel):
         if design.activation is not None:
             dense = {"follow_up": self._activation, **self._dense_arguments("dense")}
             self.dense = Dense(self.config.hidden_size, **dense)
-        # Never rounded: answers that are close to each other would become the same.
+        # This layer is never rounded: answers that are close to each other would become equal.
         self.classifier = keras.layers.Dense(num_labels, **self._dense_arguments("classifier"))
         self.build()
 
@@ -76,7 +77,7 @@ class LabelledModel(TaskModel):
 
     @property
     def labels(self) -> Labels:
-        """The classes' names, what integers in files stand for, and the positive class; saved with the model."""
+        """The classes' names, the meaning of integers in files, and the positive class; saved with the model."""
         return Labels(tuple(self.id2label.values()), self._integers, self._positive)
 
     @labels.setter
@@ -85,12 +86,12 @@ class LabelledModel(TaskModel):
         self._integers, self._positive = labels.integers, labels.positive
 
     def logits(self, hidden: Any, training: bool | None) -> Any:
-        """`(..., hidden_size)` to `(..., num_labels)`."""
+        """Map `(..., hidden_size)` to `(..., num_labels)`."""
         return self.classifier(self.dropout(hidden, training=training))
 
     @staticmethod
     def head_design(config: EncoderConfig) -> ClassifierHead:
-        """The head's layers and their names, in the config's family."""
+        """Describe the head's layers and their names in the config's family."""
         raise NotImplementedError
 
     def _dense_arguments(self, name: str) -> dict[str, Any]:
@@ -98,11 +99,11 @@ class LabelledModel(TaskModel):
         return {"kernel_initializer": initializer, "dtype": self.dtype_policy, "name": name}
 
     def head_arguments(self) -> dict[str, Any]:
-        """The labels."""
+        """Constructor arguments: the labels."""
         return {"num_labels": self.num_labels, "id2label": self.labels}
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` takes: constructor arguments, and what is known of the labels beside their names."""
+        """Arguments of `from_config`: the constructor's, and the meaning of the labels beside their names."""
         labels = {key: value for key, value in self.labels.to_config().items() if key in (INTEGERS, POSITIVE)}
         names = {"id2label": list(self.labels), **labels}
         return {**super().get_config(), **self.head_arguments(), **names, "dropout": self.dropout.rate}
@@ -146,28 +147,30 @@ class LabelledModel(TaskModel):
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class SequenceClassifier(LabelledModel):
-    """Labels for each text: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
+    """Labels or scores whole texts: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
 
-    In the other families the head has a dense layer of its own on the first token, in the pooler's place.
-    `logits` is `(batch, num_labels)`, and Hugging Face's `problem_type` says what is right:
+    In the other families the head has its own dense layer on the first token, in the pooler's place. `logits` is
+    `(batch, num_labels)`. Hugging Face's `problem_type` decides what they mean, and the loss without a `loss`:
 
-    - `single_label_classification`: one of the labels; trained with the cross-entropy of integer labels;
-    - `multi_label_classification`: any number of them, each by itself; the binary cross-entropy of labels `(batch,
-      num_labels)` of 0 and 1, the mean over them;
-    - `regression`: `logits` are scores, usually one; the mean squared error.
+    - `single_label_classification`: one label is right; the mean cross-entropy of integer labels `(batch,)`;
+    - `multi_label_classification`: any number of labels is right; the mean binary cross-entropy of labels `(batch,
+      num_labels)`, each 0 or 1;
+    - `regression`: `logits` are scores, usually one; the mean squared error of labels `(batch,)` or `(batch,
+      num_labels)`.
 
     Args:
-        encoder: an encoder, with a pooler where it is a BERT, or the config of a new one.
+        encoder: an encoder (a BERT needs its pooler), or the config of a new one.
         num_labels: number of classes, or of scores.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
-        dropout: fraction in [0, 1) dropped from the pooled output; the family's default, or `hidden_dropout_prob`.
+        dropout: fraction in [0, 1) that is dropped from the pooled output; by default the family's for its heads, or
+            else `hidden_dropout_prob`.
         problem_type: as above; by default `regression` with one label, else `single_label_classification`.
-        relu: a ReLU on the pooled output, as in the classifiers of TinyBERT's authors; transformers has no class for
-            it, so `save_pretrained` refuses.
+        relu: whether a ReLU follows the pooled output, as in the classifiers of TinyBERT's authors; transformers has no
+            class for it, so `save_pretrained` refuses such a model.
 
     Raises:
-        InputError: fewer than one label, another number of names than labels, a `problem_type` that is not known or
-            does not go with the number of labels; saving with `relu`.
+        InputError: there is no label, the number of names is not `num_labels`, `problem_type` is unknown or does not
+            fit the number of labels; in `save_pretrained`, the model has `relu`.
 
     Example:
         >>> model = SequenceClassifier(EncoderConfig.from_preset("bert-tiny", vocab_size=100), num_labels=2)
@@ -194,28 +197,26 @@ class SequenceClassifier(LabelledModel):
         if problem_type not in PROBLEM_TYPES:
             raise InputError(f"problem_type={problem_type!r}; expected one of {', '.join(PROBLEM_TYPES)}")
         if problem_type == "single_label_classification" and num_labels == 1:
-            raise InputError(
-                f"problem_type={problem_type!r} and num_labels=1: one label is a score; expected two or more."
-            )
+            raise InputError(f"problem_type={problem_type!r}: expected num_labels >= 2, got 1, which is a score.")
         self.problem_type = problem_type
 
     @staticmethod
     def head_design(config: EncoderConfig) -> ClassifierHead:
-        """The family's."""
+        """The classifier of the config's family."""
         return config.family.classifier
 
     @classmethod
     def needs_pooler(cls, config: EncoderConfig) -> bool:
-        """Where the head has no dense layer of its own."""
+        """Whether the head reads the pooled output, as it has no dense layer of its own."""
         return config.family.classifier.activation is None
 
     @property
     def predicts(self) -> str:  # type: ignore[override]
-        """What the logits are."""
+        """The meaning of the logits, one of the kinds in `tinybert_tf.features`."""
         return PROBLEM_TYPES[self.problem_type]
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """`(batch, num_labels)` from the pooled output, or from the first token."""
+        """Compute `logits`, `(batch, num_labels)`, from the pooled output or from the first token."""
         if self.dense is None:
             pooled = outputs[features.POOLED_OUTPUT]
         else:
@@ -229,7 +230,7 @@ class SequenceClassifier(LabelledModel):
 
     @property
     def pooling(self) -> tuple[keras.layers.Dense, Callable[[Any], Any]]:
-        """The dense layer on the first token, the head's own or the pooler, and the activation behind its product."""
+        """The dense layer on the first token (the head's own or the pooler) and the activation behind its product."""
 
         def activation(values: Any) -> Any:
             activated = self._activation(values)
@@ -239,11 +240,11 @@ class SequenceClassifier(LabelledModel):
 
     @property
     def has_loaded_head(self) -> bool:
-        """Whether `from_pretrained` found all of the head's weights, of a head that can be saved again."""
+        """Whether `from_pretrained` found all weights of the head, and the head can be saved again."""
         return super().has_loaded_head and not self.relu
 
     def head_arguments(self) -> dict[str, Any]:
-        """The labels, and what is right of them."""
+        """Constructor arguments: the labels and the problem type."""
         return {**super().head_arguments(), "problem_type": self.problem_type}
 
     def get_config(self) -> dict[str, Any]:
@@ -251,11 +252,11 @@ class SequenceClassifier(LabelledModel):
         return {**super().get_config(), "relu": self.relu}
 
     def directory_config(self) -> dict[str, Any]:
-        """The encoder's fields, the labels, and a `problem_type` that is not the usual one."""
+        """The encoder's fields, the labels, and `problem_type` if it is not the default."""
         if self.relu:
             raise InputError(
-                "a classifier of TinyBERT's authors has a ReLU that no class of transformers has, and is not saved; "
-                "distil a student from it, or give its encoder a new head."
+                "a classifier of TinyBERT's authors cannot be saved: no class of transformers has its ReLU; distil a "
+                "student from it, or give its encoder a new head."
             )
         is_usual = self.problem_type == "single_label_classification"
         return {**super().directory_config(), **({} if is_usual else {"problem_type": self.problem_type})}
@@ -279,13 +280,13 @@ class SequenceClassifier(LabelledModel):
                 f"{tensors.path.parent / CONFIG_FILE}: problem_type is {problem!r}; expected one of "
                 f"{', '.join(PROBLEM_TYPES)}"
             )
-        if num_labels is None or problem == "multi_label_classification":  # a head of another size is for another one
+        if num_labels is None or problem == "multi_label_classification":  # another size, another problem
             kwargs["problem_type"] = problem
         kwargs["relu"] = all(name in tensors for name in _AUTHORS_CLASSIFIER)
         return super()._from_directory(config, values, tensors, num_labels, **kwargs)
 
 
-# What the logits are.
+# The meaning of the logits.
 PROBLEM_TYPES = {
     "single_label_classification": features.CLASSES,
     "multi_label_classification": features.LABELS,
@@ -294,7 +295,7 @@ PROBLEM_TYPES = {
 
 
 def _labels(num_labels: int, names: Mapping[int, str] | Sequence[str] | None) -> Labels:
-    """The names, in the order of a mapping's numbers; `LABEL_i` where there are none."""
+    """Return the labels in the order of a mapping's numbers; `LABEL_i` if no names are given."""
     if names is None:
         return Labels(default_names(num_labels))
     if isinstance(names, Mapping):

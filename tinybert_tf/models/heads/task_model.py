@@ -1,4 +1,4 @@
-"""`TaskModel`: an encoder and a head, same call and same output dict as the encoder, plus `logits`."""
+"""`TaskModel`: an encoder and a head, with the encoder's call and output dict, plus `logits`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tinybert_tf.trainable.trainable_model import ONLY
 
 
 class TaskModel(PretrainedModel):
-    """What the task models share: an encoder below, a head above.
+    """The base class of task models: an encoder below, a head above.
 
-    A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which gives the logits, and
-    whatever else it says in `answers`; `predicts` says what the logits are, see `tinybert_tf.features`. Trained as any
-    Keras model, `compile` and `fit`; losses and metrics see the logits, and without a `loss` it is the cross-entropy.
-    An encoder that is frozen (`encoder.trainable = False`) is run without dropout.
+    A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which returns the logits and
+    whatever else `answers` names; `predicts` names the kind of its logits, see `tinybert_tf.features`. `compile` and
+    `fit` train it as any Keras model; losses and metrics get the logits, and `compile` has a default loss. A frozen
+    encoder (`encoder.trainable = False`) runs without dropout.
     """
 
     config_argument = "encoder"
@@ -53,22 +53,22 @@ class TaskModel(PretrainedModel):
 
     @property
     def encoder_prefix(self) -> str:
-        """The family's: `bert.`, `roberta.`, ..."""
+        """The family's prefix of tensor names: `bert.`, `roberta.`, ..."""
         return self.config.family.tensor_prefix
 
     def names_without_pooler(self) -> tuple[TensorName, ...]:
-        """The encoder's table, but for a pooler: of a head that does not read it."""
+        """The encoder's table of tensor names without a pooler, for a head that does not read it."""
         return tuple(name for name in self.encoder.tensor_names() if name not in self.config.family.pooler)
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """The `answers`, from the model's inputs and the encoder's outputs."""
+        """Compute the `answers` from the model's inputs and the encoder's outputs."""
         raise NotImplementedError
 
     @features.takes_feature_request
     def call(
         self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
-        """The encoder's dict and `logits`; with `last_layer`, nothing above that layer. See `TransformerEncoder`."""
+        """Return the encoder's dict and `logits`; with `last_layer`, nothing above it. See `TransformerEncoder`."""
         outputs = self.encoder(
             inputs,
             training=training if self.encoder.trainable else False,
@@ -79,32 +79,32 @@ class TaskModel(PretrainedModel):
         return outputs
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
-        """`keras.Model.compile`; without a `loss`, the one that goes with what the logits are.
+        """Compile as `keras.Model.compile` does; without a `loss`, use the one that fits the kind of logits.
 
-        That is the mean, over what has a label, of the cross-entropy of `classes` and `positions`, of the binary
-        cross-entropy of `labels`, or of the squared error of `scores`. A label below 0, or a score of NaN, is none.
+        This is the mean of the cross-entropy for `classes` and `positions`, of the binary cross-entropy for `labels`,
+        and of the squared error for `scores`. A label below 0 and a score of NaN are left out of the mean.
         """
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     @property
     def trained_outputs(self) -> Mapping[str | None, str]:
-        """What is trained without a `loss`: the outputs' names, None of the only one, and what their logits are."""
+        """The outputs that the default loss trains, by name (None for a single one), with the kind of their logits."""
         return {None: self.predicts}
 
     @property
     def num_classes(self) -> int | None:
-        """The number of classes, where labels stand for them and the loss is the model's own."""
+        """The number of classes, if labels are classes and the loss is the model's own; else None."""
         are_classes = self.predicts == features.CLASSES and not self.losses_given
         return getattr(self, "num_labels", None) if are_classes else None
 
     def tracked_losses(self) -> Mapping[str, int]:
-        """One mean for each output."""
+        """The names of the losses that Keras logs, and the number of means of each: one mean for each output."""
         return super().tracked_losses() or {
             ONLY if name is None else f"{name}_loss": 1 for name in self.trained_outputs
         }
 
     def loss_terms(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> list[LossTerm]:
-        """The losses given to `compile`, or else those that go with what the logits are."""
+        """The losses given to `compile`, or else those that fit the kind of logits."""
         labels, logits = self.compared(x, y, y_pred)
         if self.losses_given:
             return super().loss_terms(x, labels, logits, sample_weight, training)
@@ -120,11 +120,11 @@ class TaskModel(PretrainedModel):
         return super().compute_metrics(x, *self.compared(x, y, y_pred), sample_weight)
 
     def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """What the compiled loss and metrics compare: the labels and the logits."""
+        """Return the labels and the logits that the compiled loss and metrics compare."""
         return labels, outputs[features.LOGITS]
 
     def predict_step(self, data: Any) -> Any:
-        """`predict` gives the `answers` alone: the other outputs' lengths differ from batch to batch."""
+        """Return only the `answers`, for `predict`: the lengths of the other outputs differ from batch to batch."""
         outputs = super().predict_step(data)
         return {name: outputs[name] for name in self.answers}
 
@@ -139,25 +139,25 @@ class TaskModel(PretrainedModel):
 
     @classmethod
     def num_outputs(cls, num_labels: int) -> int:
-        """Columns of the logits of a model with so many labels."""
+        """The number of columns in the logits of a model with `num_labels` labels."""
         return num_labels
 
     @classmethod
     def new_head(cls, encoder: TransformerEncoder, label_names: Sequence[str], **kwargs: Any) -> Self:
-        """A new model on an encoder, to predict these labels."""
+        """Make a new model on an encoder that predicts these labels."""
         return cls(encoder, num_labels=len(label_names), id2label=Labels.of(label_names), **kwargs)
 
     def with_encoder(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> Self:
-        """A new model of the same kind, with the same labels, on another encoder or a new one of this config."""
+        """Make a model of the same kind, with the same labels, on another encoder or on a new one of this config."""
         return type(self)(encoder, **self.head_arguments(), **kwargs)
 
     def head_arguments(self) -> dict[str, Any]:
-        """Constructor arguments that say what is predicted."""
+        """Constructor arguments that describe the head's predictions."""
         return {}
 
     @property
     def labels(self) -> Labels:
-        """The model's classes; none where it has no classes."""
+        """The model's classes; empty if it has none."""
         return Labels()
 
     @labels.setter
@@ -166,7 +166,7 @@ class TaskModel(PretrainedModel):
 
     @property
     def label_names(self) -> list[str]:
-        """The names of the model's classes, in order; none where it has no classes."""
+        """The names of the model's classes, in order; empty if it has none."""
         return list(self.labels)
 
     @property
@@ -178,7 +178,7 @@ class TaskModel(PretrainedModel):
         return not head & set(self.load_report.missing)
 
     def variables_by_name(self) -> dict[str, Any]:
-        """The weights by path: the encoder's below the encoder, the head's below this model."""
+        """The weights by path: the encoder's relative to the encoder, the head's relative to this model."""
         below = self.encoder.variables_by_name()
         in_encoder = {id(variable) for variable in below.values()}
         head = (variable for variable in self.weights if id(variable) not in in_encoder)
@@ -186,7 +186,7 @@ class TaskModel(PretrainedModel):
 
 
 def _weighted(losses: Any, weights: Any) -> Any:
-    """Losses times weights of rows, or of what the losses are of; as in Keras, the weights do not count."""
+    """Multiply losses by the weights of rows, or of single losses; as in Keras, weights do not change the count."""
     if weights is None:
         return losses
     weights = ops.cast(weights, "float32")

@@ -1,4 +1,4 @@
-"""Which model a task takes, and which task a saved model is for."""
+"""The model class of each task, and the task of a saved model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassif
 
 @dataclass(frozen=True)
 class TaskHead:
-    """The model of a task: its class, what its logits are, and what a new one is made with."""
+    """The model of a task: its class, the kind of its logits, and the arguments of a new one."""
 
     model_class: type[TaskModel]
     predicts: str = features.CLASSES
@@ -36,7 +36,7 @@ TASK_MODELS: dict[str, TaskHead] = {
     "question_answering": TaskHead(QuestionAnswering, features.POSITIONS),
     "masked_lm": TaskHead(MaskedLM),
 }
-# What a model gives, in a message's words.
+# The kinds of logits, in the words of messages.
 _GIVES = {
     features.CLASSES: "classes, one of them right",
     features.SCORES: "one score",
@@ -46,21 +46,21 @@ _GIVES = {
 
 
 def task_head(task: str) -> TaskHead:
-    """The task's row of `TASK_MODELS`.
+    """Return the task's row of `TASK_MODELS`.
 
     Raises:
-        InputError: an unknown task.
+        InputError: the task is unknown.
     """
     if task not in TASK_MODELS:
-        raise InputError(f"task {task!r} is not known; one of {', '.join(TASK_MODELS)} is.")
+        raise InputError(f"task {task!r}: expected one of {', '.join(TASK_MODELS)}.")
     return TASK_MODELS[task]
 
 
 def task_of(dir_or_hub_id: str | Path) -> str:
-    """The task that a saved model answers for, by its `config.json`: a classifier's, where that does not name another.
+    """Return the task of a saved model, read from its `config.json`; a classifier's if that names no other task.
 
     Raises:
-        InputError: no such directory, or one without a readable `config.json`.
+        InputError: the directory does not exist, or its `config.json` cannot be read.
     """
     directory = resolve_model(dir_or_hub_id)
     values = read_config(directory)
@@ -80,14 +80,14 @@ def task_of(dir_or_hub_id: str | Path) -> str:
 
 
 def _num_rows_of_classifier(directory: Path) -> int:
-    """The labels of a head whose `config.json` does not name them; 0 where there is no such head."""
+    """The number of labels of a head whose `config.json` does not name them; 0 if there is no such head."""
     tensors = open_tensors(directory)
     kernels = [name for name in ("classifier.weight", "classifier.out_proj.weight") if name in tensors]
     return tensors.shape(kernels[0])[0] if kernels else 0
 
 
 def load_teaching(dir_or_hub_id: str | Path, task: str) -> TaskModel:
-    """A fine-tuned model of a task, float32.
+    """Load a fine-tuned model of a task, in float32.
 
     Raises:
         InputError: an unknown task; a directory without that task's head, or with one that gives something else; and as
@@ -98,22 +98,23 @@ def load_teaching(dir_or_hub_id: str | Path, task: str) -> TaskModel:
     missing = model.load_report.missing if model.load_report is not None else ()
     if missing:
         raise InputError(
-            f"{dir_or_hub_id} has no {task} head: {missing[0]} is missing. Fine-tune it first, tinybert finetune "
-            f"--model {dir_or_hub_id} ..., or name the task that it is for."
+            f"{dir_or_hub_id} has no {task} head: {missing[0]} is missing. Fine-tune it first (tinybert finetune "
+            f"--model {dir_or_hub_id} ...), or name the task that it was trained for."
         )
     if model.predicts != head.predicts:
         raise InputError(
             f"{dir_or_hub_id} gives {_GIVES[model.predicts]}; a model for task {task} gives {_GIVES[head.predicts]}. "
-            f"Fine-tune one: tinybert finetune --task {task} ..., or name the task that it is for: --task "
-            f"{task_of(dir_or_hub_id)}."
+            f"Fine-tune one (tinybert finetune --task {task} ...), or name the task that it was trained for (--task "
+            f"{task_of(dir_or_hub_id)})."
         )
     return model
 
 
 def load_for_labels(dir_or_hub_id: str | Path, task: str, label_names: Sequence[str]) -> TaskModel:
-    """The directory's model for the task where it has these labels, else its encoder with a new head for them.
+    """Load the directory's model for the task if it has these labels, else its encoder with a new head for them.
 
-    `["LABEL_0"]` is the label of a score. Names that are `LABEL_i`, integers in a file, fit any as many.
+    `["LABEL_0"]` stands for a score. Names of the form `LABEL_i`, made from integers in a file, fit any names if there
+    are as many.
 
     Raises:
         InputError: as `from_pretrained` of the models.

@@ -1,4 +1,4 @@
-"""Heads with a prediction for each token: `TokenClassifier` and `QuestionAnswering`."""
+"""Heads that predict something for each token: `TokenClassifier` and `QuestionAnswering`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.models.heads.sequence_classifier import LabelledModel
 from tinybert_tf.models.heads.task_model import TaskModel
 
-# The logit of padding: no probability in float32, and finite, so that 0 times it is 0.
+# The logit of padding: its probability is 0 in float32, and it is finite, so that 0 times it is 0.
 NEVER = -1e9
 
 
 class TokenModel(TaskModel):
-    """What models with a prediction for each token share: no pooler, and what `predict` gives."""
+    """The base class of models that predict something for each token: no pooler, and `predict` returns all tokens."""
 
     add_pooler = False
 
@@ -32,29 +32,29 @@ class TokenModel(TaskModel):
         raise NotImplementedError
 
     def predict_step(self, data: Any) -> Any:
-        """`predict` gives the `answers` of all tokens, row after row, padding included: `(tokens, columns)`.
+        """Return the `answers` of all tokens, row after row, padding included, for `predict`: `(tokens, columns)`.
 
-        Batches differ in length; `Batches.in_file_order` takes their answers apart again.
+        Batches differ in length; `Batches.in_file_order` splits their answers into rows again.
         """
         return {name: ops.reshape(value, (-1, value.shape[-1])) for name, value in super().predict_step(data).items()}
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class TokenClassifier(TokenModel, LabelledModel):
-    """One label for each token: dropout and a linear layer on the last hidden state (`BertForTokenClassification`).
+    """Labels each token: dropout and a linear layer on the last hidden state (`BertForTokenClassification`).
 
-    `logits` is `(batch, seq_len, num_labels)`. Labels are `(batch, seq_len)` integers, -100 where there is none:
-    special tokens, all but a word's first piece, padding. Without a `loss` the mean cross-entropy over those with a
-    label is trained.
+    `logits` is `(batch, seq_len, num_labels)`. Labels are integers `(batch, seq_len)`, and -100 for tokens without a
+    label: special tokens, padding, and all pieces of a word but its first. Without a `loss`, `fit` minimises the mean
+    cross-entropy over the tokens with a label.
 
     Args:
         encoder: an encoder, or the config of a new one. A pooler is neither needed nor saved.
         num_labels: number of classes.
         id2label: the classes' names, in order; `LABEL_0`, `LABEL_1`, ... by default.
-        dropout: fraction in [0, 1) dropped from the last hidden state; `hidden_dropout_prob` by default.
+        dropout: fraction in [0, 1) that is dropped from the last hidden state; by default `hidden_dropout_prob`.
 
     Raises:
-        InputError: fewer than one label, or another number of names than labels.
+        InputError: there is no label, or the number of names is not `num_labels`.
 
     Example:
         >>> import numpy as np
@@ -68,11 +68,11 @@ class TokenClassifier(TokenModel, LabelledModel):
 
     @staticmethod
     def head_design(config: EncoderConfig) -> ClassifierHead:
-        """The same in all families."""
+        """The classifier of tokens, which is the same in all families."""
         return ClassifierHead(CLASSIFIER)
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """`(batch, seq_len, num_labels)` from the last hidden state."""
+        """Compute `logits`, `(batch, seq_len, num_labels)`, from the last hidden state."""
         return {features.LOGITS: self.logits(outputs[features.LAST_HIDDEN_STATE], training)}
 
     @property
@@ -81,18 +81,18 @@ class TokenClassifier(TokenModel, LabelledModel):
         return self.classifier
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """The encoder's table, without a pooler, and the classifier."""
+        """The tables of the encoder without a pooler and of the classifier."""
         return self.names_without_pooler() + CLASSIFIER
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class QuestionAnswering(TokenModel):
-    """Where in a text the answer to a question starts and ends (`BertForQuestionAnswering`).
+    """Finds where in a text the answer to a question starts and ends (`BertForQuestionAnswering`).
 
-    `logits` is `(batch, seq_len, 2)`: of each token, as the answer's first (0) and as its last (1); Hugging Face's
-    `start_logits` and `end_logits` side by side. Labels are `(batch, 2)`, these two positions; both 0, the [CLS] token,
-    where there is no answer, and -100 for no label. Without a `loss` the cross-entropy over the positions of real
-    tokens is trained, the mean of both.
+    `logits` is `(batch, seq_len, 2)`: each token's as the answer's first token (0) and as its last (1), Hugging Face's
+    `start_logits` and `end_logits` side by side. Labels are these two positions, `(batch, 2)` integers: both 0, the
+    [CLS] token, if the text has no answer, and -100 for no label. Without a `loss`, `fit` minimises the mean of both
+    cross-entropies over the positions of real tokens.
 
     Args:
         encoder: an encoder, or the config of a new one. A pooler is neither needed nor saved.
@@ -124,11 +124,11 @@ class QuestionAnswering(TokenModel):
         self.built = True
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
-        """`(batch, seq_len, 2)` from the last hidden state."""
+        """Compute `logits`, `(batch, seq_len, 2)`, from the last hidden state."""
         return {features.LOGITS: self.spans(outputs[features.LAST_HIDDEN_STATE])}
 
     def compared(self, inputs: Mapping[str, Any], labels: Any, outputs: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The two positions, and the logits of each over the positions of real tokens, `(batch, 2, seq_len)`."""
+        """Return the two positions, and the logits of each over the positions of real tokens, `(batch, 2, seq_len)`."""
         logits = ops.cast(ops.transpose(outputs[features.LOGITS], (0, 2, 1)), "float32")
         return labels, ops.where(inputs["attention_mask"][:, None, :] > 0, logits, NEVER)
 
@@ -138,17 +138,17 @@ class QuestionAnswering(TokenModel):
         return self.spans
 
     def tensor_names(self) -> tuple[TensorName, ...]:
-        """The encoder's table, without a pooler, and the head."""
+        """The tables of the encoder without a pooler and of the head."""
         return self.names_without_pooler() + SPANS
 
     @classmethod
     def num_outputs(cls, num_labels: int) -> int:
-        """Two columns, which are no labels."""
+        """Two: the columns are the answer's first and last token, not labels."""
         return 2
 
     @classmethod
     def new_head(cls, encoder: TransformerEncoder, label_names: Any, **kwargs: Any) -> Self:
-        """A new model on an encoder; its columns have no names."""
+        """Make a new model on an encoder; its columns have no names."""
         return cls(encoder, **kwargs)
 
     @classmethod

@@ -14,21 +14,21 @@ from keras import ops
 from tinybert_tf.models.layers import fast
 from tinybert_tf.models.quantization.rounding import rounded_between
 
-# What LiteRT's integer tanh gives, in whatever range its results would fit better: steps of 1/128. Rounded otherwise
-# here, they would be rounded twice there.
+# LiteRT's integer tanh gives steps of 1/128, even if another range would fit its results better. With another
+# rounding here, LiteRT would round twice.
 TANH_RANGE = (-1.0, 127 / 128)
-# And its integer sigmoid: steps of 1/256.
+# LiteRT's integer sigmoid gives steps of 1/256.
 SIGMOID_RANGE = (0.0, 255 / 256)
 
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of each number, in its forms.
+    """An activation function in its several forms.
 
     Args:
-        exact: the plain one.
-        of_integers: behind a product that is rounded, where that is another one.
-        fast: of the values and `training`; the same numbers sooner, on TensorFlow.
+        exact: the plain form.
+        of_integers: the form behind a rounded product, if it differs.
+        fast: a function of the values and `training` that gives the same numbers faster on TensorFlow.
     """
 
     exact: Callable[[Any], Any]
@@ -36,7 +36,7 @@ class Activation:
     fast: Callable[[Any, bool | None], Any] | None = None
 
     def __call__(self, values: Any, training: bool | None = None, is_rounded: bool = False) -> Any:
-        """Of the shape and type of `values`."""
+        """Apply the activation; the result has the shape and type of `values`."""
         if is_rounded and self.of_integers is not None:
             return self.of_integers(values)
         if self.fast is not None and fast.is_fast():
@@ -47,7 +47,8 @@ class Activation:
 def _gelu(values: Any) -> Any:
     """`x * Phi(x)` (arXiv 1606.08415) with erf, of the shape and type of `values`.
 
-    In float32, as TensorFlow's erf in bfloat16 is slower on a CPU, and less exact; Keras's own takes the slower erfc.
+    Computed in float32, as TensorFlow's erf in bfloat16 is slower on a CPU and less exact. Keras's own GELU uses erfc,
+    which is slower.
     """
     exact = ops.cast(values, "float32")
     return ops.cast(0.5 * exact * (1.0 + ops.erf(exact * math.sqrt(0.5))), values.dtype)
@@ -65,7 +66,7 @@ def _tanh_of_integers(values: Any) -> Any:
 
 
 def _silu(values: Any) -> Any:
-    """`x sigmoid(x)`."""
+    """Compute `x * sigmoid(x)`."""
     return values * keras.activations.sigmoid(values)
 
 
@@ -76,7 +77,7 @@ def _silu_of_integers(values: Any) -> Any:
 _SILU = Activation(_silu, _silu_of_integers)
 _TANH_GELU = Activation(functools.partial(keras.activations.gelu, approximate=True))
 
-# BERT's own "gelu" is the exact one; "gelu_new" is the tanh approximation.
+# BERT's own "gelu" is exact; "gelu_new" is the tanh approximation.
 ACTIVATIONS = {
     "gelu": Activation(_gelu, fast=_fast_gelu),
     "gelu_new": _TANH_GELU,

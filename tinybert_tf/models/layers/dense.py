@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-# Keras has no public name for it.
+# Keras has no public name for this class.
 from keras.src.backend import AutocastScope
 
 from tinybert_tf.models.layers import fast
@@ -18,13 +18,13 @@ from tinybert_tf.models.quantization.rounding import rounded, rounded_rows, symm
 
 
 class Dense(RoundedLayer, keras.layers.Dense):
-    """Keras's dense layer, that can be rounded: its input, its kernel with a scale for each output, and what it gives.
+    """A dense layer that can be rounded: its input, its kernel (a scale for each output), its bias and its output.
 
     Args:
-        units: outputs.
-        feeds_floats: whether floats are computed with what it gives; each output then has a range of its own.
-        follow_up: an activation behind it. The product is rounded before, as there are integers up to there.
-        **kwargs: as `keras.layers.Dense` takes them, but for `activation`.
+        units: number of outputs.
+        feeds_floats: whether its output is an operand of float arithmetic; each channel then has a range of its own.
+        follow_up: an activation behind the product. The product is rounded before it.
+        **kwargs: arguments of `keras.layers.Dense`, except `activation`.
     """
 
     def __init__(
@@ -35,19 +35,19 @@ class Dense(RoundedLayer, keras.layers.Dense):
         self.follow_up = follow_up
 
     def new_roundings(self) -> list[Rounding]:
-        """Of the input, and of the output."""
+        """Return the roundings of the input and of the output."""
         inputs, output = Range("input"), (ChannelLimits if self.feeds_floats else Range)("output")
         inputs.build()
         output.build((None, self.units))
         return [inputs, output]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """`(..., inputs)` to `(..., units)`."""
+        """Map `(..., inputs)` to `(..., units)`."""
         if not self.is_rounded:
             product = self._product(inputs, training)
         else:
-            # Rows of a matrix, and nothing between product, bias and rounding: one operation on integers in LiteRT.
-            # `call`: there is nothing to build or to cast, and scopes of their own make a file's names longer.
+            # LiteRT makes one integer operation of product, bias and rounding, if the inputs are rows of a matrix.
+            # `.call` instead of `()`: nothing is built or cast, and the names in a file stay short.
             rows = ops.reshape(self.roundings["input"].call(inputs), (-1, inputs.shape[-1]))
             kernel, bias = (ops.cast(each, rows.dtype) for each in self.rounded_weights())
             product = self.roundings["output"].call(ops.matmul(rows, kernel) + bias)
@@ -56,7 +56,7 @@ class Dense(RoundedLayer, keras.layers.Dense):
 
     @property
     def is_plain(self) -> bool:
-        """Whether kernel and bias, as they are, say all that it computes before its activation."""
+        """Whether kernel and bias determine all that it computes before its activation."""
         return type(self) is Dense and self.quantization_mode is None and self.use_bias and not self.is_rounded
 
     def _product(self, inputs: Any, training: bool | None) -> Any:
@@ -65,7 +65,7 @@ class Dense(RoundedLayer, keras.layers.Dense):
         return super().call(inputs, training=training)
 
     def rounded_weights(self) -> tuple[Any, Any]:
-        """Kernel `(inputs, units)` and bias `(units,)`, rounded as they are stored, as the integers of a file are."""
+        """Return kernel `(inputs, units)` and bias `(units,)`, rounded as the integers of a file are."""
         with AutocastScope(None):
             kernel, bias = self.kernel.value, self.bias.value
         if self.weight_bits is None:
@@ -85,10 +85,10 @@ class Dense(RoundedLayer, keras.layers.Dense):
 
 
 class Embedding(RoundedLayer, keras.layers.Embedding):
-    """Keras's embedding table, whose rows can be rounded, each with a scale of its own."""
+    """An embedding table whose rows can be rounded, each with a scale of its own."""
 
     def call(self, inputs: Any) -> Any:
-        """`(...)` ids to `(..., output_dim)`."""
+        """Look up `(...)` ids as `(..., output_dim)`."""
         if not self.is_rounded:
             return super().call(inputs)
         rows = ops.take(self.embeddings, ops.cast(inputs, "int32"), axis=0)

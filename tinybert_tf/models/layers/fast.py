@@ -1,13 +1,13 @@
-"""Fast forms of what layers compute, in operations of TensorFlow whose kernels fuse; the same numbers, sooner.
+"""Fast forms of the layers' arithmetic: the same numbers, in TensorFlow operations whose kernels fuse.
 
-The layers say what is computed, on every backend; on TensorFlow, on rows of a matrix, this is what runs:
+The layers define the arithmetic on every backend. On TensorFlow these forms run in their place, on rows of a matrix:
 
-- a product takes in its bias, as nothing reshapes in between;
+- a product and its bias fuse, as nothing reshapes in between;
 - in training, gradients of biases, GELU and LayerNorm take fewer passes;
-- in inference on a CPU, GELU is written as oneDNN knows it, and becomes part of the product before it;
-- LayerNorm is its statistics and one multiplication, without Keras's casts and broadcasts.
+- in inference on a CPU, GELU has the form that oneDNN fuses with the product before it;
+- LayerNorm computes its statistics and one multiplication, without Keras's casts and broadcasts.
 
-Measured in benchmarks/RESULTS.md. `set_fast_layers(False)` switches it off.
+benchmarks/RESULTS.md has measurements. `set_fast_layers(False)` switches the fast forms off.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ _switch = {"enabled": True}
 
 
 def set_fast_layers(enabled: bool) -> bool:
-    """Let layers that are traced from now on run in their fast forms, or not; returns what was set before."""
+    """Switch the fast forms on or off for layers that are traced from now on; return the previous setting.
+
+    The fast forms run on TensorFlow only and give the same numbers, up to rounding errors.
+    """
     before = _switch["enabled"]
     _switch["enabled"] = enabled
     return before
 
 
 def is_fast() -> bool:
-    """Whether layers run in their fast forms: on TensorFlow, unless it was switched off."""
+    """Whether layers run in their fast forms: on TensorFlow, unless `set_fast_layers` switched them off."""
     return _switch["enabled"] and keras.backend.backend() == "tensorflow"
 
 
 def affine(rows: Any, kernel: Any, bias: Any, training: bool | None) -> Any:
-    """`rows @ kernel + bias`; in training the bias's gradient is a product too, sooner than a sum over rows."""
+    """Compute `rows @ kernel + bias`; in training the bias's gradient is a product, which is faster than a sum."""
     import tensorflow as tf
 
     @tf.custom_gradient
@@ -56,9 +59,9 @@ def affine(rows: Any, kernel: Any, bias: Any, training: bool | None) -> Any:
 
 
 def layer_norm(rows: Any, gamma: Any, beta: Any, epsilon: float, training: bool | None) -> Any:
-    """LayerNorm of `(..., width)`, of its type; computed in float32: sums of a row do not fit bfloat16's eight bits.
+    """Normalise `(..., width)`; the result has the type of `rows`.
 
-    In training with its own gradient.
+    Computed in float32, as sums of a row do not fit bfloat16's eight bits; in training its gradient is written out.
     """
     import tensorflow as tf
 
@@ -88,12 +91,12 @@ def layer_norm(rows: Any, gamma: Any, beta: Any, epsilon: float, training: bool 
 
 
 def gelu_to_train(values: Any) -> Any:
-    """GELU, `x * cdf(x)` of the normal distribution (arXiv 1606.08415, section 2), with its gradient written out."""
+    """Compute GELU, `x` times the normal cdf (arXiv 1606.08415, section 2), with its gradient written out."""
     import tensorflow as tf
 
     @tf.custom_gradient
     def gelu(values: Any) -> Any:
-        exact = tf.cast(values, tf.float32)  # as the plain one
+        exact = tf.cast(values, tf.float32)  # as the plain form
         scaled = exact * math.sqrt(0.5)
         cdf = 0.5 * (1.0 + tf.math.erf(scaled))
 
@@ -108,7 +111,7 @@ def gelu_to_train(values: Any) -> Any:
 
 
 def fused_gelu(values: Any) -> Any | None:
-    """GELU as oneDNN takes it into the product before it, where a graph for a CPU is being traced; else None."""
+    """Compute GELU so that oneDNN fuses it with the product before it, if a CPU's graph is being traced; else None."""
     import tensorflow as tf
 
     is_fused = tf.inside_function() and not tf.config.list_physical_devices("GPU")
@@ -116,7 +119,7 @@ def fused_gelu(values: Any) -> Any | None:
 
 
 def attend(queries: Any, keys: Any, values: Any, mask_bias: Any, dropout: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """As `attention.attend`."""
+    """Compute the same as `attention.attend`, with its arguments and results."""
     import tensorflow as tf
 
     scale = tf.cast(1.0 / math.sqrt(queries.shape[-1]), queries.dtype)

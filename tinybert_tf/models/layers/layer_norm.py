@@ -10,13 +10,13 @@ from tinybert_tf.models.layers import fast
 
 
 class LayerNorm(keras.layers.LayerNormalization):
-    """Keras's LayerNorm (arXiv 1607.06450), in float32 whatever precision its input and its result have."""
+    """Keras's LayerNorm (arXiv 1607.06450), computed in float32 whatever the precision of its input and result."""
 
     def __init__(self, epsilon: float, **kwargs: Any) -> None:
         super().__init__(epsilon=epsilon, autocast=False, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """`(..., width)`, each row by itself."""
+        """Normalise each row of `(..., width)` by itself."""
         if fast.is_fast():
             return fast.layer_norm(inputs, self.gamma, self.beta, self.epsilon, training)
         return super().call(inputs)

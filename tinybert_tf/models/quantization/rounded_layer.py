@@ -12,19 +12,20 @@ from tinybert_tf.models.quantization.ranges import Rounding
 
 
 class RoundedLayer(keras.layers.Layer):
-    """A layer whose weights and activations can be rounded to what small integers can say.
+    """A layer whose weights and activations can be rounded to multiples of small integers.
 
-    Whether they are is state of the layer: `is_rounded`, `weight_bits`, and `roundings`, layers below it that hold the
-    ranges of its activations as variables. A subclass names its activations in `new_roundings` and rounds in `call`.
+    The layer's state decides whether they are: `is_rounded`, `weight_bits`, and `roundings`, layers below it that hold
+    the ranges of its activations as variables. A subclass names its activations in `new_roundings`, and rounds in
+    `call`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_rounded = False
-        # None: weights are not rounded, or are so already.
+        # None: weights are not rounded, or have been rounded for good.
         self.weight_bits: int | None = None
         self.roundings: dict[str, Rounding] = {}
-        # Another object whenever `call` computes something else: see `TracedModel`.
+        # Replaced whenever `call` computes something else: see `TracedModel`.
         self.traced_with: object = None
 
     @property
@@ -33,7 +34,7 @@ class RoundedLayer(keras.layers.Layer):
         return str(self.path.partition("/")[2])
 
     def start_rounding(self, weight_bits: int | None) -> None:
-        """Compute with rounded numbers from now on; ranges that are there stay, new ones are as small as can be."""
+        """Compute with rounded numbers from now on; existing ranges stay, new ones are as small as possible."""
         if not self.is_rounded:
             parent, _, name = self.path.rpartition("/")
             with _unlocked(self), keras.name_scope(name, override_parent=parent):
@@ -47,11 +48,11 @@ class RoundedLayer(keras.layers.Layer):
         self._change(False, None)
 
     def new_roundings(self) -> list[Rounding]:
-        """What the layer's activations are rounded by, built; named as the activations are."""
+        """Make and build the roundings of the layer's activations, named like these."""
         return []
 
     def freeze(self) -> None:
-        """Compute the same from weights that are rounded for good, and from ranges that are constants."""
+        """Round the weights for good and make the ranges constants; the layer computes the same."""
         for rounding in self.roundings.values():
             rounding.freeze()
         self._change(True, None)
@@ -62,7 +63,7 @@ class RoundedLayer(keras.layers.Layer):
 
 @contextlib.contextmanager
 def _unlocked(layer: keras.layers.Layer) -> Iterator[None]:
-    """Let a layer that has been built get layers below it, as Keras's own `quantize` does."""
+    """Let a built layer get layers below it, as Keras's own `quantize` does."""
     layer._tracker.unlock()
     try:
         yield

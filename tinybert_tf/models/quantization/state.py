@@ -1,4 +1,4 @@
-"""How a whole model rounds: read from its layers, and given to them."""
+"""The rounding of a whole model, read from its layers and set in them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tinybert_tf.models.quantization.rounding import check_weight_bits
 
 @dataclass(frozen=True)
 class FakeQuantization:
-    """What a model that computes with integers' numbers rounds, and how; as `config.json` has it.
+    """How a quantized model rounds its numbers; `config.json` stores it.
 
-    - A weight `w`: `s round(w / s)`, `s = max|w| / (2^(bits-1) - 1)` for each output of a product and each row of a
-      table. Symmetric: 0 stays 0, pruned weights stay pruned. The scale follows the weights.
-    - A bias: a multiple of its product's unit, `s` times the input's step, as LiteRT adds it to sums of these.
-    - An activation `x` in its range `[a, b]`: steps of `(b - a) / 255`, 0 one of them (arXiv 1712.05877, section 3);
-      outside of the range its nearest end, where the gradient is 0.
-    - What floats are computed with: as an activation, each channel divided by its own limit before and multiplied by
-      it after.
+    - A weight `w` becomes `s round(w / s)`, `s = max|w| / (2^(bits-1) - 1)` for each output of a product and each row
+      of a table. 0 stays 0, so pruned weights stay pruned. The scale follows the weights.
+    - A bias becomes a multiple of its product's unit, `s` times the input's step, as LiteRT adds it to sums of these.
+    - An activation `x` in its range `[a, b]` gets steps of `(b - a) / 255`, of which one is 0 (arXiv 1712.05877,
+      section 3); outside the range it becomes the nearest end, and its gradient is 0.
+    - An operand of float arithmetic is rounded as an activation, but each channel is divided by its own limit before
+      and multiplied by it after.
 
     Args:
         ranges: `(lowest, highest)` of each activation, by its place, such as `layer_1/attention/query/input`.
-        limits: the largest size of each channel of what floats are computed with, by its place.
-        weight_bits: of weights; activations have 8.
+        limits: the largest size in each channel of the operands of float arithmetic, by their places.
+        weight_bits: bits of weights, 8; activations have 8 too.
 
     Raises:
-        InputError: another number of bits.
+        InputError: the number of bits is not supported.
     """
 
     ranges: Mapping[str, tuple[float, float]]
@@ -50,10 +50,10 @@ class FakeQuantization:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], source: str) -> Self:
-        """What `get_config` wrote.
+        """Read the content that `get_config` wrote.
 
         Raises:
-            InputError: it is damaged; named as `source`.
+            InputError: the content is damaged; the message names `source`.
         """
         try:
             ranges = {place: (float(low), float(high)) for place, (low, high) in config["ranges"].items()}
@@ -61,22 +61,22 @@ class FakeQuantization:
             return cls(ranges, limits, config["weight_bits"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"{source}: is damaged ({type(error).__name__}: {error}); expected weight_bits, ranges and limits."
+                f"{source}: damaged ({type(error).__name__}: {error}); expected weight_bits, ranges and limits."
             ) from None
 
 
 def rounded_layers(model: Any) -> dict[str, RoundedLayer]:
-    """The layers of a model that round, by their places."""
+    """Return the layers of a model that round, by their places."""
     return {place: layer for place, layer in _layers(model).items() if layer.is_rounded}
 
 
 def roundings(model: Any) -> dict[str, Rounding]:
-    """What a model's activations are rounded by, by their places."""
+    """Return the roundings of a model's activations, by their places."""
     return _roundings(rounded_layers(model))
 
 
 def quantization_of(model: Any) -> FakeQuantization | None:
-    """How a model rounds; None where it does not."""
+    """Read how a model rounds; None if it does not."""
     layers = rounded_layers(model)
     if not layers:
         return None
@@ -88,12 +88,12 @@ def quantization_of(model: Any) -> FakeQuantization | None:
 
 
 def start_rounding(model: Any, weight_bits: int) -> None:
-    """Let all layers of a model that can round do so; new ranges are as small as can be."""
+    """Let all layers of a model round that can; new ranges are as small as possible."""
     start_rounding_at(model, dict.fromkeys(_layers(model), weight_bits))
 
 
 def start_rounding_at(model: Any, bits: Mapping[str, int | None]) -> None:
-    """Let some layers of a model round, `bits` of their weights by place; None where weights are rounded already."""
+    """Let some layers of a model round; `bits` of their weights by place, None if these are rounded already."""
     layers = _layers(model)
     with model.distribute_strategy.scope():
         for place, weight_bits in bits.items():
@@ -101,15 +101,15 @@ def start_rounding_at(model: Any, bits: Mapping[str, int | None]) -> None:
 
 
 def weight_bits_by_place(model: Any) -> dict[str, int | None]:
-    """What `start_rounding_at` takes to make another model of this kind round as this one does."""
+    """Return the bits with which `start_rounding_at` makes another model of this kind round like this one."""
     return {place: layer.weight_bits for place, layer in rounded_layers(model).items()}
 
 
 def set_state(model: Any, quantization: FakeQuantization | None) -> None:
-    """Let a model round as described, or not at all.
+    """Let a model round as `quantization` describes, or not at all if it is None.
 
     Raises:
-        InputError: an activation of the model has no range; the model is left as it was.
+        InputError: an activation of the model has no range; then the model does not change.
     """
     before = quantization_of(model)
     if quantization is None:
@@ -128,10 +128,10 @@ def set_state(model: Any, quantization: FakeQuantization | None) -> None:
 
 
 def frozen(model: Any) -> Any:
-    """A float32 copy of a quantized model that integers can be made of: its weights are rounded for good.
+    """Copy a quantized model in float32 with weights that are rounded for good, so that a converter can make integers.
 
-    It computes the same, and rounds activations alone, in ranges that are constants. LiteRT's converter finds the
-    scales again in the weights.
+    The copy computes the same and rounds only activations, in constant ranges. LiteRT's converter recovers the scales
+    from the weights.
     """
     copy = model.copy(dtype="float32")
     for layer in rounded_layers(copy).values():
@@ -140,7 +140,7 @@ def frozen(model: Any) -> Any:
 
 
 def refuse_quantized(model: Any, what: str) -> None:
-    """Refuse what is for floats.
+    """Refuse a quantized model where only floats will do; `what` names the operation.
 
     Raises:
         InputError: `model` rounds its numbers.
@@ -150,7 +150,7 @@ def refuse_quantized(model: Any, what: str) -> None:
 
 
 def without_ranges(model: Any, variables: Iterable[Any]) -> list[Any]:
-    """The variables that are no ranges: those that a model learns, and that its files hold."""
+    """Return the variables that are not ranges: those that a model learns and its files hold."""
     ranges = {id(variable) for rounding in roundings(model).values() for variable in rounding.weights}
     return [variable for variable in variables if id(variable) not in ranges]
 

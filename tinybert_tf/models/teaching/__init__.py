@@ -1,1 +1,1 @@
-"""Frozen models that only answer."""
+"""Teachers: frozen models from which students learn."""

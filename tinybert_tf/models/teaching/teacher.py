@@ -1,4 +1,4 @@
-"""`Teacher`: a frozen model that only answers."""
+"""`Teacher`: a frozen model from which a student learns."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 class Teacher(TracedModel):
-    """Any model of this library, or a bare encoder, frozen: called like it, always in inference mode.
+    """A frozen model of this library or a bare encoder; a call is like the model's, but always in inference mode.
 
-    Only the features asked for are computed, and with `last_layer` nothing above that layer. No gradient passes.
+    It computes only the requested features, and with `last_layer` nothing above that layer. No gradient passes.
 
     Args:
-        model: the model. It stops being trainable. In another precision it is copied, its weights cast once; the model
-            itself keeps its own.
-        precision: `float32`, `bfloat16` or `float16`: what the teacher is computed in and its weights are stored in.
-            `auto` is the compute dtype of the global Keras policy, which `tinybert_tf.setup_devices` chooses.
+        model: the model, which stops being trainable. If `precision` is another than its own, the teacher is a copy
+            whose weights are cast once, and the model keeps its precision.
+        precision: `float32`, `bfloat16` or `float16`, the type of its arithmetic and its stored weights. `auto` is the
+            compute dtype of the global Keras policy, which `tinybert_tf.setup_devices` chooses.
 
     Raises:
-        InputError: an unknown precision.
+        InputError: the precision is unknown.
 
     Example:
         >>> from tinybert_tf.models.config import EncoderConfig
@@ -56,11 +56,11 @@ class Teacher(TracedModel):
     def from_pretrained(
         cls, dir_or_hub_id: str | Path, task: str = "sequence_classification", precision: str = "auto"
     ) -> Self:
-        """Load a fine-tuned model.
+        """Load a fine-tuned model as a teacher.
 
         Raises:
-            InputError: an unknown task; a directory without that task's head (run `tinybert finetune` first), or with
-                one that gives something else; and as `from_pretrained` of the models.
+            InputError: the task is unknown; the directory has no head for it (run `tinybert finetune` first), or one
+                with another kind of output; or as `from_pretrained` of the models.
         """
         return cls(load_teaching(dir_or_hub_id, task), precision=precision)
 
@@ -71,17 +71,17 @@ class Teacher(TracedModel):
 
     @property
     def id2label(self) -> dict[int, str] | None:
-        """The names of the model's classes, where it has classes."""
+        """The names of the model's classes, by number; None if it has no classes."""
         return getattr(self.model, "id2label", None)
 
     @property
     def labels(self) -> Labels | None:
-        """The model's classes and what is known of them, where it has classes."""
+        """The model's classes with the meaning of integers and the positive class; None if it has no classes."""
         return getattr(self.model, "labels", None)
 
     @property
     def predicts(self) -> str | None:
-        """What the model's logits are, see `tinybert_tf.features`; None where it has none."""
+        """The kind of the model's logits, see `tinybert_tf.features`; None if it has none."""
         return getattr(self.model, "predicts", None)
 
     @property
@@ -98,14 +98,14 @@ class Teacher(TracedModel):
     def call(
         self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
-        """The model's output dict; `training` is accepted, because Keras passes it, and never heeded."""
+        """Return the model's output dict; `training`, which Keras passes, is ignored."""
         outputs = self.model(inputs, training=False, **request.arguments)
         return tree.map_structure(ops.stop_gradient, outputs)
 
     def check_inputs(self, inputs: Any) -> None:
-        """As the model's."""
+        """Refuse inputs that the model cannot read."""
         self.model.check_inputs(inputs)
 
     def predict_step(self, data: Any) -> Any:
-        """As the model's: the logits alone, where it has any."""
+        """Return what the model's `predict` returns: only the logits, if it has any."""
         return self.model.predict_step(data)

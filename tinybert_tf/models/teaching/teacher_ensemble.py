@@ -1,4 +1,4 @@
-"""`TeacherEnsemble`: several teachers that answer as one."""
+"""`TeacherEnsemble`: several teachers with averaged logits."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from tinybert_tf.traced_model import TracedModel
 
 
 class TeacherEnsemble(TracedModel):
-    """Teachers of the same labels and tokens, whose logits are averaged: `sum_i s_i z_i`, with shares that sum to 1.
+    """Several teachers with the same labels and tokens; their logits are averaged.
 
-    Its softmax is the weighted geometric mean of theirs (arXiv 1503.02531, section 1). What is inside of them has no
-    mean, since their layers differ: hidden states, attention, queries, keys and values are the first teacher's.
+    The logits are `sum_i s_i z_i` with shares `s_i` that sum to 1, so their softmax is the normalised weighted
+    geometric mean of the teachers' (arXiv 1503.02531, section 1). Features inside of the teachers cannot be averaged,
+    since their layers differ: hidden states, attention, queries, keys and values are the first teacher's.
 
     Args:
-        teachers: two or more.
-        shares: how much each counts, above 0 and of any sum; by default all alike.
+        teachers: two teachers or more.
+        shares: the weight of each teacher, a number above 0; they are divided by their sum. Equal by default.
 
     Raises:
-        InputError: fewer than two teachers, other labels or another order of them, other predictions, shares
-            that are not one positive number for each.
+        InputError: there are fewer than two teachers, their labels or the order of these differ, their kinds of logits
+            differ, or `shares` is not one positive number for each.
 
     Example:
         >>> from tinybert_tf.models.config import EncoderConfig
@@ -46,10 +47,10 @@ class TeacherEnsemble(TracedModel):
         labels = [list((teacher.id2label or {}).values()) for teacher in teachers]
         different = next((names for names in labels if names != labels[0]), None)
         if different is not None:
-            raise InputError(f"teachers with the labels {labels[0]} and {different}: all of them must be equal.")
+            raise InputError(f"teachers: expected equal labels, got {labels[0]} and {different}.")
         predicts = list(dict.fromkeys(teacher.predicts for teacher in teachers))
         if len(predicts) > 1:
-            raise InputError(f"teachers that predict {predicts[0]} and {predicts[1]}: all of them must be alike.")
+            raise InputError(f"teachers: expected models that predict the same, got {predicts[0]} and {predicts[1]}.")
         given = [1.0] * len(teachers) if shares is None else [float(share) for share in shares]
         if len(given) != len(teachers) or not all(0 < share < math.inf for share in given):
             raise InputError(f"shares={given}: expected a finite number > 0 for each of {len(teachers)} teachers.")
@@ -60,17 +61,17 @@ class TeacherEnsemble(TracedModel):
 
     @property
     def id2label(self) -> dict[int, str] | None:
-        """The names of the classes, which all have."""
+        """The names of the classes, which are the same in all teachers."""
         return self.teachers[0].id2label
 
     @property
     def labels(self) -> Labels | None:
-        """The first teacher's, whose names all have."""
+        """The first teacher's labels, whose names are the same in all teachers."""
         return self.teachers[0].labels
 
     @property
     def predicts(self) -> str | None:
-        """What the logits are, which all agree on."""
+        """The kind of the logits, which is the same in all teachers; see `tinybert_tf.features`."""
         return self.teachers[0].predicts
 
     @property
@@ -80,14 +81,17 @@ class TeacherEnsemble(TracedModel):
 
     @property
     def num_hidden_layers(self) -> int:
-        """The first teacher's."""
+        """Number of the first teacher's encoder layers."""
         return self.teachers[0].num_hidden_layers
 
     @features.takes_feature_request
     def call(
         self, inputs: Mapping[str, Any], request: features.FeatureRequest, training: bool | None = None
     ) -> dict[str, Any]:
-        """The first teacher's output dict with the `logits` of all, float32; up to `last_layer`, it alone is asked."""
+        """Return the first teacher's output dict with all teachers' averaged `logits`, float32.
+
+        With `last_layer` only the first teacher computes, and there are no logits.
+        """
         outputs = self.teachers[0](inputs, **request.arguments)
         if features.LOGITS not in outputs:
             return outputs
@@ -96,16 +100,16 @@ class TeacherEnsemble(TracedModel):
         return {**outputs, features.LOGITS: sum(share * ops.cast(logits, "float32") for share, logits in answers)}
 
     def check_inputs(self, inputs: Any) -> None:
-        """As every teacher's."""
+        """Refuse inputs that one of the teachers cannot read."""
         for teacher in self.teachers:
             teacher.check_inputs(inputs)
 
     def predict_step(self, data: Any) -> Any:
-        """As a model's: the logits alone."""
+        """Return only the logits, for `predict`."""
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return {features.LOGITS: self(inputs)[features.LOGITS]}
 
     def get_config(self) -> dict[str, Any]:
-        """What its answers depend on beside the weights; an ensemble is not saved."""
+        """The teachers' configs and shares, on which answers depend beside the weights; an ensemble is not saved."""
         models = [[type(teacher.model).__name__, teacher.model.get_config()] for teacher in self.teachers]
         return {"teachers": models, "shares": self.shares}
