@@ -88,6 +88,6 @@ def test_no_texts(make_model: Callable[..., Any], inputs: Inputs) -> None:
 def test_numbers_that_are_none(make_model: Callable[..., Any], inputs: Inputs) -> None:
     model = make_model()
     model.encoder.pooler.bias.assign(np.full(16, np.nan))
-    with pytest.raises(InputError, match="expected finite numbers in .*pooler/output, got others"):
+    with pytest.raises(InputError, match=r"expected finite numbers in .*pooler/output, got others"):
         quantize_aware(model, [inputs])
     assert not model.is_quantized

@@ -1,1 +1,1 @@
-"""A smaller model of the same kind: weights that are zero, heads and units that are gone, numbers of few bits."""
+"""Making a model smaller: zero weights, fewer heads and units, few values, numbers of few bits."""

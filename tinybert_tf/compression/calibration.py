@@ -1,4 +1,4 @@
-"""The ranges of a model's activations, measured on texts."""
+"""Measuring the ranges of a model's activations on texts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def measure_ranges(model: keras.Model, batches: Iterable[Any], num_texts: int) -> None:
-    """Give a model that rounds the ranges of its activations: the outermost values on texts, 0 among them.
+    """Set the ranges of a rounding model's activations to the outermost values on texts, and at least to 0.
 
-    Of no text's padding, and with the weights rounded already. On SNIPS, ranges that left out a ten-thousandth of the
-    values, or that had the least squared error, were no better, and those that left out a thousandth worse.
+    Padding is left out, and the weights are rounded already. On SNIPS, ranges that leave out a ten-thousandth of the
+    values, or that have the least squared error, were no better; ranges that leave out a thousandth were worse.
 
     Args:
-        model: what is observed, in inference mode.
-        batches: of inputs, or of `(inputs, labels)`.
-        num_texts: how many texts are looked at, the first ones.
+        model: the model, which is run in inference mode.
+        batches: batches of inputs, or of `(inputs, labels)`.
+        num_texts: the number of texts that are read, from the first on.
 
     Raises:
         InputError: there are no texts, or an activation is not a finite number.
@@ -38,7 +38,7 @@ def measure_ranges(model: keras.Model, batches: Iterable[Any], num_texts: int) -
 
 @contextlib.contextmanager
 def _observed(found: Collection[Rounding]) -> Iterator[None]:
-    """Let roundings forget their ranges, and take those of what they see in the body."""
+    """Reset the ranges, and widen them to the values seen while the body runs."""
     for rounding in found:
         rounding.forget()
         rounding.observing = True
@@ -50,7 +50,7 @@ def _observed(found: Collection[Rounding]) -> Iterator[None]:
 
 
 def without_padding(batches: Iterable[Any], num_texts: int) -> Iterator[dict[str, np.ndarray]]:
-    """The first texts of some batches, regrouped: those of a group are of one length, and there is no padding.
+    """Regroup the first texts of some batches by length, so that no batch has padding.
 
     Raises:
         InputError: there are no texts.
@@ -70,7 +70,7 @@ def without_padding(batches: Iterable[Any], num_texts: int) -> Iterator[dict[str
 
 
 def _rows(batches: Iterable[Any]) -> Iterator[dict[str, np.ndarray]]:
-    """The inputs of each text, `(seq_len,)` each."""
+    """Yield the inputs of each text, `(seq_len,)` each."""
     for batch in batches:
         inputs = batch if isinstance(batch, Mapping) else batch[0]
         arrays = {name: np.asarray(inputs[name]) for name in _INPUTS if name in inputs}

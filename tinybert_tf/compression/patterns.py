@@ -1,4 +1,4 @@
-"""Which weights of a kernel become zero together: single ones, blocks, or two of every four."""
+"""The patterns in which a kernel's weights become zero: single ones, blocks, or two of every four."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ACCEPTED = f"{UNSTRUCTURED}, {_TWO_OF_FOUR}, or a block such as 1x4 or 16x1"
 
 @dataclass(frozen=True)
 class Pattern:
-    """Zeros come in blocks of `block[0]` inputs and `block[1]` outputs of a kernel, `(inputs, outputs)` as in Keras.
+    """A pattern of zeros: blocks of `block[0]` inputs and `block[1]` outputs of a kernel `(inputs, outputs)`.
 
-    With `of_four`, two of every four consecutive inputs of an output are zero, whatever sparsity is asked for: what
-    sparse tensor cores take.
+    With `of_four`, two of every four consecutive inputs of an output are zero, whatever the sparsity, as sparse tensor
+    cores need them.
     """
 
     name: str
@@ -29,10 +29,10 @@ class Pattern:
 
     @classmethod
     def parse(cls, name: str) -> Pattern:
-        """`unstructured`, `2:4`, or a block: `1x4` is one input and four outputs.
+        """Parse `unstructured`, `2:4`, or a block such as `1x4`, one input and four outputs.
 
         Raises:
-            InputError: anything else.
+            InputError: the name is anything else.
         """
         if name == UNSTRUCTURED:
             return cls(name)
@@ -44,10 +44,10 @@ class Pattern:
         return cls(name, block=(int(match[1]), int(match[2])))
 
     def check(self, kernel: str, shape: tuple[int, ...]) -> None:
-        """Refuse a kernel that the blocks do not fill.
+        """Refuse a kernel whose shape is no multiple of the block.
 
         Raises:
-            InputError: names the kernel and its shape.
+            InputError: the pattern does not fit; the message names the kernel and its shape.
         """
         for size, block, axis in zip(shape, self.block, ("inputs", "outputs"), strict=True):
             if size % block:
@@ -57,10 +57,10 @@ class Pattern:
                 )
 
     def mask(self, kernel: Any, sparsity: Any) -> Any:
-        """What of a kernel is kept, bool of its shape: TFMOT's mask.
+        """Return a bool mask of the kernel's shape, true for the weights to keep, as TFMOT computes it.
 
         Blocks are ranked by their mean magnitude; `round((1 - sparsity) * number)` of them are kept, at least one, and
-        any whose magnitude equals the last one's.
+        all whose magnitude equals that of the last one.
 
         Args:
             kernel: `(inputs, outputs)`.
@@ -76,7 +76,7 @@ class Pattern:
             return tf.cast(pruning._update_mask_sparsity_m_by_n(exact, (2, 4)), tf.bool)
         height, width = self.block
         rows, columns = exact.shape[0] // height, exact.shape[1] // width
-        # TFMOT's own pooling loses an axis where there is one block along it.
+        # TFMOT's own pooling loses an axis that has only one block.
         blocks = tf.reshape(tf.abs(exact), [rows, height, columns, width])
         _, mask = pruning._update_mask(tf.reduce_mean(blocks, axis=(1, 3)))
         return tf.repeat(tf.repeat(tf.cast(mask, tf.bool), height, axis=0), width, axis=1)

@@ -1,4 +1,4 @@
-"""`MagnitudePruning`: a callback that makes the smallest weights zero while a model is trained."""
+"""`MagnitudePruning`: a callback that sets the smallest weights to zero during training."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.short_repr import short_repr
 
 ENCODER_KERNELS = r"layer_\d+/.*kernel"
-# How often masks are chosen anew between the first and the last step, where nothing else is asked for.
+# How often masks are chosen between the first and the last step, by default.
 TURNS = 32
 _STEP, _MASK = "step", "mask/"
 
 
 class MagnitudePruning(keras.callbacks.Callback):
-    """Makes a fraction of a model's weights zero during `fit`, the smallest of each kernel, and keeps them zero.
+    """Sets a fraction of each kernel's weights to zero during `fit`, the smallest ones, and keeps them zero.
 
-    The fraction grows as TFMOT's schedules have it. `polynomial` is Zhu and Gupta's (arXiv 1710.01878),
-    `s_t = s (1 - (1 - (t - begin) / (end - begin))^3)`; `constant` is `s` from `begin_step` on. At `begin_step`, and
-    every `frequency` steps after it up to `end_step`, each kernel's mask is chosen anew (`Pattern.mask`); after every
-    step, what the masks leave out is set to zero in the variables, whatever momentum the optimizer has. Nothing is
-    added to the model: what is saved is a model as it was, with zeros in it.
+    The fraction follows TFMOT's schedules. `polynomial` is Zhu and Gupta's (arXiv 1710.01878), `s_t = s (1 - (1 - (t -
+    begin) / (end - begin))^3)`; `constant` is `s` from `begin_step` on. At `begin_step`, and every `frequency` steps
+    after it up to `end_step`, new masks are chosen (`Pattern.mask`). After every step, the weights that the masks
+    exclude are set to zero, whatever momentum the optimizer has. The model gets no new layers or variables: the saved
+    model is the same one with zeros in it.
 
-    One callback goes with one model, through any number of `fit`s: steps are counted on. Of a `Distiller` it is the
-    student that is pruned. Every precision policy will do, and accumulation; several devices too.
+    One callback belongs to one model, through any number of calls of `fit`: it goes on counting steps. With a
+    `Distiller` it prunes the student. It works with every precision policy, gradient accumulation and several devices.
 
     Args:
         sparsity: fraction of each kernel's weights that are zero at the end, in [0, 1).
-        end_step: optimizer step at which it is reached; from then on masks do not change.
+        end_step: optimizer step at which `sparsity` is reached; from then on masks do not change.
         begin_step: optimizer step at which pruning begins, counted from 0, before the first update.
-        frequency: optimizer steps from one choice of masks to the next; by default a 32nd of the way. `end_step` moves
-            back to the last one, so that `sparsity` is reached.
+        frequency: optimizer steps between two choices of masks; by default a 32nd of `end_step - begin_step`. If it
+            does not divide the way, `end_step` moves back to the last choice, so that `sparsity` is reached.
         schedule: `polynomial` or `constant`.
         pattern: `unstructured`, a block such as `1x4` (inputs x outputs), or `2:4`, whose sparsity is 0.5.
         kernels: a regular expression that the names of pruned weights match from their beginning, such as
-            `layer_1/attention/query/kernel`; by default all kernels of the encoder's layers. With
-            `.*(kernel|word_embeddings/embeddings)` the head's and the word embeddings too. Only kernels and tables are
-            pruned, never biases or LayerNorms.
+            `layer_1/attention/query/kernel`; by default all kernels of the encoder's layers.
+            `.*(kernel|word_embeddings/embeddings)` matches the head's kernels and the word embeddings too. Biases and
+            LayerNorms are never pruned.
 
     Raises:
-        InputError: a value out of range; and in `check` or `fit` `kernels` that match nothing, a pattern that does not
-            fit a kernel, or several steps an execution, in which masks would not be kept.
+        InputError: a value is out of range; in `check` and `fit`, `kernels` matches no weight, or the pattern does not
+            fit a kernel; in `fit`, `steps_per_execution` is above 1.
 
     Example:
         >>> pruning = MagnitudePruning(0.5, end_step=96)
@@ -80,7 +80,7 @@ class MagnitudePruning(keras.callbacks.Callback):
             )
         self.pattern = Pattern.parse(pattern)
         if self.pattern.of_four and sparsity != 0.5:
-            raise InputError(f"sparsity={sparsity}: pattern {pattern!r} has 0.5.")
+            raise InputError(f"sparsity={sparsity}: expected 0.5 with pattern {pattern!r}.")
         self.kernels = kernels
         self.begin_step = begin_step
         self.end_step = begin_step + (end_step - begin_step) // frequency * frequency
@@ -100,14 +100,14 @@ class MagnitudePruning(keras.callbacks.Callback):
         return self.step >= self.end_step
 
     def sparsity_at(self, step: int) -> float:
-        """The schedule's sparsity at a step, after so many updates; what is zero is what the last turn asked for."""
+        """Return the schedule's sparsity, in [0, 1), after `step` updates; masks follow it at their next turn."""
         return float(self._schedule(step)[1]) if step >= self.begin_step else 0.0
 
     def check(self, model: keras.Model) -> dict[str, Any]:
-        """The variables of a model that would be pruned, by name.
+        """Return the variables of a model that the callback would prune, by name.
 
         Raises:
-            InputError: none, or one that the pattern does not fit.
+            InputError: `kernels` matches no weight, or the pattern does not fit one.
         """
         pruned = prunable_weights(model, self.kernels)
         for name, variable in pruned.items():
@@ -115,7 +115,7 @@ class MagnitudePruning(keras.callbacks.Callback):
         return pruned
 
     def set_model(self, model: keras.Model) -> None:
-        """Find what is pruned, and go on with the masks that there are."""
+        """Find the weights to prune, and go on with existing masks."""
         super().set_model(model)
         self._pruned = self.check(model)
         shapes = {name: tuple(variable.shape) for name, variable in self._pruned.items()}
@@ -123,16 +123,18 @@ class MagnitudePruning(keras.callbacks.Callback):
             raise InputError("MagnitudePruning: its masks belong to another model; make a new callback.")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Prune before the first update, where the schedule begins there."""
+        """Prune before the first update, if the schedule begins at step 0."""
         steps = getattr(self.model, "steps_per_execution", 1)
         if steps > 1:
-            raise InputError(f"steps_per_execution: expected 1, as pruning keeps zeros after every step; got {steps}.")
+            raise InputError(
+                f"steps_per_execution: expected 1, as pruning sets its zeros after every step, got {steps}."
+            )
         if self.step == 0:
             self._choose_masks()
         self._apply_masks()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Choose masks anew where it is their turn, and apply them."""
+        """Choose new masks if it is their turn, and apply the masks."""
         self.step += 1
         self._choose_masks()
         self._apply_masks()
@@ -144,12 +146,12 @@ class MagnitudePruning(keras.callbacks.Callback):
             logs["sparsity"] = float(zeros / sum(np.prod(variable.shape) for variable in self._pruned.values()))
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """What an interrupted training wants to go on: `step`, and each `mask/<name>`, bool."""
+        """Return the state from which an interrupted training goes on: `step`, and each `mask/<name>`, bool."""
         masks = {_MASK + name: np.asarray(mask) for name, mask in self._masks.items()}
         return {_STEP: np.asarray(self.step), **masks}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on, in the next `fit`, from what `get_state` gave."""
+        """Go on, in the next `fit`, from a state of `get_state`."""
         import tensorflow as tf
 
         self.step = int(state[_STEP])
@@ -170,17 +172,17 @@ class MagnitudePruning(keras.callbacks.Callback):
         for name, mask in self._masks.items():
             variable = self._pruned[name]
             value = tf.convert_to_tensor(variable.value)
-            # Not a product, which would leave -0.0 of what is negative.
+            # A product with the mask would leave -0.0 of negative weights.
             variable.assign(tf.where(mask, value, tf.zeros_like(value)))
 
 
 def prunable_weights(model: Any, kernels: str = ENCODER_KERNELS) -> dict[str, Any]:
-    """A model's kernels and embedding tables whose names match a regular expression from their beginning.
+    """Return a model's kernels and embedding tables whose names match a regular expression from their beginning.
 
-    Names are those of `variables_by_name`, where the model (of a Distiller: its student) has it, else Keras's paths.
+    The names are those of `variables_by_name`, if the model (or a Distiller's student) has it, else Keras's paths.
 
     Raises:
-        InputError: no regular expression, or none matches.
+        InputError: `kernels` is no regular expression, or matches no weight.
     """
     student = getattr(model, "student", model)
     by_name = getattr(student, "variables_by_name", None)
@@ -189,15 +191,15 @@ def prunable_weights(model: Any, kernels: str = ENCODER_KERNELS) -> dict[str, An
     try:
         expression = re.compile(kernels)
     except re.error as error:
-        raise InputError(f"kernels={kernels!r}: no regular expression ({error}).") from None
+        raise InputError(f"kernels={kernels!r}: expected a regular expression ({error}).") from None
     found = {name: each for name, each in tables.items() if expression.match(name)}
     if not found:
-        raise InputError(f"kernels={kernels!r} matches no weight; there are {', '.join(tables)}.")
+        raise InputError(f"kernels={kernels!r} matches no weight; expected to match one of {', '.join(tables)}.")
     return found
 
 
 def zero_fractions(variables: Mapping[str, Any]) -> dict[str, float]:
-    """The fraction of zeros in each variable."""
+    """Return the fraction of zeros in each variable."""
     return {name: float(np.mean(variable.numpy() == 0)) for name, variable in variables.items()}
 
 

@@ -1,4 +1,4 @@
-"""Quantization-aware training: a model computes, and learns, with the integers that it is going to be made of."""
+"""Quantization-aware training: a model computes and learns with the rounded numbers of its later integer file."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ Model = TypeVar("Model", bound=PretrainedModel)
 
 
 def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_texts: int = 256) -> Model:
-    """Let a model compute with integers' numbers from now on: when it answers, and when it is trained.
+    """Let a model compute with numbers rounded as small integers from now on, in inference and in training.
 
-    The ranges of activations are measured on `calibration` and stay as they are; train the model afterwards, with a
-    `Distiller` or by itself, and it learns to do with them. Its own weights stay floats, and are what is trained and
-    saved. The ranges are variables of the model's layers: Keras saves, clones and copies them with its weights, and
-    `save_pretrained` writes them into `config.json`. What stays float: LayerNorm, sums, attention's own products and
-    the last product, to the logits.
+    The ranges of activations are measured on `calibration` and then fixed. Train the model afterwards, with a
+    `Distiller` or by itself, so that it adapts to them. Its weights stay floats; these are trained and saved. The
+    ranges are variables of the model's layers: Keras saves, clones and copies them with the weights, and
+    `save_pretrained` writes them into `config.json`. LayerNorm, sums, attention's own products and the last product,
+    to the logits, stay in float. `FakeQuantization` in `tinybert_tf.models.quantization.state` has the formulas.
 
     Args:
-        model: an encoder or a task model; changed in place. One that is quantized already is calibrated anew.
-        calibration: batches of inputs, or of `(inputs, labels)`, as the model is trained on. Padding is not looked at.
-        bits: of weights; activations have 8.
-        num_texts: how many texts are looked at, the first ones.
+        model: an encoder or a task model, which is changed in place. A quantized model is calibrated again.
+        calibration: batches of inputs, or of `(inputs, labels)`, as for training. Padding is left out.
+        bits: bits of weights, 8; activations have 8 too.
+        num_texts: the number of texts that are read, from the first on.
 
     Returns:
-        The same model; `set_quantization(model, None)` makes it what it was.
+        The same model; `set_quantization(model, None)` turns the rounding off again.
 
     Raises:
-        InputError: no texts; a number of bits that is not supported; feed-forward layers with tanh; values that are not
-            finite. The model is left as it was.
+        InputError: there are no texts, `bits` is not supported, the feed-forward activation is tanh, or an activation
+            has values that are not finite. Then the model does not change.
 
     Example:
         >>> import numpy as np
@@ -48,7 +48,9 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
     """
     check_weight_bits(bits)
     if model.config.hidden_act == "tanh":
-        raise InputError("hidden_act='tanh': LiteRT's converter makes no integers of such a layer.")
+        raise InputError(
+            "hidden_act='tanh': expected another, as LiteRT's converter makes no integers of such a layer."
+        )
     before = model.fake_quantizer
     start_rounding(model, bits)
     try:
@@ -60,17 +62,17 @@ def quantize_aware(model: Model, calibration: Iterable[Any], bits: int = 8, num_
 
 
 def set_quantization(model: Model, quantization: FakeQuantization | None) -> Model:
-    """Let a model round its numbers so, or not at all; its `fake_quantizer` says how it does.
+    """Let a model round its numbers as `quantization` describes, or not at all; `fake_quantizer` is its current state.
 
     Args:
-        model: an encoder or a task model; changed in place. What was traced of it is traced again when it is next used.
+        model: an encoder or a task model, which is changed in place. Its functions are traced again at their next use.
         quantization: another model's `fake_quantizer`, or None for floats.
 
     Returns:
         The same model.
 
     Raises:
-        InputError: an activation of the model has no range; the model is left as it was.
+        InputError: an activation of the model has no range. Then the model does not change.
     """
     set_state(model, quantization)
     return model

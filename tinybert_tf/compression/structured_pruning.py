@@ -1,4 +1,4 @@
-"""`prune_structure`: a model without its least important attention heads and feed-forward units."""
+"""`prune_structure`: removes a model's least important attention heads and feed-forward units."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SIZES = ("num_attention_heads", "intermediate_size")
 def pruned_config(
     config: EncoderConfig, num_attention_heads: int | None = None, intermediate_size: int | None = None
 ) -> EncoderConfig:
-    """The config of a model with so many heads and units in each layer; a head stays as wide as it is.
+    """Return the config of a model with so many heads and units in each layer; heads keep their width.
 
     Raises:
-        InputError: more than there are, or none.
+        InputError: a number is below 1 or above the model's.
     """
     given: dict[str, Any] = {"num_attention_heads": num_attention_heads, "intermediate_size": intermediate_size}
     sizes = {name: size for name, size in given.items() if size is not None}
@@ -44,29 +44,30 @@ def prune_structure(
     ridge: float = 1e-3,
     max_tokens: int | None = MAX_TOKENS,
 ) -> Model:
-    """A model with fewer heads and feed-forward units in each layer, and otherwise the same one.
+    """Make a copy of a model with fewer attention heads and feed-forward units in each layer.
 
-    It is cut from the model as a student is from its teacher (`cut_student`), in the same basis. The heads that stay
-    are those whose output varies most over the texts, the units those whose standard deviation times the norm of their
-    outgoing weights is largest; what is left is fitted in closed form to make up for what is gone. What contributes
-    nothing leaves the outputs as they are. The matrices are really smaller: no masks, no zeros.
+    The copy is cut from the model as a student from its teacher (`cut_student`), in the same basis. The heads whose
+    output varies most over the texts stay, and the units whose standard deviation times the norm of their outgoing
+    weights is largest. The remaining weights are fitted in closed form to make up for the removed ones. Removing heads
+    or units that contribute nothing does not change the outputs. The matrices become smaller: no masks, no zeros.
 
-    The directory that it saves loads with `from_pretrained`. Where heads are gone, transformers' classes refuse it: to
-    them a head is always `hidden_size / num_attention_heads` wide. With fewer units alone they load it.
+    A directory that the copy saves loads with `from_pretrained`. transformers' classes load it if only units were
+    removed; they refuse fewer heads, as their heads are always `hidden_size / num_attention_heads` wide.
 
     Args:
-        model: a task model or an encoder; unchanged.
-        batches: some hundred texts, as `cut_student` takes them.
-        num_attention_heads: heads of each layer that stay; by default all.
-        intermediate_size: units of each layer that stay; by default all.
+        model: a task model or an encoder, which does not change.
+        batches: a few hundred texts, in the form that `cut_student` takes.
+        num_attention_heads: number of heads that stay in each layer; by default all.
+        intermediate_size: number of units that stay in each layer; by default all.
         ridge: how much the fit leans on the model's own weights, as in `cut_student`.
-        max_tokens: tokens of the texts that are taken, likewise.
+        max_tokens: the most tokens of the texts that are read, as in `cut_student`.
 
     Returns:
         A new model of the same class and precision.
 
     Raises:
-        InputError: more heads or units than there are, or none; no texts; a model that has been quantized.
+        InputError: a number of heads or units is below 1 or above the model's, there are no texts, or the model is
+            quantized.
 
     Example:
         >>> import numpy as np
@@ -82,7 +83,7 @@ def prune_structure(
     config = pruned_config(model.config, num_attention_heads, intermediate_size)
     exact = in_precision(model, "float32")
     pruned = type(model).from_config({**exact.get_config(), model.config_argument: dataclasses.asdict(config)})
-    # What a cut knows nothing of, such as a masked LM's head, is as it was.
+    # Weights that a cut does not fit, such as a masked LM's head, are copied.
     weights = exact.variables_by_name()
     for name, variable in pruned.variables_by_name().items():
         if tuple(variable.shape) == tuple(weights[name].shape):
