@@ -220,7 +220,7 @@ def test_an_export_whose_labels_are_gone(litert_export: Path, tmp_path: Path) ->
     shutil.copytree(litert_export, tmp_path / "export")
     (tmp_path / "export" / "labels.json").unlink()
     for path in (tmp_path / "export", tmp_path / "export" / "model.tflite"):
-        with pytest.raises(InputError, match=r"labels\.json: not there, and without it nobody knows the labels"):
+        with pytest.raises(InputError, match=r"labels\.json: no such file, and only it holds the labels"):
             Predictor(path)
 
 
@@ -240,10 +240,10 @@ def test_longer_than_the_export(litert_export: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ("a" * 10_000_000, "text 1 has 10,000,000 characters; at most 1,000,000 are accepted"),
+        ("a" * 10_000_000, "text 1 has 10,000,000 characters; expected at most 1,000,000"),
         (["good", ("bad", " " * 1_000_001)], "text 2 has 1,000,001 characters"),
         (["good", "b\udcffd"], "text 2 is not UTF-8 at character 2"),
-        (b"good", "text 1 is bytes; a str is wanted"),
+        (b"good", "text 1 is bytes; expected a str"),
         ([b"\xff"], "text 1 is bytes"),
     ],
 )
@@ -273,7 +273,7 @@ def test_cold_start(tmp_path: Path) -> None:
 
 
 def test_no_texts_together(litert_export: Path) -> None:
-    with pytest.raises(InputError, match="batch_size=0: a positive number"):
+    with pytest.raises(InputError, match="batch_size: expected an integer >= 1, got 0"):
         Predictor(litert_export, batch_size=0)
 
 

@@ -76,14 +76,18 @@ def test_a_text_and_texts(client: httpx2.Client, predictor: Predictor) -> None:
         (b'["good"]', 400, '{"text": "..."}'),
         (b'{"txt": "good"}', 400, '{"text": "..."}'),
         (b'{"texts": "good"}', 400, '{"texts": ["...", ...]}'),
-        (b'{"text": "good", "texts": []}', 400, "is wanted"),
+        (b'{"text": "good", "texts": []}', 400, 'the body: expected {"text": "..."}, or {"texts"'),
         (b'{"text": ""}', 422, "text 1: expected a text that is not empty"),
         (b'{"text": 7}', 422, "text 1: expected a text that is not empty, or a pair of them, got 7"),
-        (b'{"texts": []}', 422, "0 texts; 1 to 256"),
+        (b'{"texts": []}', 422, "texts: expected 1 to 256, got 0"),
         (b'{"texts": ["good", null]}', 422, "text 2: expected a text that is not empty, or a pair of them, got None"),
         (b'{"text": "\\ud800"}', 422, "text 1 is not UTF-8"),
-        (json.dumps({"texts": ["good"] * 257}).encode(), 422, "257 texts; 1 to 256"),
-        (json.dumps({"texts": [["good", "x" * 150_000], "y" * 50_000]}).encode(), 422, "200,004 characters; 200,000"),
+        (json.dumps({"texts": ["good"] * 257}).encode(), 422, "texts: expected 1 to 256, got 257"),
+        (
+            json.dumps({"texts": [["good", "x" * 150_000], "y" * 50_000]}).encode(),
+            422,
+            "expected at most 200,000 characters in all, got 200,004",
+        ),
     ],
 )
 def test_refusals(body: bytes, status: int, message: str, client: httpx2.Client) -> None:

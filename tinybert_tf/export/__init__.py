@@ -1,1 +1,1 @@
-"""From a model directory to answers."""
+"""Exported models: writing and verifying them, running them, and answering texts with them."""

@@ -1,4 +1,4 @@
-"""`labels.json`: what is written beside an exported model, so that it answers without the directory it came from."""
+"""`labels.json`: the facts beside an exported model that let it answer without its original directory."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ OPTIONAL = {"lengths", "quantize", "integers", "positive"}
 
 @dataclass(frozen=True)
 class Card:
-    """What a file of numbers does not say of itself.
+    """The facts about an exported model that its file does not contain.
 
-    `format` and `quantize` as `tinybert export` has them, `quantize` None for float32. `file`: the model's, or its
-    directory's name. `task`, and its `labels` in the order of the logits. `max_length`: tokens of the longest text,
-    special ones included; `lengths`: those that texts are padded to, one signature of the file each, or None where any
-    length will do. `integers`, `positive`: of the labels, as in `tinybert_tf.labels.Labels`.
+    `format` and `quantize` are `tinybert export`'s flags, `quantize` None for float32. `file` is the name of the
+    model's file or directory. `labels` of the `task` are in the order of the logits. `max_length`: tokens of the
+    longest text, special ones included. `lengths`: the lengths to which texts are padded, each a signature of the file,
+    or None if any length will do. `integers` and `positive` are those of `tinybert_tf.labels.Labels`.
     """
 
     format: str
@@ -40,14 +40,14 @@ class Card:
 
     @classmethod
     def of_labels(cls, labels: Sequence[str], **values: Any) -> Card:
-        """The card of a model with these labels."""
+        """Make the card of a model with these labels."""
         known = Labels.of(labels)
         integers = None if known.integers is None else list(known.integers)
         return cls(labels=list(known), integers=integers, positive=known.positive, **values)
 
     @property
     def known_labels(self) -> Labels:
-        """The labels with what is known of them."""
+        """The labels with the meaning of integers and the positive class."""
         integers = None if self.integers is None else tuple(self.integers)
         return Labels(tuple(self.labels), integers, self.positive)
 
@@ -61,12 +61,12 @@ class Card:
         """Read `labels.json`.
 
         Raises:
-            InputError: it is not there, or not what `write` writes.
+            InputError: the file is missing, or its content is not that of `write`.
         """
         path = directory / CARD_FILE
         if not path.is_file():
             raise InputError(
-                f"{path}: not there, and without it nobody knows the labels of this model; export it again with "
+                f"{path}: no such file, and only it holds the labels of this model; export the model again with "
                 "`tinybert export`, and keep the files of its directory together"
             )
         values = read_object(path, KINDS)
@@ -81,7 +81,7 @@ class Card:
         return card
 
 
-# What `Format.file` is where a format's files are the directory itself.
+# The value of `Format.file` if the directory itself is the model.
 HERE = Kind("'.'", lambda value: value == ".")
 KINDS = {
     "format": TEXT,

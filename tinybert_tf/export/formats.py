@@ -1,4 +1,4 @@
-"""The formats of `tinybert export`: how a model is written in each, and how it is run again."""
+"""The formats of `tinybert export`: writing a model in each of them, and running it again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Inputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be written: a scheme of quantization, or None; for fixed lengths these, and inputs of each of them."""
+    """The options of an export: a quantization scheme or None, the fixed lengths, and calibration inputs for each."""
 
     quantize: str | None = None
     lengths: tuple[int, ...] = ()
@@ -26,12 +26,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """A format of `tinybert export`.
 
-    `file`: what a model in it is called, a file or a directory; `.` is the directory of the export itself.
-    `require`: refuses where something that it takes is not installed. `quantizations`: the schemes that there are, and
-    of these the `calibrated`. `has_lengths`: whether it is written for fixed lengths; `has_threads`: whether a runner
-    can be told how many. `writes_quantized`: whether a model of `quantize_aware` can be written.
+    `file`: the name of the model's file or directory; `.` is the directory of the export itself. `require` refuses if
+    a needed library is not installed. `quantizations`: the available schemes; `calibrated`: those that need texts.
+    `has_lengths`: whether files have fixed lengths. `has_threads`: whether a runner takes a number of threads.
+    `writes_quantized`: whether the format can hold a model of `quantize_aware`.
     """
 
     file: str
@@ -58,7 +58,7 @@ def _write_litert(model: Any, path: Path, wish: Wish) -> None:
     content = convert(model, wish.lengths)
     custom = custom_operations(content)
     if custom:
-        raise VerificationError(f"not exported: {', '.join(custom)} are not among LiteRT's own operations")
+        raise VerificationError(f"not exported: expected LiteRT's own operations only, got {', '.join(custom)}")
     if model.is_quantized:
         content = quantize_tables(content)
     elif wish.quantize is not None:
@@ -136,11 +136,11 @@ FORMATS = {
 
 
 def find_format(name: str) -> Format:
-    """The format of a name.
+    """Return the format of a name.
 
     Raises:
-        InputError: there is none.
+        InputError: no format has this name.
     """
     if name not in FORMATS:
-        raise InputError(f"format {name!r} is not known; one of {', '.join(FORMATS)} is.")
+        raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {name!r}.")
     return FORMATS[name]

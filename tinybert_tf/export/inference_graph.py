@@ -1,4 +1,4 @@
-"""What an exported model computes: a task model's logits, and nothing that they do not need."""
+"""The graph of an exported model: a task model's logits, and nothing that they do not need."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from tinybert_tf.models.heads.task_model import TaskModel
 
 
 class InferenceGraph:
-    """A task model as functions of TensorFlow: the one that SavedModel, LiteRT and ONNX files are made from.
+    """A task model's inference as TensorFlow functions, from which SavedModel and LiteRT files are made.
 
     `inputs`, each `(batch, length)` int32: `input_ids`, `attention_mask` and, where the model has more than one type of
     tokens, `token_type_ids`. Output: `{"logits": ...}`, float32.
 
-    A classifier of texts reads its last layer at the first token alone: that is all that the last layer computes, apart
-    from the keys and values of every token. Ids are looked up as a list, rather than as a table, and reshapes name one
-    unknown size: LiteRT then has its own operation for the former, which can be quantized, and knows every shape
-    beforehand.
+    A classifier of texts reads its last layer only at the first token, so the last layer computes only this token,
+    apart from the keys and values of all tokens. Ids are looked up as a flat list, for which LiteRT has an operation
+    that can be quantized. Reshapes have at most one unknown size, so that LiteRT knows every shape beforehand.
     """
 
     def __init__(self, model: TaskModel) -> None:
@@ -36,7 +35,7 @@ class InferenceGraph:
         self.input_names = tuple(names)
 
     def function(self, length: int | None) -> Any:
-        """The concrete function for texts padded to `length` tokens, or for any length; the batch is any."""
+        """Return the concrete function for texts padded to `length` tokens (None: any length), for any batch size."""
         specs = {name: tf.TensorSpec((None, length), tf.int32, name=name) for name in self.input_names}
 
         @tf.function(input_signature=[specs[name] for name in self.input_names], autograph=False)
@@ -46,7 +45,7 @@ class InferenceGraph:
         return logits.get_concrete_function()
 
     def logits(self, inputs: Mapping[str, Any]) -> Any:
-        """The model's logits, of the inputs' batch."""
+        """Compute the model's logits of a batch."""
         model, encoder = self._model, self._model.encoder
         hidden = embedded(encoder.embeddings, inputs["input_ids"], inputs.get("token_type_ids"))
         mask_bias = as_mask_bias(inputs["attention_mask"])
@@ -69,7 +68,7 @@ def save_functions(functions: Mapping[str, Any], directory: str | Path) -> None:
 
 
 def embedded(embeddings: Embeddings, input_ids: Any, token_type_ids: Any) -> Any:
-    """What `Embeddings.call` gives in inference."""
+    """Compute the result of `Embeddings.call` in inference."""
     length = tf.shape(input_ids)[1] if input_ids.shape[1] is None else input_ids.shape[1]
     width = embeddings.embedding_size
 

@@ -1,4 +1,4 @@
-"""A Keras model, ready to run beside exported ones."""
+"""A runner for a Keras model, with the interface of exported models' runners."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import tensorflow as tf
 from tinybert_tf import features
 from tinybert_tf.models.heads.task_model import TaskModel
 
-# What `TokenizedTexts.padded` gives, for any number of rows and any length.
+# The inputs that `TokenizedTexts.padded` makes, for any number of rows and any length.
 INPUTS = {name: tf.TensorSpec((None, None), tf.int32) for name in ("input_ids", "attention_mask", "token_type_ids")}
 
 
 class KerasRunner:
-    """The logits of a task model, whose call is one graph for every batch and length."""
+    """Computes the logits of a task model, in one graph for every batch and length."""
 
     lengths = None
 
@@ -30,5 +30,5 @@ class KerasRunner:
         self._logits = logits
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The logits of rows of any length."""
+        """Compute the logits of rows of any length."""
         return np.asarray(self._logits({name: tf.constant(inputs[name]) for name in INPUTS}), np.float32)

@@ -1,4 +1,4 @@
-"""LiteRT files: a Keras model in, the bytes of a `.tflite` file out."""
+"""Converting a Keras model to the bytes of a LiteRT file (`.tflite`)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tinybert_tf.export.quiet import quiet
 from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.quantization.state import frozen
 
-# [CLS], a piece and [SEP].
+# The shortest text: [CLS], a piece and [SEP].
 SHORTEST = 3
 
 
 def convert(model: TaskModel, lengths: Sequence[int]) -> bytes:
-    """A task model as a LiteRT file, float32: a signature `length_<n>` for each of the lengths, for any batch.
+    """Convert a task model to a float32 LiteRT file with a signature `length_<n>` for each length, for any batch.
 
-    Of a quantized model (`quantize_aware`) the products are those of int8, its weights too; tables are still float32,
-    their rows rounded.
+    Products of a quantized model (`quantize_aware`) and their weights become int8; tables stay float32, with rounded
+    rows.
 
-    The weights are in it once. Nothing outside of LiteRT's own operations is used (no Flex).
+    The file holds the weights once, and uses only LiteRT's own operations (no Flex).
 
     Args:
-        model: as `InferenceGraph` takes it.
-        lengths: tokens that texts are padded to.
+        model: the task model.
+        lengths: the numbers of tokens to which texts are padded.
 
     Raises:
-        InputError: a length that the model has no positions for; `ai-edge-litert` is not installed.
+        InputError: a length is above the model's limit, or `ai-edge-litert` is not installed.
     """
     check_lengths(lengths, model.config.max_tokens)
-    _flatbuffers()  # that it is installed
+    _flatbuffers()  # refuses if it is not installed
     is_quantized = model.is_quantized
     graph = InferenceGraph(frozen(model) if is_quantized else model)
     signatures = {SIGNATURE.format(length): graph.function(length) for length in sorted(set(lengths))}
@@ -50,24 +50,22 @@ def convert(model: TaskModel, lengths: Sequence[int]) -> bytes:
 
 
 def check_lengths(lengths: Sequence[int], max_tokens: int) -> None:
-    """Refuse lengths that a model of so many tokens cannot be exported for."""
+    """Refuse lengths that do not fit a model of `max_tokens` tokens."""
     for length in lengths:
         if not SHORTEST <= length <= max_tokens:
-            raise InputError(
-                f"lengths: expected {SHORTEST} to {max_tokens} tokens, which the model has positions for; got {length}"
-            )
+            raise InputError(f"lengths: expected {SHORTEST} to {max_tokens} tokens, the model's limit, got {length}")
     if not lengths:
         raise InputError("lengths: expected at least one number of tokens, got none")
 
 
 def with_lookups(content: bytes) -> bytes:
-    """A LiteRT file whose tables are read by EMBEDDING_LOOKUP instead of GATHER: its rows may be small integers."""
+    """Replace GATHER by EMBEDDING_LOOKUP in a LiteRT file: its tables may then have rows of small integers."""
     tools, schema = _flatbuffers()
     model = tools.read_model_from_bytearray(bytearray(content))
     builtin, codes = schema.BuiltinOperator, model.operatorCodes
     lookup = schema.OperatorCodeT()
     lookup.builtinCode = lookup.deprecatedBuiltinCode = builtin.EMBEDDING_LOOKUP
-    lookup.version = 3  # the first that reads int8 and int4
+    lookup.version = 3  # the first version that reads int8 and int4
     for graph in model.subgraphs:
         for operator in graph.operators:
             table, ids = (graph.tensors[number] for number in [*operator.inputs, -1, -1][:2])
@@ -82,7 +80,7 @@ def with_lookups(content: bytes) -> bytes:
 
 
 def operations(content: bytes) -> dict[str, int]:
-    """How often each operation is in a LiteRT file, by name; custom ones, Flex among them, by theirs."""
+    """Count each operation of a LiteRT file, by name; custom operations, such as Flex, under their own names."""
     tools, schema = _flatbuffers()
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     model = tools.read_model_from_bytearray(bytearray(content))
@@ -96,7 +94,7 @@ def operations(content: bytes) -> dict[str, int]:
 
 
 def custom_operations(content: bytes) -> list[str]:
-    """The names of operations that are not LiteRT's own: a plain interpreter refuses a file with one."""
+    """Return the names of operations that are not LiteRT's own: a plain interpreter refuses a file with one."""
     _, schema = _flatbuffers()
     return [name for name in operations(content) if not hasattr(schema.BuiltinOperator, name)]
 

@@ -1,4 +1,4 @@
-"""Quantization of a LiteRT file after training."""
+"""Quantizing a LiteRT file after training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tinybert_tf.export.quiet import quiet
 
 @dataclass(frozen=True)
 class Scheme:
-    """Which numbers of a LiteRT file become smaller, and how.
+    """A way to make the numbers of a LiteRT file smaller.
 
-    `bits`: of weights. `products`: the method of litert-quantizer's `Quantizer` that adds the rule for matrix products;
-    None is float16. `is_calibrated`: whether activations are int8 too, in ranges that are measured on texts.
+    `bits`: bits of weights. `products`: the method of litert-quantizer's `Quantizer` that adds the rule for matrix
+    products; None means float16. `is_calibrated`: whether activations are int8 too, in ranges measured on texts.
 
-    Weights have one scale for each row: an output of a product, a token of a table. A table is never made float as a
-    whole: its rows are, when they are looked up.
+    Weights have a scale for each row: for each output of a product and each token of a table. A table is never
+    converted to float as a whole, only the rows that are looked up.
     """
 
     bits: int
@@ -31,10 +31,10 @@ class Scheme:
 
 
 SCHEMES: dict[str, Scheme] = {
-    # Activations are rounded to int8 as they come, row by row: products of integers.
+    # Activations are rounded to int8 at run time, row by row: products of integers.
     "dynamic_int8": Scheme(8, "add_dynamic_config"),
     "dynamic_int4": Scheme(4, "add_dynamic_config"),
-    # Weights are made float again, once, before the first product: products of floats.
+    # Weights are converted back to float once, before the first product: products of floats.
     "weight_int8": Scheme(8, "add_weight_only_config"),
     "weight_int4": Scheme(4, "add_weight_only_config"),
     "float16": Scheme(16, None),
@@ -42,32 +42,32 @@ SCHEMES: dict[str, Scheme] = {
 }
 
 
-# What a calibrated file computes with integers; softmax, LayerNorm and the mask stay floats. A mask of -1e9 leaves
-# nothing of a score in 8 bits, and squares of differences leave little of a LayerNorm.
+# The operations that a calibrated file computes with integers; softmax, LayerNorm and the mask stay floats. In 8 bits
+# a mask of -1e9 would leave nothing of a score, and squares of differences little of a LayerNorm.
 INTEGER_OPERATIONS = ("FULLY_CONNECTED", "BATCH_MATMUL", "RESHAPE", "TRANSPOSE", "GELU")
 
 
 def quantize_tables(content: bytes, bits: int = 8) -> bytes:
-    """A LiteRT file of a quantized model with tables of integers, a scale for each row; the rest stays as it is.
+    """Make the tables of a quantized model's LiteRT file integers, with a scale for each row; nothing else changes.
 
     Raises:
         InputError: `litert-quantizer` is not installed.
     """
     library = _library()
     with quiet(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Input model is already partially quantized")  # as it is to be
+        warnings.filterwarnings("ignore", message="Input model is already partially quantized")  # as intended
         quantizer = library.quantizer.Quantizer(content)
         quantizer.add_dynamic_config(".*", library.qtyping.TFLOperationName.EMBEDDING_LOOKUP, num_bits=bits)
         return bytes(quantizer.quantize(None).quantized_model)
 
 
 def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Mapping[str, np.ndarray]]]) -> bytes:
-    """A float32 LiteRT file of `convert` with smaller numbers.
+    """Quantize a float32 LiteRT file of `convert`.
 
     Args:
-        content: the file.
+        content: the file's bytes.
         scheme: a key of `SCHEMES`.
-        calibration: for schemes that are calibrated, inputs of each signature, by its length.
+        calibration: for calibrated schemes, inputs of each signature, by its length.
 
     Raises:
         InputError: `litert-quantizer` is not installed.
@@ -76,7 +76,7 @@ def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Map
     library = _library()
     names, algorithms = library.qtyping.TFLOperationName, library.quantizer.AlgorithmName
     quantizer = library.quantizer.Quantizer(content)
-    # With 16 steps it pays to cut a row's largest weights off (OCTAV, arXiv 2206.06501); with 256 it does not.
+    # Cutting a row's largest weights off pays with 16 steps (OCTAV, arXiv 2206.06501), but not with 256.
     bits = {
         "num_bits": rule.bits,
         "algorithm_key": algorithms.OCTAV if rule.bits == 4 else algorithms.MIN_MAX_UNIFORM_QUANT,
@@ -94,7 +94,7 @@ def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Map
     with quiet():
         ranges = None
         if rule.is_calibrated:
-            # The outermost values; `Quantizer.calibrate` itself takes a moving average, that of the last texts.
+            # This takes the outermost values; `Quantizer.calibrate` takes a moving average, mostly of the last texts.
             calibrator = library.calibrator.Calibrator(
                 content, available_cores(), qsv_update_func=library.utils.qsv_utils.min_max_update
             )
@@ -105,7 +105,7 @@ def quantize(content: bytes, scheme: str, calibration: Mapping[int, Iterable[Map
 
 
 def require_litert() -> None:
-    """Refuse to begin what ends with a quantized LiteRT file, where nothing can write or run one.
+    """Refuse work that ends with a quantized LiteRT file if the libraries to write or run one are missing.
 
     Raises:
         InputError: `ai-edge-litert` or `litert-quantizer` is not installed.

@@ -1,4 +1,4 @@
-"""A LiteRT file, ready to run, without TensorFlow."""
+"""A runner for LiteRT files that needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ import numpy as np
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.quiet import quiet
 
-# The signature for texts of `n` tokens is called `length_<n>`.
+# The name of the signature for texts of `n` tokens: `length_<n>`.
 SIGNATURE = "length_{}"
-# More threads than this only wait for each other: a student's layers are small.
+# The most threads by default: a student's layers are small, so more threads only wait for each other.
 MOST_THREADS = 4
 
 
 class LiteRTRunner:
-    """A `.tflite` file of `tinybert export`, run by `ai-edge-litert`.
+    """Runs a `.tflite` file of `tinybert export` with `ai-edge-litert`.
 
-    Threads that share one take turns: an interpreter computes in buffers of its own. An interpreter for each of eight
-    threads was no faster on two cores, and took eight times the memory.
+    Threads that share a runner take turns, as an interpreter computes in its own buffers. With one interpreter for each
+    of eight threads, two cores were no faster, and the memory was eight times as large.
 
     Args:
         path: the file.
-        num_threads: of the CPU; by default as many as this process may use, 4 at most.
+        num_threads: number of CPU threads; by default the cores that this process may use, at most 4.
 
     Raises:
-        InputError: `ai-edge-litert` is not installed, or the file is not one that `tinybert export` wrote.
+        InputError: `ai-edge-litert` is not installed, or `tinybert export` has not written the file.
     """
 
     def __init__(self, path: str | Path, num_threads: int | None = None) -> None:
         litert_interpreter = interpreter_class()
         if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; a .tflite file of `tinybert export` is wanted")
+            raise InputError(f"{path}: no such file; expected a .tflite file of `tinybert export`")
         try:
-            with quiet(shown_if_it_fails=False):  # says which delegate it made
+            with quiet(shown_if_it_fails=False):  # it prints the name of its delegate
                 self._interpreter = litert_interpreter(
                     model_path=str(path), num_threads=num_threads or min(MOST_THREADS, available_cores())
                 )
@@ -59,7 +59,7 @@ class LiteRTRunner:
         self._turn = threading.Lock()
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The logits of rows of one of the `lengths`."""
+        """Compute the logits of rows of one of the `lengths`."""
         length = inputs["input_ids"].shape[1]
         given = {name: inputs[name] for name in self._inputs[length]}
         with self._turn:
@@ -69,12 +69,12 @@ class LiteRTRunner:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def interpreter_class() -> Any:
-    """LiteRT's own; raises InputError where it is not installed."""
+    """Return LiteRT's interpreter class; raises InputError if it is not installed."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""ONNX files, and ONNX Runtime to run them."""
+"""Writing ONNX files, and running them with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinybert_tf.export.quiet import quiet
 
 
 def require_onnx() -> None:
-    """Refuse where nothing can write or run ONNX files.
+    """Refuse if the libraries to write or run ONNX files are missing.
 
     Raises:
         InputError: `onnx`, or `onnxruntime`, is not installed.
@@ -28,7 +28,7 @@ def write_onnx(model: Any, path: Path) -> None:
     """Write a task model as an ONNX file, float32, for any batch and any length.
 
     Raises:
-        InputError: `onnx`, or `onnxruntime` to verify it, is not installed; and as `OnnxGraph`.
+        InputError: `onnx`, or `onnxruntime` to verify the file, is not installed; or as `OnnxGraph`.
     """
     require_onnx()
     from tinybert_tf.export.onnx_graph import OnnxGraph
@@ -37,7 +37,7 @@ def write_onnx(model: Any, path: Path) -> None:
 
 
 def quantize_onnx(path: Path) -> None:
-    """Give an ONNX file int8 weights, tables included; activations are rounded as they come.
+    """Give an ONNX file 8-bit weights, tables included; activations are rounded at run time.
 
     Raises:
         InputError: `onnxruntime` is not installed.
@@ -47,20 +47,20 @@ def quantize_onnx(path: Path) -> None:
 
     with tempfile.TemporaryDirectory() as directory, quiet():
         smaller = Path(directory) / path.name
-        # Unsigned: sums of signed weights and unsigned activations saturate on CPUs without VNNI.
+        # Unsigned, as sums of signed weights and unsigned activations saturate on CPUs without VNNI.
         quantize_dynamic(path, smaller, weight_type=QuantType.QUInt8, per_channel=True)
         path.write_bytes(smaller.read_bytes())
 
 
 class OnnxRunner:
-    """An ONNX file of `tinybert export`, run by ONNX Runtime on the CPU.
+    """Runs an ONNX file of `tinybert export` with ONNX Runtime on the CPU.
 
     Args:
         path: the file.
-        num_threads: by default as many as there are cores.
+        num_threads: number of threads; by default the number of cores.
 
     Raises:
-        InputError: `onnxruntime` is not installed, or the file is not one that it runs.
+        InputError: `onnxruntime` is not installed, or cannot run the file.
     """
 
     lengths = None
@@ -68,18 +68,18 @@ class OnnxRunner:
     def __init__(self, path: str | Path, num_threads: int | None = None) -> None:
         runtime = _library("onnxruntime")
         if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; an .onnx file of `tinybert export` is wanted")
+            raise InputError(f"{path}: no such file; expected an .onnx file of `tinybert export`")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = num_threads or 0
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library has a class for each of its status codes
+        except Exception as error:  # the library has an exception class for each status code
             raise InputError(f"{path}: not an ONNX file that can be run ({str(error).splitlines()[0]})") from None
         self._names = [given.name for given in self._session.get_inputs()]
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The logits of rows of any length."""
+        """Compute the logits of rows of any length."""
         given = {name: inputs[name] for name in self._names}
         return np.asarray(self._session.run([features.LOGITS], given)[0], np.float32)
 

@@ -18,19 +18,19 @@ from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.quantization.state import refuse_quantized
 
-# The first that has GELU as an operation; LayerNorm is one since 17.
+# The first operator set with GELU; LayerNorm has been one since 17.
 OPSET = 20
 
 
 class OnnxGraph:
-    """The nodes and weights of a task model; `model_proto()` is the file's content.
+    """The nodes and weights of a task model's ONNX graph; `model_proto()` returns the file's content.
 
-    The same arithmetic as `InferenceGraph`, in operations that ONNX Runtime has a kernel for as they are: tokens are
-    rows of a matrix, LayerNorm and GELU one node each, and the last layer of a classifier of texts computes the first
-    token alone.
+    It computes the same as `InferenceGraph`, in operations for which ONNX Runtime has kernels: tokens are rows of a
+    matrix, LayerNorm and GELU are one node each, and the last layer of a classifier of texts computes only the first
+    token.
 
     Raises:
-        InputError: a model whose layers are not Keras's plain ones, or one that has been quantized.
+        InputError: the encoder has layers of other classes than its own, or the model is quantized.
     """
 
     def __init__(self, model: TaskModel) -> None:
@@ -43,20 +43,20 @@ class OnnxGraph:
         config = model.config
         refuse_quantized(model, "onnx")
         if not all(layer.is_plain for layer in model.encoder.encoder_layers):
-            raise InputError("onnx: this model has layers of its own in its encoder; saved_model is the format for it")
+            raise InputError("onnx: expected an encoder with its own layers only; use saved_model for one with others")
         self.input_names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.type_vocab_size > 1)
         self.size, self.heads, self.head_size = config.hidden_size, config.num_attention_heads, config.head_size
         self.batch_and_length = self.node("Shape", "input_ids")
         self._write(model)
 
     def node(self, operation: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        """Add a node; the name of its output."""
+        """Add a node and return the name of its output."""
         name = output or f"{operation}_{len(self._nodes)}"
         self._nodes.append(self._onnx.helper.make_node(operation, list(inputs), [name], **attributes))
         return name
 
     def weight(self, value: Any, name: str | None = None) -> str:
-        """Add a constant; its name."""
+        """Add a constant and return its name."""
         array = np.asarray(value, order="C")
         if name is None:
             name = f"constant_{len(self._weights)}"
@@ -64,14 +64,14 @@ class OnnxGraph:
         return name
 
     def model_proto(self) -> Any:
-        """The file's content."""
+        """Return the file's content."""
         helper, types = self._onnx.helper, self._onnx.TensorProto
         given = [helper.make_tensor_value_info(name, types.INT32, ["batch", "length"]) for name in self.input_names]
         shape = ["batch", None] if isinstance(self._model, SequenceClassifier) else ["batch", "length", None]
         answer = helper.make_tensor_value_info(features.LOGITS, types.FLOAT, shape)
         graph = helper.make_graph(self._nodes, "tinybert_tf", given, [answer], list(self._weights.values()))
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="tinybert_tf")
-        made.ir_version = 10  # what runtimes of the opset's time read
+        made.ir_version = 10  # read by runtimes as old as the operator set
         self._onnx.checker.check_model(made)
         return made
 
@@ -132,7 +132,7 @@ class OnnxGraph:
             hidden = self.node("Reshape", rows, self._shape(self.size))
             asked = self.node("Gather", hidden, self.weight(np.int64(0)), axis=1)
             asked_in_heads = self.weight(np.array([-1, 1, self.heads, head]))
-        scale = 1 / math.sqrt(head)  # into the weights: it costs nothing there
+        scale = 1 / math.sqrt(head)  # part of the weights, where it costs nothing
 
         def split(rows: str, dense: Any, shape: str, order: tuple[int, ...], factor: float = 1.0) -> str:
             return self.node(
@@ -153,19 +153,19 @@ class OnnxGraph:
         return self.layer_norm(projected, layer.output_layer_norm)
 
     def dense(self, rows: str, dense: Any, output: str | None = None, factor: float = 1.0) -> str:
-        """A product with a layer's kernel, and its bias, both times `factor`."""
+        """Add a product with a layer's kernel, and its bias, both multiplied by `factor`."""
         path = dense.path
         kernel = self.weight(np.asarray(dense.kernel) * np.float32(factor), f"{path}/kernel")
         bias = self.weight(np.asarray(dense.bias) * np.float32(factor), f"{path}/bias")
         return self.node("Add", self.node("MatMul", rows, kernel), bias, output=output)
 
     def layer_norm(self, rows: str, norm: keras.layers.LayerNormalization) -> str:
-        """LayerNorm of rows."""
+        """Add the LayerNorm of rows."""
         gamma, beta = self.weight(norm.gamma, f"{norm.path}/gamma"), self.weight(norm.beta, f"{norm.path}/beta")
         return self.node("LayerNormalization", rows, gamma, beta, axis=-1, epsilon=norm.epsilon)
 
     def activated(self, rows: str, activation: str) -> str:
-        """An activation of `EncoderConfig.hidden_act`'s names."""
+        """Add an activation, by its name in `EncoderConfig.hidden_act`."""
         return _ACTIVATIONS[activation](self, rows)
 
 

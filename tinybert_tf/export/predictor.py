@@ -1,4 +1,4 @@
-"""`Predictor`: texts in, answers out."""
+"""`Predictor`: answers texts with a saved or exported model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tinybert_tf.json_file import LONE_SURROGATE
 from tinybert_tf.short_repr import short_repr
 
 Text = str | tuple[str, str]
-# A text that is longer is no text that anybody wants a label for: a book has fewer characters.
+# The most characters of a text: a book has fewer.
 MOST_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that is ready to run, and what its logits mean."""
+    """A model that is ready to run, with the meaning of its logits."""
 
     runner: Runner
     task: str
@@ -34,21 +34,21 @@ class Loaded:
 
 
 class Predictor:
-    """Answers texts, or pairs of texts, with a saved model.
+    """Answers texts, or pairs of texts, with a saved or exported model.
 
-    A LiteRT export is run by `ai-edge-litert` alone: neither TensorFlow nor Keras is imported.
+    A LiteRT export runs with `ai-edge-litert` alone, without importing TensorFlow or Keras.
 
     Args:
-        model: a model directory, a run directory or a Hub id, with tokenizer files and a task's head; or what
-            `tinybert export` made, its directory or the file in it.
-        batch_size: texts computed together.
-        max_length: tokens a text is cut at, special tokens included; the model's own limit by default.
-        num_threads: of the CPU, where the format can be told; by default the runtime's choice.
+        model: a model directory, a run directory or a Hub id, with tokenizer files and a task's head; or the directory
+            of a `tinybert export`, or the file in it.
+        batch_size: number of texts computed together.
+        max_length: number of tokens at which a text is cut, special tokens included; by default the model's limit.
+        num_threads: number of CPU threads, for formats that take one; by default the runtime's choice.
 
     Raises:
-        InputError: no such directory, no tokenizer, no head, no `labels.json` beside an exported file, a `batch_size`
-            below 1, a `max_length` above the model's limit; when called, something that is neither a text nor a pair,
-            or more than a million characters.
+        InputError: the directory, its tokenizer, its head, or the `labels.json` beside an exported file is missing;
+            `batch_size` is below 1, or `max_length` above the model's limit; when called, a text is neither a str nor a
+            pair of them, or has more than a million characters.
 
     Example:
         >>> predictor = Predictor("student/")  # doctest: +SKIP
@@ -66,7 +66,7 @@ class Predictor:
         num_threads: int | None = None,
     ) -> None:
         if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}: a positive number of texts is accepted.")
+            raise InputError(f"batch_size: expected an integer >= 1, got {batch_size}.")
         loaded = load(model, max_length, num_threads)
         self.runner = loaded.runner
         self.task = find_task(loaded.task)
@@ -79,21 +79,21 @@ class Predictor:
         return short_repr(self, labels=self.label_names, max_length=self.max_length, batch_size=self.batch_size)
 
     def __call__(self, texts: str | Sequence[Text]) -> Any:
-        """The answer to a text, or the list of them to a list of texts or pairs; what it is, the model's task says.
+        """Answer one text, or a list of texts or pairs by a list of answers; the model's task decides on their form.
 
         - one of several labels: `{"label": ..., "scores": {label: fraction, ...}}`;
         - any number of labels: `{"labels": [...], "scores": {label: fraction, ...}}`;
         - regression: `{"score": ...}`;
         - tags: `{"tokens": [...], "tags": [...], "scores": [...], "entities": [{"type", "text", "start", "end"}]}`;
-        - an answer, to a pair of a question and a text: `{"answer", "score", "start", "end", "n_best": [...]}`, empty,
-          without a place, where there is none; `start` and `end` count characters.
+        - an answer to a pair of a question and a text: `{"answer", "score", "start", "end", "n_best": [...]}`; `start`
+          and `end` count characters. If the text has no answer, `answer` is empty, and `start` and `end` are None.
         """
         if isinstance(texts, str | bytes):
             return self.answer([texts])[0]
         return self.answer(texts)
 
     def answer(self, texts: Sequence[Text]) -> list[Prediction]:
-        """The answer to each text or pair."""
+        """Return the answer to each text or pair."""
         check_texts(texts)
         dataset = self.task.of_texts(texts, self.tokenizer)
         if not texts:
@@ -104,29 +104,25 @@ class Predictor:
 
 
 def check_texts(texts: Sequence[Any]) -> None:
-    """Refuse what is too long for a text, or no UTF-8; that it is a text at all, the task's `of_texts` checks."""
+    """Refuse texts that are bytes, too long, or not UTF-8; the task's `of_texts` checks their types."""
     for number, text in enumerate(texts, start=1):
         for part in text if isinstance(text, list | tuple) else [text]:
             if isinstance(part, bytes | bytearray):
-                raise InputError(f"text {number} is bytes; a str is wanted.")
+                raise InputError(f"text {number} is bytes; expected a str.")
             if not isinstance(part, str):
                 continue
             if len(part) > MOST_CHARACTERS:
-                raise InputError(
-                    f"text {number} has {len(part):,} characters; at most {MOST_CHARACTERS:,} are accepted."
-                )
+                raise InputError(f"text {number} has {len(part):,} characters; expected at most {MOST_CHARACTERS:,}.")
             broken = LONE_SURROGATE.search(part)
             if broken is not None:
-                raise InputError(
-                    f"text {number} is not UTF-8 at character {broken.start() + 1}; UTF-8 text is accepted."
-                )
+                raise InputError(f"text {number} is not UTF-8 at character {broken.start() + 1}; expected UTF-8 text.")
 
 
 def exported_directory(model: str | Path) -> Path | None:
-    """The directory of an export that a path means, its own or its model's; None where it means something else.
+    """Return the directory of an export, given its path or its model's; None if the path is no export.
 
     Raises:
-        InputError: an exported model without its `labels.json`.
+        InputError: an exported model has no `labels.json`.
     """
     path = Path(model)
     if (path / CARD_FILE).is_file():
@@ -134,7 +130,7 @@ def exported_directory(model: str | Path) -> Path | None:
     files = {format.file for format in FORMATS.values()} - {"."}
     is_file = path.suffix in (".tflite", ".onnx") or (path / "saved_model.pb").is_file()
     if is_file and path.exists():
-        Card.read(path.parent)  # says that it is missing
+        Card.read(path.parent)  # raises, as it is missing
         return path.parent
     if path.is_dir() and not (path / "config.json").is_file() and any((path / name).exists() for name in files):
         Card.read(path)
@@ -142,7 +138,7 @@ def exported_directory(model: str | Path) -> Path | None:
 
 
 def needs_tensorflow(model: str | Path) -> bool:
-    """Whether a model is run by TensorFlow: everything but LiteRT and ONNX exports."""
+    """Return whether a model needs TensorFlow: all but LiteRT and ONNX exports do."""
     exported = exported_directory(model)
     return exported is None or Card.read(exported).format not in ("litert", "onnx")
 
@@ -150,17 +146,17 @@ def needs_tensorflow(model: str | Path) -> bool:
 def load(
     model: str | Path, max_length: int | None = None, num_threads: int | None = None, task: str | None = None
 ) -> Loaded:
-    """A model directory, run directory, Hub id or export, ready to run, float32 where it is no export.
+    """Load a model directory, run directory, Hub id or export; a model that is no export runs in float32.
 
-    `max_length`: tokens of the texts to come; `task`: the one to answer for, by default the model's.
+    `max_length`: the most tokens of the texts to come. `task`: the task to answer for, by default the model's.
 
     Raises:
-        InputError: as `Predictor`; the model is for another task.
+        InputError: as `Predictor`, or the model is for another task.
     """
     exported = exported_directory(model)
     loaded = _load_directory(model, max_length, task) if exported is None else _load_export(exported, num_threads)
     if task is not None and task != loaded.task:
-        raise InputError(f"{model}: was exported for task {loaded.task}; expected that task, got {task}")
+        raise InputError(f"{model}: expected task {loaded.task}, for which it was exported, got {task}")
     if max_length is not None and max_length > loaded.max_length:
         raise InputError(f"max_length={max_length}: {model} takes at most {loaded.max_length} tokens.")
     return loaded

@@ -1,4 +1,4 @@
-"""What libraries print while they work, kept back unless they fail."""
+"""Keeping back the output of libraries unless they fail."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 
-# Streams belong to the process: of two threads at once, one would put back what the other had set.
+# Streams belong to the process: with two threads at once, one would undo the other's change.
 _turn = threading.RLock()
 
 
 @contextlib.contextmanager
 def quiet(shown_if_it_fails: bool = True) -> Iterator[None]:
-    """Keep back what the body prints and warns of, and what C++ writes to stdout and stderr.
+    """Keep back the body's output and warnings, and the output of C++ to stdout and stderr.
 
-    Where the body raises, what was printed is shown, unless the exception is known to say it all. Threads take turns.
+    If the body raises, the output is shown after all, unless `shown_if_it_fails` is false. Threads take turns.
     """
     said = io.StringIO()
     sys.stdout.flush()

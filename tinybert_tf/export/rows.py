@@ -1,4 +1,4 @@
-"""Rows of tokens through whatever computes logits: Keras, a LiteRT file, a SavedModel, ONNX Runtime."""
+"""Computing the logits of rows of tokens with any runner: Keras, LiteRT, SavedModel or ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tinybert_tf.errors import InputError
 
 
 class Runner(Protocol):
-    """A model that is ready to run. Called with padded inputs, each `(rows, length)` int32, it gives their logits."""
+    """A model that is ready to run: a call with padded inputs, each `(rows, length)` int32, returns their logits."""
 
     @property
     def lengths(self) -> Sequence[int] | None:
-        """The lengths that it takes, ascending; None where it takes any."""
+        """The lengths that it takes, ascending; None if it takes any."""
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """`(rows, labels)`, or `(rows, length, columns)` where there is a prediction a token; float32."""
+        """Return logits, float32: `(rows, labels)`, or `(rows, length, columns)` with a prediction for each token."""
 
 
 def logits_of_rows(runner: Runner, tokens: TokenizedTexts, pad_token_id: int, batch_size: int) -> np.ndarray:
-    """The logits of all rows, in their order; of tokens, padded with 0 to the longest row.
+    """Compute the logits of all rows, in their order; logits of tokens are padded with 0 to the longest row.
 
-    Rows of like length are computed together, each batch padded to its longest row, or to the least of the runner's
-    lengths that is enough.
+    Rows of similar length are computed together. Each batch is padded to its longest row, or to the shortest of the
+    runner's lengths that is long enough.
 
     Raises:
-        InputError: a row is longer than every one of the runner's lengths.
+        InputError: a row is longer than all of the runner's lengths.
     """
     logits: np.ndarray | None = None
     longest = int(tokens.lengths.max())
@@ -45,17 +45,17 @@ def logits_of_rows(runner: Runner, tokens: TokenizedTexts, pad_token_id: int, ba
             logits[rows, : found.shape[1]] = np.where(is_token[:, :, None], found, 0)
         else:
             logits[rows] = found
-    assert logits is not None  # no row is refused by whoever tokenizes
+    assert logits is not None  # a data set without rows has been refused before
     return logits
 
 
 def batches_of_rows(
     lengths: np.ndarray, accepted: Sequence[int] | None, batch_size: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Rows that are computed together, and the length that they are padded to.
+    """Yield rows that are computed together, and the length to which they are padded.
 
     Raises:
-        InputError: a row is longer than every `accepted` length.
+        InputError: a row is longer than all `accepted` lengths.
     """
     order = np.argsort(lengths, kind="stable")
     padded = lengths[order]
@@ -66,7 +66,7 @@ def batches_of_rows(
     start = 0
     while start < len(order):
         stop = min(start + batch_size, len(order))
-        if accepted is not None:  # a batch never costs a row more than its own length
+        if accepted is not None:  # so no row is padded beyond its own accepted length
             stop = min(stop, int(np.searchsorted(padded, padded[start], side="right")))
         yield order[start:stop], int(padded[stop - 1])
         start = stop

@@ -1,4 +1,4 @@
-"""SavedModels: a task model as TensorFlow Serving and every other TensorFlow takes it."""
+"""Writing and running SavedModels, the format of TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_saved_model(model: TaskModel, directory: Path) -> None:
     """Write a task model as a SavedModel with one signature, `serving_default`, for any batch and any length.
 
     Raises:
-        InputError: a model that has been quantized.
+        InputError: the model is quantized.
     """
     refuse_quantized(model, "saved_model")
     graph = InferenceGraph(model)
@@ -31,10 +31,10 @@ def write_saved_model(model: TaskModel, directory: Path) -> None:
 
 
 class SavedModelRunner:
-    """A SavedModel of `tinybert export`, ready to run.
+    """Runs a SavedModel of `tinybert export`.
 
     Raises:
-        InputError: the directory holds none.
+        InputError: the directory holds no such SavedModel.
     """
 
     lengths = None
@@ -49,6 +49,6 @@ class SavedModelRunner:
         self._names = tuple(self._signature.structured_input_signature[1])
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The logits of rows of any length."""
+        """Compute the logits of rows of any length."""
         given = {name: tf.constant(inputs[name], tf.int32) for name in self._names}
         return np.asarray(self._signature(**given)[features.LOGITS], np.float32)

@@ -1,4 +1,4 @@
-"""A predictor over HTTP: texts that arrive together are computed together."""
+"""Serving a predictor over HTTP; texts that arrive together are computed together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 from tinybert_tf.errors import InputError
 from tinybert_tf.export.predictor import Predictor
 
-# Times the bytes of the largest body that is taken.
+# A body larger than this many times the limit is not read to its end.
 FAR_TOO_LARGE = 16
 BODY_KEYS = '{"text": "..."}, or {"texts": ["...", ...]}, where a text may be a pair ["...", "..."]'
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes: bytes of a body, texts in it and their characters, requests that wait at a time.
+    """The limits of a server: bytes of a body, texts in it and their characters, waiting requests.
 
-    All characters of a question's text are read, in parts of the model's length: they are what a request costs.
+    A question's text is read completely, in parts of the model's length, so the characters decide on a request's cost.
     """
 
     body_bytes: int = 1 << 20
@@ -32,7 +32,7 @@ class Limits:
 
 
 class RefusedError(Exception):
-    """A request that is not answered: the HTTP status, and why, in a line."""
+    """Raised for a request that gets no answer, with the HTTP status and the reason in one line."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +46,7 @@ class _Request:
 
 
 class Batcher:
-    """Computes what waits, up to the predictor's `batch_size` texts at a time, in one thread of its own."""
+    """Computes waiting requests in a thread of its own, up to the predictor's `batch_size` texts at a time."""
 
     def __init__(self, predictor: Predictor, waiting: int) -> None:
         self.predictor = predictor
@@ -54,11 +54,11 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1)
 
     async def answer(self, texts: Sequence[Any]) -> list[Any]:
-        """The answers to a request's texts.
+        """Return the answers to a request's texts.
 
         Raises:
-            RefusedError: too many requests wait.
-            InputError: as the predictor.
+            RefusedError: too many requests are waiting.
+            InputError: as `Predictor`.
         """
         request = _Request(texts)
         try:
@@ -76,7 +76,7 @@ class Batcher:
                 requests.append(self._waiting.get_nowait())
             found = await loop.run_in_executor(self._thread, self._compute, [each.texts for each in requests])
             for request, answers in zip(requests, found, strict=True):
-                if request.answers.done():  # whoever asked has gone
+                if request.answers.done():  # the client has gone
                     continue
                 if isinstance(answers, Exception):
                     request.answers.set_exception(answers)
@@ -84,23 +84,23 @@ class Batcher:
                     request.answers.set_result(answers)
 
     def _compute(self, requests: list[Sequence[Any]]) -> list[list[Any] | Exception]:
-        """The answers to each request, or what was wrong with it."""
+        """Return the answers to each request, or the error of one that has none."""
         try:
             answers = iter(self.predictor.answer([text for texts in requests for text in texts]))
             return [[next(answers) for _ in texts] for texts in requests]
         except Exception as error:
             if len(requests) == 1:
                 return [error]
-            return [self._compute([texts])[0] for texts in requests]  # one that is wrong spoils no other
+            return [self._compute([texts])[0] for texts in requests]  # an error belongs to one request alone
 
 
 def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
-    """A Starlette application with `POST /predict` and `GET /health`.
+    """Make a Starlette application with `POST /predict` and `GET /health`.
 
     A body is `{"text": ...}`, answered as `Predictor` answers a text, or `{"texts": [...]}`, answered by
-    `{"answers": [...]}`. What cannot be answered gets `{"error": "..."}` and a status: 400 for a body that is no UTF-8
-    or no JSON, 413 for one that is too large, 422 for texts that have no answer, 500 for what went wrong here, 503
-    while too many requests wait.
+    `{"answers": [...]}`. Other requests get `{"error": "..."}` and a status: 400 if the body is not UTF-8 or not such
+    JSON, 413 if it is too large, 422 if texts have no answer, 500 after an error of the server, and 503 while too many
+    requests are waiting.
 
     Raises:
         InputError: Starlette is not installed.
@@ -132,7 +132,7 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
         except InputError as error:
             return JSONResponse({"error": str(error)}, 422)
         except ClientDisconnect:
-            return JSONResponse({"error": "the body did not come to its end"}, 400)
+            return JSONResponse({"error": "the body ended early"}, 400)
         return JSONResponse(answers[0] if is_one else {"answers": answers})
 
     async def health(request: Request) -> JSONResponse:
@@ -143,7 +143,7 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "internal error"}, 500)  # the log says which
+        return JSONResponse({"error": "internal error"}, 500)  # the log has its traceback
 
     handlers: Any = {HTTPException: refused, Exception: failed}
     routes = [Route("/predict", predict, methods=["POST"]), Route("/health", health, methods=["GET"])]
@@ -151,10 +151,10 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Any:
 
 
 async def _read_body(request: Any, most: int) -> bytes:
-    """A request's body.
+    """Read a request's body.
 
-    What is too large is read to its end all the same, and not kept: many clients see no answer before they have sent
-    everything. What is far too large is not.
+    A body that is too large is read to its end but not kept, as many clients read no answer before they have sent
+    everything. Reading stops at `FAR_TOO_LARGE` times the limit.
     """
     too_large = RefusedError(413, f"the body has more than {most:,} bytes")
     declared = request.headers.get("content-length", "")
@@ -173,10 +173,10 @@ async def _read_body(request: Any, most: int) -> bytes:
 
 
 def parse_body(body: bytes, limits: Limits) -> tuple[list[Any], bool]:
-    """The texts of a body, and whether it is one that was not in a list.
+    """Return the texts of a body, and whether it holds one text that is not in a list.
 
     Raises:
-        RefusedError: it is no such body.
+        RefusedError: the body has another form, or is above a limit.
     """
     try:
         parsed = json.loads(body.decode("utf-8"))
@@ -185,15 +185,15 @@ def parse_body(body: bytes, limits: Limits) -> tuple[list[Any], bool]:
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, f"the body is not JSON ({error})") from None
     if not isinstance(parsed, dict) or len(parsed) != 1 or not parsed.keys() <= {"text", "texts"}:
-        raise RefusedError(400, f"{BODY_KEYS} is wanted")
+        raise RefusedError(400, f"the body: expected {BODY_KEYS}")
     is_one = "text" in parsed
     texts = [parsed["text"]] if is_one else parsed["texts"]
     if not isinstance(texts, list):
-        raise RefusedError(400, f"{BODY_KEYS} is wanted")
+        raise RefusedError(400, f"the body: expected {BODY_KEYS}")
     if not 1 <= len(texts) <= limits.texts:
-        raise RefusedError(422, f"{len(texts)} texts; 1 to {limits.texts} are accepted")
+        raise RefusedError(422, f"texts: expected 1 to {limits.texts}, got {len(texts)}")
     parts = [part for text in texts for part in (text if isinstance(text, list) else [text])]
     characters = sum(len(part) for part in parts if isinstance(part, str))
     if characters > limits.characters:
-        raise RefusedError(422, f"{characters:,} characters; {limits.characters:,} in all are accepted")
+        raise RefusedError(422, f"texts: expected at most {limits.characters:,} characters in all, got {characters:,}")
     return texts, is_one

@@ -1,4 +1,4 @@
-"""Whether an exported model computes what the model that it was made from does."""
+"""Verifying that an exported model computes the same as its original."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.errors import VerificationError
 from tinybert_tf.metrics import TASK_METRICS, Metrics, tag_metrics
 
-# What float32 arithmetic in another order may differ by; scores in thousands by a fraction of the largest.
+# The largest difference that float32 arithmetic in another order may make, and as a fraction of the largest logit.
 LARGEST_DIFFERENCE = 1e-4
 LARGEST_RELATIVE = 1e-5
-# The root mean square of the difference of a quantized model's logits, as a fraction of that of the logits themselves.
+# The largest root mean square of differences of a quantized model's logits, as a fraction of the logits' own.
 LARGEST_SHARE = 0.25
-# Scores that differ by less than this fraction of the spread of all scores are the same answer.
+# Scores that differ by at most this fraction of the range of all scores count as the same answer.
 SAME_SCORE = 0.05
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was seen on rows of tokens, beside the model that was exported.
+    """The comparison of an exported model with its original (the reference) on rows of tokens.
 
-    `max_difference`, `mean_difference`, `rms_difference` (root mean square): of logits, absolute, padding left out.
-    `largest`: of the reference's logits, absolute; `spread`: their root mean square around their mean, or around 0
-    where all are the same. `agreement`: the fraction of answers that are the same, or what `compared` names. It says
-    nothing where the reference has `one_answer` for all rows. `metrics`, `reference_metrics`: the task's, of the
-    exported model and of the other one, where the rows have labels.
+    `max_difference`, `mean_difference`, `rms_difference` (root mean square): absolute differences of logits without
+    padding. `largest`: the reference's largest absolute logit. `spread`: the root mean square of its logits around
+    their mean, or around 0 if all are equal. `agreement`: the fraction of equal answers, or of what `compared` names;
+    it has no meaning if the reference has `one_answer` for all rows. `metrics` and `reference_metrics`: the task's
+    metrics of the exported model and of the reference, if the rows have labels.
     """
 
     rows: int
@@ -47,22 +47,22 @@ class Verification:
     reference_metrics: Metrics | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As `metrics.json` has it."""
+        """Return the content of `metrics.json`."""
         return dataclasses.asdict(self)
 
 
 def compare(
     logits: np.ndarray, reference: np.ndarray, data: EncodedDataset, task: str, source: str, has_labels: bool
 ) -> Verification:
-    """Compare an exported model's logits with the reference's, of the same rows.
+    """Compare an exported model's logits with the reference's on the same rows.
 
     Args:
-        logits: of the exported model, as `logits_of_rows` gives them.
-        reference: likewise, of the model that it was made from.
+        logits: the exported model's, as from `logits_of_rows`.
+        reference: the original model's, of the same shape.
         data: the rows.
         task: the task's name.
-        source: where the rows are from, in a message's words.
-        has_labels: whether they have labels, and the metrics are measured.
+        source: the origin of the rows, for messages.
+        has_labels: whether the rows have labels, so that metrics are measured.
     """
     found, wanted = data.answers(logits), data.answers(reference)
     if logits.ndim == 3:
@@ -91,16 +91,16 @@ def _rms(values: np.ndarray) -> float:
 
 
 def _spread(logits: np.ndarray) -> float:
-    """The root mean square around the mean; around 0 where that is no more than float32 is exact to."""
+    """Return the root mean square around the mean, or around 0 if that is only float32's rounding error."""
     around_mean, around_0 = float(logits.std(dtype=np.float64)), _rms(logits)
     return around_mean if around_mean > LARGEST_DIFFERENCE * around_0 else around_0
 
 
 def worst(seen: Sequence[Verification]) -> Verification:
-    """Of the same rows, computed in several ways: the largest differences, and the way that agrees least."""
+    """Combine verifications of the same rows: the largest differences, and the rest of the one that agrees least."""
 
     def largest(differences: Iterable[float]) -> float:
-        return float(np.max(list(differences)))  # NaN where one is; `max` would pass over it
+        return float(np.max(list(differences)))  # keeps NaN, which `max` would ignore
 
     return dataclasses.replace(
         min(seen, key=lambda each: each.agreement),
@@ -111,16 +111,17 @@ def worst(seen: Sequence[Verification]) -> Verification:
 
 
 def check(verification: Verification, is_exact: bool, min_agreement: float) -> None:
-    """Refuse an exported model that is not the one that it was made from.
+    """Refuse an exported model that differs from its original.
 
     Args:
-        verification: what was seen.
-        is_exact: whether it is float32; its largest difference is then held to what float32 may differ by.
-        min_agreement: fraction of answers of any other that are the same; its logits are held to `LARGEST_SHARE` of
-            the reference's spread, and alone decide where the reference has one answer for all rows.
+        verification: the comparison.
+        is_exact: whether the export is float32; then only rounding errors of float32 are accepted.
+        min_agreement: the smallest fraction of equal answers of a quantized export. The root mean square of its
+            differences must also be at most `LARGEST_SHARE` of the reference's spread. Only this second limit counts
+            if the reference has one answer for all rows.
 
     Raises:
-        VerificationError: it is not.
+        VerificationError: the model differs too much.
     """
     seen = f"not exported: on {verification.rows} rows of {verification.source}"
     if not np.isfinite(verification.max_difference):
@@ -136,8 +137,8 @@ def _check_exact(verification: Verification, seen: str) -> None:
     accepted = max(LARGEST_DIFFERENCE, LARGEST_RELATIVE * verification.largest)
     if verification.max_difference > accepted:
         raise VerificationError(
-            f"{seen}, logits differ by up to {verification.max_difference:.2g} from the model's; "
-            f"{accepted:g} is what float32 may differ by"
+            f"{seen}, logits differ by up to {verification.max_difference:.2g} from the model's; expected at most "
+            f"{accepted:g} in float32"
         )
 
 
@@ -145,7 +146,7 @@ def _check_answers(verification: Verification, seen: str, min_agreement: float) 
     if not verification.one_answer and verification.agreement < min_agreement:
         raise VerificationError(
             f"{seen}, {verification.agreement:.1%} of the {verification.compared} are the model's; --min-agreement is "
-            f"{min_agreement:.1%}. Another --quantize loses less, or quantization-aware training"
+            f"{min_agreement:.1%}. Try another --quantize, or quantization-aware training"
         )
 
 
@@ -153,18 +154,17 @@ def _check_logits(verification: Verification, seen: str) -> None:
     accepted = LARGEST_SHARE * verification.spread
     if verification.rms_difference > accepted:
         raise VerificationError(
-            f"{seen}, logits differ by {verification.rms_difference:.2g} (root mean square) from the model's; at most "
-            f"{accepted:.2g} is accepted, a quarter of the model's own. Another --quantize loses less, or "
-            "quantization-aware training"
+            f"{seen}, logits differ by {verification.rms_difference:.2g} (root mean square) from the model's; expected "
+            f"at most {accepted:.2g}, a quarter of their own. Try another --quantize, or quantization-aware training"
         )
 
 
 @dataclass(frozen=True)
 class Answers:
-    """How a task's answers are compared, in the form that `EncodedDataset.answers` has them.
+    """The comparison of a task's answers, in the form of `EncodedDataset.answers`.
 
-    `agreement(found, wanted)`: the fraction that are the same. `are_one(wanted)`: whether all are the same one.
-    `compared`: what the fraction is of, in a message's words.
+    `agreement(found, wanted)`: the fraction of equal answers. `are_one(wanted)`: whether all answers are equal.
+    `compared`: the name of the compared answers, for messages.
     """
 
     agreement: Callable[[Any, Any], float]
