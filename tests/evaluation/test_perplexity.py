@@ -86,5 +86,5 @@ def test_a_model_that_is_sure_and_wrong() -> None:
 
 def test_nothing_to_predict() -> None:
     empty = np.full((1, 2), NO_LABEL)
-    with pytest.raises(InputError, match="no token to predict: the text that is measured on holds unknown tokens"):
+    with pytest.raises(InputError, match="no token to predict: expected known tokens in the measured text"):
         masked_lm_metrics(model, Given(({"rows": np.array([0])}, empty)))

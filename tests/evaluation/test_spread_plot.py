@@ -51,5 +51,5 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         spread_plot.importlib.util, "find_spec", lambda name, *more: None if name == "matplotlib" else find(name, *more)
     )
-    with pytest.raises(InputError, match=r"wants matplotlib: pip install 'tinybert_tf\[report\]', or --no-plot\."):
+    with pytest.raises(InputError, match=r"needs matplotlib: pip install 'tinybert_tf\[report\]', or --no-plot\."):
         check_can_plot("--no-plot")

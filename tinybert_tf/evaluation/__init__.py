@@ -1,1 +1,1 @@
-"""What a model costs."""
+"""Measuring a model's cost and perplexity, and plotting measurements."""

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, zeros among them, arithmetic, bytes, and measured latency."""
+"""The cost of a model: parameters, zeros among them, arithmetic, bytes, and measured latency."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ WARM_UP_CALLS = 5
 
 
 def count_parameters(model: Any) -> int:
-    """Number of weights that a Keras model learns, the embedding tables included."""
+    """Count the weights that a Keras model learns, embedding tables included."""
     return int(sum(np.prod(variable.shape) for variable in _learned(model)))
 
 
 def count_nonzero(model: Any) -> int:
-    """Number of weights of a Keras model that are not zero."""
+    """Count the weights of a Keras model that are not zero."""
     return int(sum(np.count_nonzero(variable.numpy()) for variable in _learned(model)))
 
 
 def gzipped_size(model: Any) -> int:
-    """Bytes of a Keras model's weights as float32, compressed by gzip: what zeros, and values that repeat, save."""
+    """Return the bytes of a Keras model's float32 weights after gzip, which shrinks zeros and repeated values."""
     return sum(len(zlib.compress(variable.numpy().astype("float32").tobytes(), 6)) for variable in _learned(model))
 
 
 def _learned(model: Any) -> Iterable[Any]:
-    """A model's weights; of ours without the ranges of one that has been quantized."""
+    """Return a model's weights, without the ranges of a quantized model of this library."""
     by_name = getattr(model, "variables_by_name", None)
     return model.weights if by_name is None else by_name().values()
 
@@ -43,12 +43,12 @@ def flops_per_token(
     seq_len: int,
     attention_size: int | None = None,
 ) -> int:
-    """Floating-point operations that an encoder's layers take for a token of a text of `seq_len` tokens.
+    """Return the floating-point operations of an encoder's layers for one token of a text of `seq_len` tokens.
 
-    A multiplication and its addition are two. For a layer `8 h a + 4 h i + 4 a n`: the four projections of attention,
-    the two of the feed-forward network, scores and their sum over values (Kaplan et al., arXiv 2001.08361, table 1).
-    Embeddings, LayerNorm, softmax, GELU and the head are left out. `attention_size`, a: the width of all heads
-    together, `hidden_size` by default.
+    A multiplication and its addition count as two. A layer takes `8 h a + 4 h i + 4 a n` for the four projections of
+    attention, the two of the feed-forward network, the scores and their sum over values (Kaplan et al., arXiv
+    2001.08361, table 1), where h is `hidden_size`, i `intermediate_size`, n `seq_len` and a `attention_size`, the width
+    of all heads together (by default `hidden_size`). Embeddings, LayerNorm, softmax, GELU and the head are left out.
 
     Example:
         >>> flops_per_token(hidden_size=312, num_hidden_layers=4, intermediate_size=1200, seq_len=128)
@@ -60,7 +60,7 @@ def flops_per_token(
 
 
 def size_on_disk(path: Path) -> tuple[int, int]:
-    """Bytes of a file, or of all files of a directory, as they are and after gzip at its usual level."""
+    """Return the bytes of a file, or of all files of a directory, before and after gzip at its default level."""
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     zipped = sum(len(gzip.compress(file.read_bytes(), compresslevel=6)) for file in files)
     return sum(file.stat().st_size for file in files), zipped
@@ -69,14 +69,14 @@ def size_on_disk(path: Path) -> tuple[int, int]:
 def measure_calls(
     calls: Mapping[str, Callable[[], object]], repeats: int = 50, seconds: float = float("inf")
 ) -> dict[str, dict[str, float]]:
-    """The median and the 95th percentile of each call's milliseconds, as `{name: {"p50": ..., "p95": ...}}`.
+    """Measure the median and the 95th percentile of each call's milliseconds: `{name: {"p50": ..., "p95": ...}}`.
 
-    The calls take turns, so that whatever else the machine does meets them alike.
+    The calls take turns, so that other work on the machine slows all of them equally.
 
     Args:
-        calls: by name.
-        repeats: turns that are measured, after `WARM_UP_CALLS` that are not.
-        seconds: after so many no turn is begun; at least one is measured.
+        calls: the functions to call, by name.
+        repeats: number of measured turns, after `WARM_UP_CALLS` unmeasured ones.
+        seconds: no turn begins after so many seconds, but at least one is measured.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     started = time.perf_counter()
@@ -107,10 +107,10 @@ def task_model_parameters(
     has_pooler: bool = True,
     attention_size: int | None = None,
 ) -> int:
-    """Number of weights of an encoder with a linear head of `num_outputs` columns, BERT's or a relative's.
+    """Return the number of weights of an encoder, BERT's or a relative's, with a linear head of `num_outputs` columns.
 
-    Nothing is built. `has_pooler`: whether a dense layer on the first token is in between, the encoder's or the head's.
-    `embedding_size`, and `attention_size` of all heads together: where they are others than `hidden_size`.
+    It builds no model. `has_pooler`: whether the encoder or the head has a dense layer on the first token.
+    `embedding_size` and `attention_size` (of all heads together) are `hidden_size` by default.
     """
     width = hidden_size if embedding_size is None else embedding_size
     tables = (vocab_size + max_position_embeddings + type_vocab_size + 2) * width
@@ -125,14 +125,13 @@ def task_model_parameters(
 def measure_latency(
     models: Mapping[str, Any], seq_len: int = 32, batch_size: int = 1, repeats: int = 50
 ) -> dict[str, float]:
-    """Median milliseconds of a forward pass, each model compiled as a `tf.function`, its `model.dtype` as it is.
+    """Measure the median milliseconds of a forward pass; each model is compiled as a `tf.function`, in its own dtype.
 
     Args:
-        models: by name, as `measure_calls` has them; each takes `input_ids`, `attention_mask` and `token_type_ids` and
-            gives `logits`.
-        seq_len: tokens of every row, none of them padding.
-        batch_size: rows of a call.
-        repeats: measured calls of each model.
+        models: the models by name; each takes `input_ids`, `attention_mask` and `token_type_ids` and returns `logits`.
+        seq_len: number of tokens of every row, without padding.
+        batch_size: number of rows of a call.
+        repeats: number of measured calls of each model.
     """
     import tensorflow as tf
 
@@ -147,7 +146,7 @@ def measure_latency(
 
 
 def full_inputs(batch_size: int, seq_len: int) -> dict[str, np.ndarray]:
-    """Inputs without padding, each `(batch_size, seq_len)` int32."""
+    """Make inputs without padding, each `(batch_size, seq_len)` int32."""
     return {name: np.full((batch_size, seq_len), value, np.int32) for name, value in _INPUT_VALUES.items()}
 
 

@@ -1,4 +1,4 @@
-"""How well a masked language model predicts the tokens that are hidden from it."""
+"""Measuring how well a masked language model predicts masked tokens."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from tinybert_tf.data.batches.batch_source import BatchSource
 from tinybert_tf.data.corpus.masking import NO_LABEL
 from tinybert_tf.errors import InputError
 
-# exp(99) is the last power of e that prints as a number anybody reads; beyond it the model is broken anyway.
+# The loss at which perplexity stops growing: beyond exp(99) the model is broken anyway.
 LARGEST_LOSS = 99.0
 
 
 def masked_lm_metrics(model: keras.Model, batches: BatchSource) -> dict[str, float]:
-    """A model's metrics on masked batches, over all their masked tokens alike, whatever batch they are in.
+    """Measure a model's metrics on masked batches; every masked token counts the same, whatever its batch.
 
     Args:
         model: `MaskedLM` or `BertPretraining`.
-        batches: `PretrainingBatches` with a `masking`; the epoch that they stand at.
+        batches: `PretrainingBatches` with a `masking`, in their current epoch.
 
     Returns:
-        `masked_tokens_loss`: mean cross-entropy in nats; `perplexity`: e to its power; `masked_tokens_accuracy`:
-        fraction of the tokens that are the likeliest; with next-sentence prediction also `next_sentence_accuracy`.
+        `masked_tokens_loss`: mean cross-entropy in nats; `perplexity`: e to the power of the loss;
+        `masked_tokens_accuracy`: the fraction of masked tokens that the model ranks first; with next-sentence
+        prediction also `next_sentence_accuracy`, the fraction of right rows.
 
     Raises:
-        InputError: no token is masked, because none is known.
+        InputError: no token is masked, because the vocabulary has none of the text.
     """
     loss, right, count, follows_right, rows = 0.0, 0, 0, 0, 0
     has_next_sentence = False
@@ -50,7 +51,7 @@ def masked_lm_metrics(model: keras.Model, batches: BatchSource) -> dict[str, flo
         right += int((np.asarray(ops.argmax(log_probabilities, axis=-1)) == labels)[is_masked].sum())
         count += int(is_masked.sum())
     if not count:
-        raise InputError("no token to predict: the text that is measured on holds unknown tokens alone.")
+        raise InputError("no token to predict: expected known tokens in the measured text, got only unknown ones.")
     mean = loss / count
     metrics = {
         "masked_tokens_loss": mean,

@@ -1,4 +1,4 @@
-"""A plot of repeated measurements: every value, their mean and spread, one row for each thing measured."""
+"""Plotting repeated measurements: a row for each measured quantity, with every value, their mean and spread."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ROW_INCHES, PANEL_INCHES = 0.32, 4.2
 
 
 def check_can_plot(otherwise: str) -> None:
-    """Refuse to go on without matplotlib.
+    """Refuse to go on if matplotlib is not installed.
 
     Args:
-        otherwise: how to do without a plot.
+        otherwise: the way to do without a plot, for the message.
 
     Raises:
         InputError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise InputError(f"the plot wants matplotlib: pip install 'tinybert_tf[report]', or {otherwise}.")
+        raise InputError(f"the plot needs matplotlib: pip install 'tinybert_tf[report]', or {otherwise}.")
 
 
 def plot_spread(
@@ -34,17 +34,18 @@ def plot_spread(
     reference: str,
     marks: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Write the plot as `path` with `.png` and with `.svg`.
+    """Write the plot to `path` with the suffixes `.png` and `.svg`.
 
     Args:
-        path: without a suffix.
-        panels: by title, side by side: the values of each row, from top to bottom; all panels have the same rows.
-        reference: the row at whose mean a line is drawn.
-        marks: by title: values at which a dashed line with a name is drawn.
+        path: the path without a suffix.
+        panels: the panels by title, side by side; each maps row names, from top to bottom, to values. All panels have
+            the same rows.
+        reference: the row whose mean gets a line.
+        marks: for panels by title, values that get a dashed line, by the line's name.
     """
     figure = spread_figure(panels, reference, marks)
     for suffix in SUFFIXES:
-        # Without a date, the same numbers are the same file.
+        # Without a date, equal numbers give equal files.
         metadata = {"Date": None} if suffix == ".svg" else None
         replace_file(
             path.with_suffix(suffix),
@@ -57,7 +58,7 @@ def plot_spread(
 def spread_figure(
     panels: Mapping[str, Mapping[str, Sequence[float]]], reference: str, marks: Mapping[str, Mapping[str, float]]
 ) -> Any:
-    """The matplotlib figure of `plot_spread`: dots are the values, a bar is mean ± sample standard deviation."""
+    """Make the matplotlib figure of `plot_spread`: dots are values, a bar is mean ± sample standard deviation."""
     from matplotlib.figure import Figure
 
     labels = list(next(iter(panels.values())))
@@ -76,7 +77,7 @@ def spread_figure(
 
 
 def _draw_panel(axis: Any, rows: Mapping[str, Sequence[float]], reference: str) -> None:
-    """The rows of one panel, and a line at the mean of the reference."""
+    """Draw the rows of one panel, and a line at the mean of the reference."""
     for place, (label, values) in enumerate(rows.items()):
         if not values:
             continue
