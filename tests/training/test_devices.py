@@ -136,8 +136,8 @@ def test_the_reason_says_what_and_why(description: DeviceDescription, arguments:
     [
         (machine(), {"precision": "float16"}, "a CPU only emulates it, slowly; use 'bfloat16', 'float32' or 'auto'"),
         (machine(AMPERE, AMPERE), {"xla": True}, "xla=true: Keras cannot compile a step for 2 GPUs"),
-        (machine(), {"precision": "int8"}, "precision='int8' is not known; one of auto, float32, bfloat16, float16 is"),
-        (machine(AMPERE), {"xla": "on"}, "xla='on' is not known; true, false or auto is"),
+        (machine(), {"precision": "int8"}, "precision: expected one of auto, float32, bfloat16, float16, got 'int8'"),
+        (machine(AMPERE), {"xla": "on"}, "xla: expected true, false or auto, got 'on'"),
     ],
 )
 def test_refusals(description: DeviceDescription, arguments: dict, message: str) -> None:

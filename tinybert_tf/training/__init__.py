@@ -1,1 +1,1 @@
-"""Devices and optimizer."""
+"""Devices, the optimizer, and checkpoints of a training run."""

@@ -1,4 +1,4 @@
-"""Which devices there are, and what to compute on them: precision, XLA, replicas."""
+"""Finding the machine's devices, and choosing precision, XLA and replicas for them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 
 DTYPE_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
-# The fastest precision from a compute capability on, best first: Ampere brought bfloat16, Volta float16 tensor cores.
+# The fastest precision from a compute capability on, best first: Ampere introduced bfloat16 and Volta float16 cores.
 GPU_PRECISIONS = (((8, 0), "bfloat16"), ((7, 0), "float16"))
 
-# What Linux calls bfloat16 arithmetic: AVX-512 and AMX on x86-64, the last one on arm64.
+# Linux's flags for bfloat16 arithmetic: AVX-512 and AMX on x86-64, the last one on arm64.
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-# Values of ONEDNN_MAX_CPU_ISA that keep TensorFlow's products from them: with most, one in bfloat16 ends the process.
+# Values of ONEDNN_MAX_CPU_ISA that disable bfloat16: with most, TensorFlow ends the process at a bfloat16 product.
 WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU; `compute_capability` is NVIDIA's `(major, minor)`, None where TensorFlow does not know it."""
+    """One GPU; `compute_capability` is NVIDIA's `(major, minor)`, or None if TensorFlow does not know it."""
 
     name: str
     compute_capability: tuple[int, int] | None
@@ -38,7 +38,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class DeviceDescription:
-    """What `choose` decides from; `cpu_flags` are those of /proc/cpuinfo, empty on systems without one."""
+    """The devices from which `choose` decides; `cpu_flags` come from /proc/cpuinfo, empty on systems without it."""
 
     gpus: tuple[Gpu, ...] = ()
     cpu_name: str = "CPU"
@@ -58,7 +58,7 @@ class DeviceDescription:
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """What to compute with; `precision` is `float32`, `bfloat16` or `float16`, `reason` one line: what and why."""
+    """The chosen `precision` (`float32`, `bfloat16` or `float16`), XLA and replicas; `reason` tells why in one line."""
 
     precision: str
     jit_compile: bool
@@ -67,24 +67,24 @@ class DeviceChoice:
 
     @property
     def dtype_policy(self) -> str:
-        """The Keras dtype policy of this precision; weights are float32 in all."""
+        """The Keras dtype policy of this precision; weights are always float32."""
         return DTYPE_POLICIES[self.precision]
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The choice, and the `tf.distribute` strategy where several GPUs share a step."""
+    """The choice, and the `tf.distribute` strategy if several GPUs share a step."""
 
     choice: DeviceChoice
     strategy: Any = None
 
     def scope(self) -> AbstractContextManager[Any]:
-        """The strategy's scope, in which models and optimizers are made; without a strategy, one that does nothing."""
+        """Return the strategy's scope, in which to make models and optimizers; without a strategy it does nothing."""
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
 
 
 def describe_devices() -> DeviceDescription:
-    """This machine's GPUs, as TensorFlow sees them, and its CPU."""
+    """Describe this machine's GPUs, as TensorFlow sees them, and its CPU."""
     import tensorflow as tf
 
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
@@ -98,11 +98,11 @@ def describe_devices() -> DeviceDescription:
 def choose(
     description: DeviceDescription, precision: str = "auto", xla: bool | str = "auto", fixed_shapes: bool = False
 ) -> DeviceChoice:
-    """Decide what to compute with; a pure function of its arguments.
+    """Choose precision, XLA and replicas for the described devices; a pure function.
 
-    `auto` precision is the fastest that all devices have in hardware: bfloat16 on GPUs from compute capability 8.0 on
-    and on CPUs with bfloat16 instructions, float16 (Keras then scales the loss) on GPUs from 7.0 on, else float32.
-    `auto` XLA is on for one GPU where every batch has the same shape: each new shape would be compiled anew.
+    `auto` precision is the fastest that all devices support in hardware: bfloat16 on GPUs from compute capability 8.0
+    on and on CPUs with bfloat16 instructions, float16 (Keras then scales the loss) on GPUs from 7.0 on, else float32.
+    `auto` XLA is on for one GPU if every batch has the same shape, as XLA compiles each new shape again.
 
     Args:
         description: the devices.
@@ -111,12 +111,12 @@ def choose(
         fixed_shapes: whether every batch has the same shape.
 
     Raises:
-        InputError: an unknown precision or `xla`; float16 without a GPU; XLA on several GPUs.
+        InputError: `precision` or `xla` is unknown, float16 is chosen without a GPU, or XLA with several GPUs.
     """
     if precision != "auto" and precision not in DTYPE_POLICIES:
-        raise InputError(f"precision={precision!r} is not known; one of auto, {', '.join(DTYPE_POLICIES)} is.")
+        raise InputError(f"precision: expected one of auto, {', '.join(DTYPE_POLICIES)}, got {precision!r}.")
     if xla != "auto" and not isinstance(xla, bool):
-        raise InputError(f"xla={xla!r} is not known; true, false or auto is.")
+        raise InputError(f"xla: expected true, false or auto, got {xla!r}.")
     if precision == "float16" and not description.gpus:
         raise InputError("precision='float16': a CPU only emulates it, slowly; use 'bfloat16', 'float32' or 'auto'.")
     if xla is True and len(description.gpus) > 1:
@@ -132,10 +132,21 @@ def choose(
 
 
 def setup_devices(precision: str = "auto", xla: bool | str = "auto", fixed_shapes: bool = False) -> Devices:
-    """Choose for this machine, and make TensorFlow and Keras follow: memory growth, global dtype policy, strategy.
+    """Choose precision, XLA and replicas for this machine, and set TensorFlow and Keras accordingly.
 
-    The process keeps host memory that it has freed, see `keep_freed_memory`. Call it before
-    anything is computed. Arguments and errors are those of `choose`; its reason is logged.
+    Sets memory growth on GPUs and the global Keras dtype policy, and logs the reason of the choice. The process then
+    keeps host memory that it has freed (`keep_freed_memory`). Call it before anything is computed.
+
+    Args:
+        precision: `float32`, `bfloat16`, `float16`, or `auto` for the fastest that all devices support in hardware.
+        xla: whether steps are compiled with XLA: True, False, or `auto` for one GPU with fixed shapes.
+        fixed_shapes: whether every batch has the same shape.
+
+    Returns:
+        The choice, and a `tf.distribute` strategy if there are several GPUs.
+
+    Raises:
+        InputError: `precision` or `xla` is unknown, float16 is chosen without a GPU, or XLA with several GPUs.
     """
     import keras
     import tensorflow as tf
@@ -154,12 +165,12 @@ def setup_devices(precision: str = "auto", xla: bool | str = "auto", fixed_shape
 
 
 def _has_tensor_float_32(description: DeviceDescription) -> bool:
-    """Whether TensorFlow computes float32 products with TensorFloat-32's ten bits, as it does from Ampere on."""
+    """Return whether TensorFlow computes float32 products in TensorFloat-32 (ten bits), as from Ampere on."""
     return any(gpu.compute_capability is not None and gpu.compute_capability >= (8, 0) for gpu in description.gpus)
 
 
 def _auto_precision(description: DeviceDescription) -> tuple[str, str]:
-    """The precision, and why."""
+    """Choose the precision, with the reason."""
     if not description.gpus:
         if description.cpu_has_fast_bfloat16:
             return "bfloat16", "no GPU; the CPU has bfloat16 instructions"
@@ -173,7 +184,7 @@ def _auto_precision(description: DeviceDescription) -> tuple[str, str]:
 
 
 def _auto_xla(description: DeviceDescription, fixed_shapes: bool) -> tuple[bool, str]:
-    """Whether to use XLA, and why."""
+    """Choose whether to use XLA, with the reason."""
     if not description.gpus:
         return False, "slower on a CPU"
     if len(description.gpus) > 1:
@@ -182,7 +193,7 @@ def _auto_xla(description: DeviceDescription, fixed_shapes: bool) -> tuple[bool,
 
 
 def _read_cpuinfo(path: Path) -> tuple[str, frozenset[str]]:
-    """The CPU's name, and the flags of its first core."""
+    """Read the CPU's name, and the flags of its first core."""
     fields: dict[str, str] = {}
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""BERT's optimizer: AdamW, and how its learning rate warms up and decays."""
+"""BERT's optimizer: AdamW, and the schedules of its learning rate."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from keras import ops
 
 from tinybert_tf.errors import InputError
 
-# Biases and LayerNorm's scale and shift, by the names that Keras layers give them.
+# Biases and LayerNorm's scale and shift, under the names that Keras layers give them.
 NOT_DECAYED = ("bias", "gamma", "beta")
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that grows linearly from 0 to `peak`, and then goes the way that a subclass's `decay` says.
+    """A learning rate that grows linearly from 0 to `peak`, and then follows a subclass's `decay`.
 
-    `peak * step / warmup_steps` up to step `warmup_steps`, then `peak * decay(rest)`, where `rest` is
-    `(total_steps - step) / (total_steps - warmup_steps)`, and stays 0 from `total_steps` on. Steps count from 0: with a
+    It is `peak * step / warmup_steps` up to step `warmup_steps`, and then `peak * decay(rest)`, where `rest` is
+    `(total_steps - step) / (total_steps - warmup_steps)` and stays 0 from `total_steps` on. Steps count from 0: with a
     warm-up the first update has the rate 0, without one the full rate. Computed in float32.
 
     Args:
         peak: the highest learning rate.
-        warmup_steps: optimizer steps until it is reached, fewer than `total_steps`.
+        warmup_steps: optimizer steps until the peak, fewer than `total_steps`.
         total_steps: optimizer steps of the whole run.
     """
 
@@ -34,11 +34,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps = total_steps
 
     def decay(self, rest: Any) -> Any:
-        """The fraction of `peak` where the fraction `rest`, in [0, 1], of the steps after the warm-up is left."""
+        """Return the fraction of `peak` when the fraction `rest`, in [0, 1], of the steps after the warm-up is left."""
         raise NotImplementedError(f"{type(self).__name__} does not implement `decay`.")
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate of the update number `step`, a float32 scalar."""
+        """Return the learning rate of update number `step`, a float32 scalar."""
         step = ops.cast(step, "float32")
         rising = step / max(self.warmup_steps, 1)
         rest = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
@@ -60,16 +60,16 @@ class LinearWarmupDecay(WarmupSchedule):
     """
 
     def decay(self, rest: Any) -> Any:
-        """`rest` itself."""
+        """Return `rest` itself."""
         return rest
 
 
 @keras.saving.register_keras_serializable("tinybert_tf")
 class ConstantAfterWarmup(WarmupSchedule):
-    """Warm-up, then `peak` to the end, and after it (Hugging Face's `get_constant_schedule_with_warmup`)."""
+    """Warm-up, then `peak` without end (Hugging Face's `get_constant_schedule_with_warmup`)."""
 
     def decay(self, rest: Any) -> Any:
-        """1."""
+        """Return 1."""
         return ops.ones_like(rest)
 
 
@@ -78,7 +78,7 @@ class CosineWarmupDecay(WarmupSchedule):
     """Warm-up, then half a cosine down to 0 (Hugging Face's `get_cosine_schedule_with_warmup`)."""
 
     def decay(self, rest: Any) -> Any:
-        """`(1 - cos(pi * rest)) / 2`."""
+        """Return `(1 - cos(pi * rest)) / 2`."""
         return 0.5 * (1.0 - ops.cos(math.pi * rest))
 
 
@@ -93,19 +93,19 @@ SCHEDULES: dict[str, type[WarmupSchedule]] = {
 class BertAdamW(keras.optimizers.AdamW):
     """AdamW without weight decay on biases and LayerNorm.
 
-    A class, because Keras's `get_config` does not hold what is excluded from weight decay. On TensorFlow an update is
-    one fused operation a variable (Keras's own makes a dozen passes over the embedding table), and the gradient of an
-    embedding table is summed over the places of a token before its norm is taken; it becomes as large as the table in
-    the update alone.
+    It is a class because Keras's `get_config` does not store the variables that are excluded from weight decay. On
+    TensorFlow an update is one fused operation for each variable, where Keras's own makes a dozen passes over the
+    embedding table. The gradient of an embedding table is summed over the places of a token before its norm is taken,
+    and becomes as large as the table only in the update.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Whole words: Keras asks with names such as `bias`, `bias:0` and `bias/replica_1:0`.
+        # Matches whole words: Keras asks for names such as `bias`, `bias:0` and `bias/replica_1:0`.
         self.exclude_from_weight_decay(var_names=[rf"\b{name}\b" for name in NOT_DECAYED])
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """`keras.optimizers.Optimizer.apply`, with gradients that have a row once."""
+        """Apply gradients as Keras does, after summing rows that a table's gradient has several times."""
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
@@ -114,13 +114,13 @@ class BertAdamW(keras.optimizers.AdamW):
         super().apply(grads, trainable_variables)
 
     def _clip_gradients(self, grads: Any) -> Any:
-        """Keras's own, with each norm in one pass instead of two."""
+        """Clip as Keras does, but compute each norm in one pass instead of two."""
         if keras.backend.backend() != "tensorflow" or not self.global_clipnorm:
             return super()._clip_gradients(grads)
         import tensorflow as tf
 
         norm = tf.linalg.global_norm(grads)
-        # Not a number where the norm is none: as Keras has it, so that what goes wrong is seen.
+        # NaN if the norm is not finite, as in Keras, so that the error shows.
         scale = tf.minimum(self.global_clipnorm / norm, 1.0) + (norm - norm)
         return [
             tf.IndexedSlices(grad.values * tf.cast(scale, grad.dtype), grad.indices, grad.dense_shape)
@@ -130,7 +130,7 @@ class BertAdamW(keras.optimizers.AdamW):
         ]
 
     def _apply_weight_decay(self, variables: Any) -> None:
-        """Keras's own, unless `update_step` does it."""
+        """Decay as Keras does, unless `update_step` does it."""
         if not self._is_fused():
             super()._apply_weight_decay(variables)
 
@@ -143,15 +143,15 @@ class BertAdamW(keras.optimizers.AdamW):
         return not tf.distribute.has_strategy()
 
     def _takes_slices(self) -> bool:
-        """Whether all that becomes of a gradient before `update_step` is what `_clip_gradients` here does to it.
+        """Whether a table's gradient can stay in slices up to `update_step`: only `_clip_gradients` changes it before.
 
-        On a CPU, that is: a GPU would wait for how many rows there are, and passes over a table cost it little.
+        False with a GPU: it would have to wait for the number of rows, and passes over a table cost it little.
         """
         others = self.gradient_accumulation_steps, self.loss_scale_factor, self.clipnorm, self.clipvalue
         return self._is_fused() and not any(others) and not _has_gpu()
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's update (arXiv 1412.6980, algorithm 1, with epsilon as in its section 2)."""
+        """Update one variable (arXiv 1412.6980, algorithm 1, with epsilon as in its section 2)."""
         if not self._is_fused():
             super().update_step(gradient, variable, learning_rate)
             return
@@ -166,7 +166,7 @@ class BertAdamW(keras.optimizers.AdamW):
         )
         rate = tf.cast(learning_rate, dtype)
         if self.weight_decay is not None and self._use_weight_decay(variable):
-            # arXiv 1711.05101, algorithm 2; `assign` takes the product's memory, `assign_sub` would read it again.
+            # arXiv 1711.05101, algorithm 2; `assign` reuses the product's memory, `assign_sub` would read it again.
             var.assign(var * (1.0 - rate * self.weight_decay))
         tf.raw_ops.ResourceApplyAdam(
             var=var.handle,
@@ -189,7 +189,7 @@ def _has_gpu() -> bool:
 
 
 def _rows_once(grad: Any) -> Any:
-    """Slices of a table in which a row that came several times is one, their sum."""
+    """Sum the slices of a table's gradient that belong to the same row."""
     import tensorflow as tf
 
     rows, places = tf.unique(grad.indices)
@@ -206,20 +206,20 @@ def bert_optimizer(
     weight_decay: float = 0.01,
     global_clipnorm: float = 1.0,
 ) -> keras.optimizers.AdamW:
-    """The optimizer that BERT is fine-tuned with: AdamW, epsilon 1e-6, warm-up and decay, clipping.
+    """Make BERT's optimizer for fine-tuning: AdamW with epsilon 1e-6, warm-up, decay and clipping.
 
-    Biases and LayerNorm weights do not decay.
+    Biases and LayerNorm weights have no weight decay.
 
     Args:
         learning_rate: the highest learning rate, above 0.
         total_steps: optimizer steps of the whole run.
-        schedule: how the learning rate goes on after the warm-up: `linear` to 0, `constant`, or `cosine` to 0.
+        schedule: the learning rate after the warm-up: `linear` to 0, `constant`, or `cosine` to 0.
         warmup_fraction: fraction in [0, 1) of the steps, rounded down, in which the learning rate grows linearly.
         weight_decay: decoupled weight decay (arXiv 1711.05101), at least 0; multiplied by the learning rate.
-        global_clipnorm: the gradients' common norm is scaled down to this, above 0.
+        global_clipnorm: the highest common norm of all gradients, above 0; larger gradients are scaled down to it.
 
     Raises:
-        InputError: a value out of range, an unknown schedule.
+        InputError: a value is out of range, or the schedule is unknown.
 
     Example:
         >>> optimizer = bert_optimizer(learning_rate=1e-4, total_steps=100, warmup_fraction=0.0)

@@ -1,4 +1,4 @@
-"""One file with all that a training run needs to go on where it was interrupted."""
+"""A checkpoint file with all the state that an interrupted training run needs to go on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tinybert_tf.json_file import parse_json
 
 
 class RunCheckpoint:
-    """A compiled model's weights, its random states and its optimizer, and notes beside them.
+    """A file with a compiled model's weights, random states and optimizer, and with notes.
 
-    A run that is restored and goes on with the batches that come next ends with the weights of one that was never
-    interrupted. The file is replaced in one move: at every moment it is a whole one, or not there.
+    A restored run that goes on with the next batches ends with the weights of a run that was never interrupted. The
+    file is replaced in one move: at every moment it is complete or absent.
 
     Args:
-        path: the file, `.safetensors`.
-        model: compiled, on TensorFlow; what is trained, a `Distiller` with its projections.
-        kept: variables to save beside the model's.
+        path: the file, with the suffix `.safetensors`.
+        model: the compiled model that is trained, on TensorFlow; a `Distiller` includes its projections.
+        kept: other variables to save.
 
     Raises:
-        InputError: `save`: the file cannot be written. `restore`: it is damaged, or of another model.
+        InputError: in `save`, the file cannot be written; in `restore`, it is damaged or belongs to another model.
     """
 
     def __init__(self, path: Path, model: keras.Model, kept: Sequence[Any] = ()) -> None:
@@ -38,16 +38,16 @@ class RunCheckpoint:
         self.kept = kept
 
     def save(self, notes: dict[str, Any]) -> None:
-        """Write the state; `notes` are what JSON holds, such as the steps taken."""
+        """Write the state, and `notes`, values of JSON such as the number of steps taken."""
         with one_line_of_the_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Not `ascontiguousarray`, which makes a counter an array of one.
+        # `ascontiguousarray` would make a scalar counter an array of one.
         values = {name: np.asarray(variable) for name, variable in self._variables().items()}
         metadata = {"notes": json.dumps(notes)}
         replace_file(self.path, lambda path: save_file(values, path, metadata=metadata))
 
     def restore(self) -> dict[str, Any] | None:
-        """Give the model the saved state, and return the notes; None, and nothing changed, where there is no file."""
+        """Restore the saved state and return the notes; None, without a change, if there is no file."""
         if not self.path.exists():
             return None
         variables = self._variables()
@@ -63,17 +63,17 @@ class RunCheckpoint:
         return read_notes(self.path)
 
     def _variables(self) -> dict[str, Any]:
-        """By number: names that Keras makes up differ from process to process, the order does not."""
-        # `variables` holds the states of the random generators too, which `weights` does not.
+        """Return the variables by number: Keras's generated names differ between processes, their order does not."""
+        # `variables`, unlike `weights`, holds the states of the random generators too.
         variables = [*self.model.variables, *self.model.optimizer.variables, *self.kept]
         return {f"{number:05d}": variable for number, variable in enumerate(variables)}
 
 
 def read_notes(path: Path) -> dict[str, Any] | None:
-    """The notes of a checkpoint, without the model; None where there is no file.
+    """Read the notes of a checkpoint without its model; None if there is no file.
 
     Raises:
-        InputError: it is damaged.
+        InputError: the file is damaged.
     """
     if not path.exists():
         return None
