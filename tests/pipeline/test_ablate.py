@@ -374,7 +374,7 @@ def test_no_matplotlib(refused: Callable[..., str], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         spread_plot.importlib.util, "find_spec", lambda name, *more: None if name == "matplotlib" else find(name, *more)
     )
-    assert refused() == "the plot wants matplotlib: pip install 'tinybert_tf[report]', or --no-plot."
+    assert refused() == "the plot needs matplotlib: pip install 'tinybert_tf[report]', or --no-plot."
 
 
 def test_a_run_with_another_config(

@@ -464,7 +464,7 @@ def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp
         ("seed", -1, "--seed: expected an integer >= 0, got '-1'"),
         ("variant", "mine", "variant='mine': one of paper, authors is accepted"),
         ("max_length", 25, "max_length=25: {model} has max_position_embeddings=24; at most that many tokens"),
-        ("precision", "double", "precision='double' is not known; one of auto, float32, bfloat16, float16 is."),
+        ("precision", "double", "precision: expected one of auto, float32, bfloat16, float16, got 'double'."),
         ("copies", "many", "--copies: expected an integer >= 1, got 'many' (see tinybert augment --help)"),
     ],
 )

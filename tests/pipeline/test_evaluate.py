@@ -256,7 +256,7 @@ def test_an_export_is_measured_without_tensorflow(
     ours = json.loads(tinybert("evaluate", from_integers, "--data", in_integers).out)
     assert json.loads(out) == ours
     refused = tinybert(*flags, "--task", "regression")
-    assert f"{export}: was exported for task sequence_classification; expected that task, got regression" in refused.err
+    assert f"{export}: expected task sequence_classification, for which it was exported, got regression" in refused.err
 
 
 def test_a_class_that_is_never_predicted_is_named(

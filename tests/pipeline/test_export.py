@@ -223,7 +223,7 @@ def test_a_labelled_file_with_one_answer(tinybert: Tinybert, teacher_run: Path, 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--format", "tflite"], "format 'tflite' is not known; one of litert, saved_model, onnx, hf is"),
+        (["--format", "tflite"], "format: expected one of litert, saved_model, onnx, hf, got 'tflite'"),
         (["--format", "litert", "--quantize", "int8"], "--quantize int8: litert has dynamic_int8, "),
         (["--format", "onnx", "--quantize", "float16"], "--quantize float16: onnx has dynamic_int8"),
         (["--format", "hf", "--quantize", "dynamic_int8"], "hf has no quantization"),
