@@ -85,7 +85,7 @@ def test_roberta_positions_leave_room_for_padding(golden_checkpoint: Checkpoint)
     encoder({"input_ids": ids, "attention_mask": np.ones_like(ids)})
     with pytest.raises(InputError, match=r"a sequence of 13 tokens; .*=14, and keeps the first 2 for padding"):
         encoder({"input_ids": np.full((1, 13), 5, "int32"), "attention_mask": np.ones((1, 13), "int32")})
-    with pytest.raises(InputError, match=r"max_length=13: roberta has .*=14; at most 12 tokens are accepted"):
+    with pytest.raises(InputError, match=r"max_length=13: roberta has .*=14; expected at most 12 tokens"):
         check_limits(encoder.config, 41, 13, "roberta")
 
 

@@ -463,7 +463,7 @@ def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp
         ("batch_size", -1, "--batch-size: expected an integer >= 1, got '-1'"),
         ("seed", -1, "--seed: expected an integer >= 0, got '-1'"),
         ("variant", "mine", "variant='mine': one of paper, authors is accepted"),
-        ("max_length", 25, "max_length=25: {model} has max_position_embeddings=24; at most that many tokens"),
+        ("max_length", 25, "max_length=25: {model} has max_position_embeddings=24; expected at most 24 tokens"),
         ("precision", "double", "precision: expected one of auto, float32, bfloat16, float16, got 'double'."),
         ("copies", "many", "--copies: expected an integer >= 1, got 'many' (see tinybert augment --help)"),
     ],
@@ -500,7 +500,7 @@ def test_a_model_that_is_no_masked_lm(
         line = refused(masked_lm=model)
         assert line.startswith(f"{model} has no masked-LM head (cls.predictions.")
         assert line.endswith(
-            " is missing): it cannot say which word fits. Train one: "
+            " is missing): it cannot predict words. Train a head: "
             f"tinybert pretrain --model {model} --corpus FILE --head-only --out RUN"
         )
     assert "found no config.json in it" in refused(masked_lm=tmp_path)
@@ -511,7 +511,7 @@ def test_a_masked_lm_with_another_vocabulary(refused: Callable[..., str], masked
     tokenizer = load_tokenizer(masked_lm)
     smaller = make_masked_lm(tmp_path / "smaller", tokenizer, vocab_size=tokenizer.vocab_size - 1)
     line = refused(masked_lm=smaller)
-    assert line.startswith(f"{smaller}: the tokenizer has {tokenizer.vocab_size} tokens, the model vocab_size=")
+    assert line.startswith(f"{smaller}: the tokenizer has {tokenizer.vocab_size} tokens, the model has vocab_size=")
     assert line.endswith("they do not belong together.")
     larger = make_masked_lm(tmp_path / "larger", tokenizer, vocab_size=tokenizer.vocab_size + 128)
     assert refused(masked_lm=larger).startswith(f"{larger}: the tokenizer has {tokenizer.vocab_size} tokens, the model")

@@ -248,7 +248,7 @@ def test_a_model_that_is_not_there(scene: Scene) -> None:
 @pytest.mark.parametrize("start", ["teacher", "model"])
 def test_rows_that_are_too_long(scene: Scene, start: str) -> None:
     assert scene.refused(start=start, max_length=25) == (
-        f"max_length=25: {scene.encoder} has max_position_embeddings=24; at most that many tokens are accepted."
+        f"max_length=25: {scene.encoder} has max_position_embeddings=24; expected at most 24 tokens."
     )
     assert "max_length=513: the model has max_position_embeddings=512" in scene.refused(max_length=513)
 

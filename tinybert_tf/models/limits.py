@@ -27,11 +27,9 @@ def check_limits(config: EncoderConfig, vocab_size: int, max_length: int, source
             f"not belong together."
         )
     if max_length > config.max_tokens:
-        positions = config.max_position_embeddings
-        most = "that many" if config.max_tokens == positions else config.max_tokens
         raise InputError(
-            f"max_length={max_length}: {source} has max_position_embeddings={positions}; at most {most} tokens are "
-            f"accepted."
+            f"max_length={max_length}: {source} has max_position_embeddings={config.max_position_embeddings}; expected "
+            f"at most {config.max_tokens} tokens."
         )
 
 

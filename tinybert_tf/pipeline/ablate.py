@@ -1,4 +1,4 @@
-"""`tinybert ablate`: a distillation and its variants over seeds, each a run of its own, and a table of them all."""
+"""`tinybert ablate`: runs a distillation and its variants over several seeds, and writes a table of the results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RUNS = "runs"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One distillation of an ablation; its config names its directory."""
+    """One distillation of an ablation; `out` in its config is its directory."""
 
     variant: str
     seed: int
@@ -55,16 +55,16 @@ class PlannedRun:
 def run_ablate(config: AblationConfig, plot: bool = True, overwrite: bool = False) -> AblationResults:
     """Run the base and its variants, seed after seed.
 
-    What a run directory under `out` already has is not run again, unless with `overwrite`. A variant that is the base
-    is left out.
+    A run that is complete under `out` is not run again, unless with `overwrite`. A variant that equals the base is left
+    out.
 
-    After each run `out` has `ablation.md`, `ablation.csv` (a line a run), `ablation-means.csv`, `ablation.yaml` (this
-    config) and, with `plot`, `ablation.png` and `ablation.svg` of the runs so far. A run that fails with an InputError
-    is noted, and the next one begins.
+    After each run `out` has `ablation.md`, `ablation.csv` (a line for each run), `ablation-means.csv`, `ablation.yaml`
+    (this config) and, with `plot`, `ablation.png` and `ablation.svg` of the runs so far. If a run fails with an
+    InputError, the tables list it, and the next run begins.
 
     Raises:
-        InputError: anything the user gave is wrong, as far as configs and files show it, before the first run; or the
-            base's first run is refused.
+        InputError: before the first run, configs or files show an error of the user; or the base's first run is
+            refused.
     """
     if plot:
         check_can_plot("--no-plot")
@@ -75,7 +75,7 @@ def run_ablate(config: AblationConfig, plot: bool = True, overwrite: bool = Fals
     variants, same = without_the_base_again(planned)
     runs = list(plan_runs(variants, config.seeds, out))
     for run in runs:
-        with Run(run.config, overwrite):  # refuses another config, and sources that changed
+        with Run(run.config, overwrite):  # refuses another config and changed sources
             pass
     for name in same:
         _say(f"variant {name!r} is left out: it is the base")
@@ -89,7 +89,7 @@ def run_ablate(config: AblationConfig, plot: bool = True, overwrite: bool = Fals
 def _run_all(
     runs: Sequence[PlannedRun], results: AblationResults, config: AblationConfig, plot: bool, overwrite: bool
 ) -> None:
-    """Add each run's outcome to the results, and write these."""
+    """Run all runs, and write the results after each of them."""
     out, metric = Path(config.out), results.metric
     for number, run in enumerate(runs, start=1):
         _say(f"run {number} of {len(runs)}: {run}{'' if _measured(run, overwrite) is None else ' (done before)'}")
@@ -100,7 +100,7 @@ def _run_all(
 
 
 def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Path) -> Iterator[PlannedRun]:
-    """All variants with the first seed, then with the next; variants that are one distillation share their runs."""
+    """Yield all variants with the first seed, then with the next; equal variants share their runs."""
     directories: dict[str, str] = {}
     for seed in seeds:
         for variant in variants:
@@ -112,7 +112,7 @@ def plan_runs(variants: Sequence[PlannedVariant], seeds: Sequence[int], out: Pat
 
 @contextlib.contextmanager
 def _made_and_locked(out: Path) -> Iterator[None]:
-    """Make the directory and keep other processes out of it; where nothing was written, it is gone again."""
+    """Make the directory and keep other processes out of it; remove it again if nothing was written."""
     out.mkdir(parents=True, exist_ok=True)
     try:
         with directory_lock(out, wait=False):
@@ -132,7 +132,7 @@ def _check_out(out: Path) -> None:
 
 
 def _check(variants: Sequence[PlannedVariant]) -> None:
-    """Read what every run reads, but for weights, so that no run fails for what could be known now."""
+    """Read all that the runs read, except weights, so that errors show before the first run."""
     for variant in variants:
         try:
             explain_distill(variant.config)
@@ -142,7 +142,7 @@ def _check(variants: Sequence[PlannedVariant]) -> None:
 
 
 def _outcome(run: PlannedRun, before: Sequence[Outcome], overwrite: bool) -> Outcome:
-    """The run's result: of an earlier run of the same distillation, on disk or in this ablation, or a new one."""
+    """Return the result of an earlier run of the same distillation, on disk or in this ablation, or of a new run."""
     shared = next((outcome for outcome in before if outcome.directory == run.config.out), None)
     if shared is not None:
         return dataclasses.replace(shared, variant=run.variant)
@@ -152,7 +152,7 @@ def _outcome(run: PlannedRun, before: Sequence[Outcome], overwrite: bool) -> Out
     try:
         return dataclasses.replace(outcome, metrics=run_distill(run.config, overwrite))
     except InputError as error:
-        if not before and not Path(run.config.out).exists():  # refused before it began: what all others are, too
+        if not before and not Path(run.config.out).exists():  # refused before it began, as all others would be
             raise InputError(f"{run}: {error}") from error
         return dataclasses.replace(outcome, error=" ".join(str(error).split()))
     finally:
@@ -160,12 +160,12 @@ def _outcome(run: PlannedRun, before: Sequence[Outcome], overwrite: bool) -> Out
 
 
 def _measured(run: PlannedRun, overwrite: bool) -> dict[str, Any] | None:
-    """What the run measured before; None where it is not complete, or is to be trained anew."""
+    """Return the results of a complete run; None if it is not complete, or is to be trained anew."""
     return Run(run.config, overwrite).read_metrics()
 
 
 def _forget_models() -> None:
-    """Give a run's models and traced functions back before the next one makes its own."""
+    """Free a run's models and traced functions before the next run makes its own."""
     keras.backend.clear_session()
     gc.collect()
 
@@ -180,7 +180,7 @@ def _result(outcome: Outcome, metric: str) -> str:
 
 
 def _write(results: AblationResults, config: AblationConfig, out: Path, plot: bool) -> None:
-    """Write the files that show the outcomes so far."""
+    """Write the tables and plots of the outcomes so far."""
     replace_text(out / "ablation.yaml", dump_config(config))
     replace_text(out / "ablation.md", markdown(results) + "\n")
     replace_text(out / "ablation.csv", csv_table(results))

@@ -1,4 +1,4 @@
-"""`tinybert augment`: a file of texts, and every text again with some of its words replaced."""
+"""`tinybert augment`: writes a file of texts with copies of every text in which some words are replaced."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from tinybert_tf.training.devices import setup_devices
 
 logger = logging.getLogger(__name__)
 
-# Rows between two places to go on from after an interruption.
+# Rows between two saved states, from which an interrupted augmentation goes on.
 ROWS_PER_CHUNK = 256
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "masked_positions")
-# A vocabulary is padded to a multiple of that many at most, for the hardware's sake.
+# Vocabularies are padded for the hardware to a multiple of at most this number.
 LARGEST_PADDING = 128
-# More rows than a file has: the draws of a pair's second text begin there.
+# More rows than any file has: the random draws for a pair's second text are numbered from here.
 AFTER_ALL_ROWS = 1 << 40
 
 
@@ -53,29 +53,29 @@ def run_augment(
     settings: Augmentation | None = None,
     precision: str = "auto",
 ) -> str:
-    """Write every row of a file and, after it, its copies with words replaced; see `Augmenter`.
+    """Write every row of a file, and after it its copies with replaced words; see `Augmenter`.
 
-    A copy has its row's other columns, the label too; in a distillation the teacher labels it. In a copy of a pair, one
-    text has words replaced and the other stays.
+    A copy keeps the other columns of its row, the label too; in a distillation the teacher labels it. In a copy of a
+    pair, words are replaced in one text only.
 
-    What is done so far is `OUTPUT.partial`, beside `OUTPUT.state.json`: the same call goes on there after an
-    interruption, and ends with the same file.
+    `OUTPUT.partial` and `OUTPUT.state.json` hold the progress. After an interruption the same call goes on from there,
+    and ends with the same file.
 
     Args:
         masked_lm: directory, run directory or Hub id of a model with a masked-LM head.
         input: a `.tsv`, `.csv` or `.jsonl` file.
-        text: the column of the text, or the two of a pair, with a comma between.
-        output: the file to make, of the same suffix.
-        glove: word vectors for the words that are not one token; without them, these words stay.
-        settings: how.
-        precision: what the masked LM computes in, as in `setup_devices`.
+        text: the column of the text, or the two columns of a pair with a comma between.
+        output: the file to make, with the same suffix.
+        glove: a file of word vectors, for words of several tokens; without it these words stay.
+        settings: how words are replaced.
+        precision: the precision of the masked LM, as in `setup_devices`.
 
     Returns:
-        A line that says what was written.
+        A line that describes the written file.
 
     Raises:
-        InputError: a file, a column, the model or a setting cannot be used, `output` is there, or another augmentation
-            has been interrupted there. Nothing is written then.
+        InputError: a file, a column, the model or a setting cannot be used, `output` exists already, or another
+            augmentation was interrupted there. Then nothing is written.
     """
     settings = settings or Augmentation()
     source, target = Path(input), Path(output)
@@ -90,7 +90,7 @@ def run_augment(
             "masked_lm": "; ".join(_digest(file) for file in weight_files(directory)),
             "glove": None if glove is None else _digest(Path(glove)),
             "tokenizer": tokenizer.fingerprint,
-            "precision": setup_devices(precision).choice.precision,  # `auto` is not the same on every machine
+            "precision": setup_devices(precision).choice.precision,  # `auto` differs between machines
             **asdict(settings),
         }
         progress = GrowingFile(target, fingerprint)
@@ -116,12 +116,12 @@ def run_augment(
 
 
 class PredictMasked:
-    """A masked LM's likeliest whole words at a masked place, in a call compiled once for all shapes.
+    """Predicts a masked LM's likeliest whole words at masked places; compiled once for all shapes.
 
     Args:
         model: the masked LM.
-        tokenizer: its tokenizer.
-        count: how many words.
+        tokenizer: the model's tokenizer.
+        count: number of words for each place.
 
     Raises:
         InputError: the vocabulary has fewer words than `count`.
@@ -130,18 +130,18 @@ class PredictMasked:
     def __init__(self, model: MaskedLM, tokenizer: Tokenizer, count: int) -> None:
         tokens = np.flatnonzero(candidate_tokens(tokenizer))
         if count > len(tokens):
-            raise InputError(f"candidates={count}: the vocabulary has {len(tokens)} whole words.")
+            raise InputError(f"candidates={count}: expected at most the vocabulary's {len(tokens)} whole words.")
         self._model = model
         self._count = count
         self._tokens = tokens
-        # The decoder's columns that can win, laid out once: it transposes the whole table in each call.
+        # The decoder's columns of whole words, transposed once: the decoder transposes the whole table in each call.
         self._table = ops.transpose(ops.cast(ops.take(model.word_embeddings, tokens, axis=0), model.compute_dtype))
         self._bias = ops.cast(ops.take(model.decoder.bias, tokens), model.compute_dtype)
         shape = tf.TensorSpec([None, None], tf.int32)
         self._compiled = tf.function(self._likeliest, input_signature=[dict.fromkeys(INPUTS, shape)])
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """`(batch, count)` token ids; `inputs` as in `tinybert_tf.data.augmentation.augmentation.PredictTokens`."""
+        """Return token ids, `(batch, count)`; `inputs` are those of `PredictTokens` in `data/augmentation/`."""
         best = self._compiled({name: tf.constant(inputs[name]) for name in INPUTS})
         return self._tokens[np.asarray(best)]
 
@@ -151,22 +151,23 @@ class PredictMasked:
 
 
 def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, settings: Augmentation) -> MaskedLM:
-    """The masked LM of a directory, in the global precision.
+    """Load the masked LM of a directory, in the global precision.
 
     Raises:
-        InputError: it has no masked-LM head, another vocabulary than its tokenizer, or no room for such inputs.
+        InputError: it has no masked-LM head, its vocabulary is not its tokenizer's, or the settings' inputs are too
+            long or have too many segments for it.
     """
     model = MaskedLM.from_pretrained(directory, dtype="float32")
     missing = model.load_report.missing if model.load_report is not None else ()
     if missing:
         raise InputError(
-            f"{directory} has no masked-LM head ({missing[0]} is missing): it cannot say which word fits. Train one: "
+            f"{directory} has no masked-LM head ({missing[0]} is missing): it cannot predict words. Train a head: "
             f"tinybert pretrain --model {directory} --corpus FILE --head-only --out RUN"
         )
     check_limits(model.config, tokenizer.vocab_size, settings.max_length, directory)
     if model.config.vocab_size - tokenizer.vocab_size >= LARGEST_PADDING:
         raise InputError(
-            f"{directory}: the tokenizer has {tokenizer.vocab_size} tokens, the model vocab_size="
+            f"{directory}: the tokenizer has {tokenizer.vocab_size} tokens, the model has vocab_size="
             f"{model.config.vocab_size}; they do not belong together."
         )
     if settings.variant == "authors" and model.config.type_vocab_size < 2:
@@ -177,7 +178,7 @@ def load_masked_lm(directory: str | Path, tokenizer: Tokenizer, settings: Augmen
 def _augmented(
     augmenter: Augmenter, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], first_row: int
 ) -> Iterator[Mapping[str, Any]]:
-    """Each row, and after it its copies, which differ from it in one of the columns."""
+    """Yield each row, and after it its copies, which differ from it in one of the columns."""
     copies = [
         augmenter.augment([str(row[column]) for row in rows], first_row + number * AFTER_ALL_ROWS)
         for number, column in enumerate(columns)
@@ -190,7 +191,7 @@ def _augmented(
 
 
 def _read(source: Path, text: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """The columns of texts, and all rows; refuses a row without a text in one of them."""
+    """Read the text columns' names and all rows; refuse a row without a text in one of the columns."""
     found = read_rows(source)
     columns = text_columns(text, found.names)
     check_names(source, columns, found.names)
@@ -203,7 +204,7 @@ def _read(source: Path, text: str) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 class _RowWriter:
-    """Rows as lines of the output file: `.tsv`, `.csv` or `.jsonl`, as the input's."""
+    """Formats rows as lines of the output file: `.tsv`, `.csv` or `.jsonl`, as the input."""
 
     def __init__(self, source: Path, target: Path, names: list[str]) -> None:
         suffix = source.suffix.lower()
@@ -214,11 +215,11 @@ class _RowWriter:
         self._is_json = suffix == ".jsonl"
 
     def header(self) -> str:
-        """The first line, where the format has one."""
+        """Return the header line, or an empty text if the format has none."""
         return "" if self._is_json else self._line(self._names) + "\n"
 
     def row(self, row: Mapping[str, Any]) -> str:
-        """A row's line."""
+        """Return a row's line."""
         if self._is_json:
             return json.dumps(row, ensure_ascii=False) + "\n"
         return self._line([row[name] for name in self._names]) + "\n"
@@ -226,7 +227,7 @@ class _RowWriter:
 
 def _csv_line(fields: list[Any]) -> str:
     line = io.StringIO()
-    # With this terminator a field with either of its characters is quoted.
+    # With this terminator, fields that contain one of its characters are quoted.
     csv.writer(line, lineterminator="\r\n").writerow(fields)
     return line.getvalue().removesuffix("\r\n")
 

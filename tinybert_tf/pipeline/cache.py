@@ -1,4 +1,4 @@
-"""`tinybert cache`: what the teacher cache holds, and the removal of what nobody needs any more."""
+"""`tinybert cache`: lists the folders of the teacher cache, and removes some of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 def run_cache_list(directory: str | None = None) -> str:
-    """A line for each folder, unused for longest first: name, size, days since it was used, rows, features."""
+    """List the folders, those unused for longest first: name, size, days since the last use, rows, features."""
     where = _directory(directory)
     folders = cache_folders(where)
     lines = [_line(folder) for folder in folders]
@@ -20,16 +20,16 @@ def run_cache_list(directory: str | None = None) -> str:
 
 
 def run_cache_clear(directory: str | None = None, names: Sequence[str] = (), unused_days: int = 0) -> str:
-    """Remove folders: those of these names, else all; and of these the ones unused for so many days.
+    """Remove the folders with these names (by default all) that have been unused for `unused_days` days or more.
 
     Raises:
-        InputError: the cache has no folder of a name; one cannot be removed.
+        InputError: the cache has no folder of a name, or one cannot be removed.
     """
     where = _directory(directory)
     folders = {folder.path.name: folder for folder in cache_folders(where)}
     unknown = [name for name in names if name not in folders]
     if unknown:
-        raise InputError(f"{where}: has no folder {unknown[0]}; `tinybert cache list` shows what there is.")
+        raise InputError(f"{where}: has no folder {unknown[0]}; `tinybert cache list` shows the folders.")
     chosen = [folders[name] for name in (names or folders)]
     removed = [folder for folder in chosen if folder.days_unused >= unused_days]
     try:

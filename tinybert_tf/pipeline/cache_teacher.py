@@ -1,4 +1,4 @@
-"""`tinybert cache-teacher`: compute what a distillation compares of its teacher, and nothing else."""
+"""`tinybert cache-teacher`: computes the teacher's features that a distillation compares, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 
 
 def run_cache_teacher(work: Distillation) -> str:
-    """Compute everything that the config's `teacher_cache` allows; returns a line for each data set of each stage."""
+    """Compute all features that the config's `teacher_cache` allows; return a line for each stage and data set."""
     found = cache_teacher(work, is_asked_for=True)
     lines = []
     for (stage, split), cached in found.items():

@@ -1,4 +1,4 @@
-"""`tinybert compress`: a distilled student becomes smaller, and is distilled again while it does."""
+"""`tinybert compress`: makes a distilled student smaller while it is distilled again."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from tinybert_tf.pipeline.runs.run import Run
 
 
 def run_compress(config: CompressConfig, overwrite: bool = False) -> dict[str, Any]:
-    """Make a student smaller by the config's steps; the last one's best dev epoch is saved under `student/`.
+    """Make a student smaller by the config's steps; save the last step's best dev epoch under `student/`.
 
-    Each step distils the student through all stages. Epochs count as soon as the student is what it is to be. What
-    the config exports, the LiteRT file of one that is quantized in any case, is written under `export/` at the end.
-    A run that was interrupted begins again; one that is complete is not trained again, unless with `overwrite`: then
-    its student stays until the new one is complete.
+    Each step distils the student through all stages. An epoch can be the best one only if the student is completely
+    compressed by then. At the end the config's export is written under `export/`; a quantized student always gets a
+    LiteRT file there. An interrupted run begins again; a complete one is not trained again, unless with `overwrite`.
+    Then its student stays until the new one is complete.
 
     Returns:
-        What `metrics.json` holds: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, where the
-        original is the student that the config names. Each model has also `nonzero_parameters` and `gzip_bytes`, the
-        student the `sparsity` of each pruned kernel.
+        The content of `metrics.json`: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, where
+        the original is the student that the config names. Each model also has `nonzero_parameters` and `gzip_bytes`,
+        and the student the `sparsity` of each pruned kernel, a fraction.
 
     Raises:
-        InputError: anything the user gave is wrong, the teacher among it, or has changed since the run began; nothing
-            has been written then.
-        VerificationError: the exported file does not answer as the student does; the student is kept, the file is not.
+        InputError: the config, a file or the teacher is wrong, or has changed since the run began. Then nothing is
+            written.
+        VerificationError: the exported file does not answer as the student; then the student is kept, the file is not.
     """
     with Run(config, overwrite) as run:
         results = run.results() or _compress(config, run)
@@ -110,7 +110,7 @@ def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
 
 
 def _export_options(config: CompressConfig, run: Run) -> ExportOptions | None:
-    """What is exported at the end; None where nothing is."""
+    """Return the options of the export at the end; None if nothing is exported."""
     section = config.export or (ExportSection() if config.quantization is not None else None)
     if section is None:
         return None
@@ -129,7 +129,7 @@ def _export_options(config: CompressConfig, run: Run) -> ExportOptions | None:
 
 
 def _check_export(options: ExportOptions | None, work: Distillation) -> None:
-    """Refuse, before anything is trained, what cannot be exported then."""
+    """Refuse an export that would fail later, before anything is trained."""
     if options is None:
         return
     check_options(options, work.run.path / "export")

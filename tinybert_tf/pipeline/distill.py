@@ -1,4 +1,4 @@
-"""`tinybert distill`: a fine-tuned teacher, a file of labelled texts, a student."""
+"""`tinybert distill`: trains a student of a fine-tuned teacher on a file of texts."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ logger = logging.getLogger(__name__)
 
 
 def run_distill(config: DistillConfig, overwrite: bool = False) -> dict[str, Any]:
-    """Distil a student through the config's stages; the last stage's best dev epoch is saved under `student/`.
+    """Distil a student through the config's stages; save the last stage's best dev epoch under `student/`.
 
-    A run that was interrupted goes on after its last epoch; one that is complete is not trained again, unless with
-    `overwrite`: then its models stay until the new ones are complete.
+    An interrupted run goes on after its last epoch; a complete one is not trained again, unless with `overwrite`. Then
+    its models stay until the new ones are complete.
 
-    With `baseline`, the same student from the same first weights is then trained on the labels alone, through the same
-    stages: same files, same order, the steps that the student took, same learning rates; its best epoch is saved under
+    With `baseline`, a student with the same first weights is then trained on the labels alone, through the same stages:
+    same files, same order, as many steps as the student took, same learning rates. Its best epoch is saved under
     `baseline/`.
 
     Returns:
-        What `metrics.json` holds: `{"teacher": {...}, "student": {...}, "baseline": {...}, "data": {...}}`.
+        The content of `metrics.json`: `{"teacher": {...}, "student": {...}, "baseline": {...}, "data": {...}}`.
 
     Raises:
-        InputError: anything the user gave is wrong, the teacher among it, or has changed since the run began; nothing
-            has been written then.
+        InputError: the config, a file or the teacher is wrong, or has changed since the run began. Then nothing is
+            written.
     """
     with Run(config, overwrite) as run:
         return run.results() or _distill(config, run)

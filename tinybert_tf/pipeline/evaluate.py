@@ -1,4 +1,4 @@
-"""`tinybert evaluate`: the metrics of a saved or exported model on a file."""
+"""`tinybert evaluate`: measures a saved or exported model on a file."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def run_evaluate(
     labels: Sequence[str] | None = None,
     positive: str | None = None,
 ) -> dict[str, Any]:
-    """The task's metrics of a saved model, computed in float32, on a file of labelled texts or pairs (`text` is "a,b").
+    """Measure a saved model in float32 on a file of labelled texts or pairs (for pairs `text` is "a,b").
 
-    `model` is whatever `Predictor` takes, exports too. What is not given here is as in its run, where it is a run
-    directory: task, columns, what integers stand for (`labels`), the positive class. Otherwise the task is the model's.
-    Texts are cut at `max_length` tokens; by default at 128, or at the model's limit where that is lower.
+    `model` is any model that `Predictor` takes, exports too. If it is a run directory, its config gives the missing
+    arguments: task, columns, the meaning of integers (`labels`), the positive class. Otherwise the task is the model's.
+    Texts are cut at `max_length` tokens; by default at 128, or at the model's limit if that is lower.
 
     Returns:
-        The metrics, and of classes `positive_label` and `per_class`, see `TaskMetrics.details`.
+        The task's metrics; for classes also `positive_label` and `per_class`, see `TaskMetrics.details`.
 
     Raises:
-        InputError: there is no model with a head for the task, or the file does not fit it.
+        InputError: the model has no head for the task, or the file does not fit the model.
     """
     reading = Reading(task, text, label, labels, positive).completed_by_run(model)
     with held_back():

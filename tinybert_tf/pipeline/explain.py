@@ -1,4 +1,4 @@
-"""`tinybert explain`: what a distillation or a compression would do, without doing it."""
+"""`tinybert explain`: describes what a distillation or a compression would do, without doing it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tinybert_tf.pipeline.parts.stages import Stage, planned_epochs
 from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.runs.table import format_table
 
-# What has an axis of heads, and its last axis.
+# The features with an axis of heads, and the size of their last axis.
 HEAD_FEATURES: dict[Any, Callable[[EncoderConfig], int | None]] = {
     features.ATTENTION_SCORES: lambda sizes: None,
     **dict.fromkeys((features.QUERIES, features.KEYS, features.VALUES), lambda sizes: sizes.head_size),
@@ -39,14 +39,14 @@ HEAD_FEATURES: dict[Any, Callable[[EncoderConfig], int | None]] = {
 
 
 def explain_distill(config: DistillConfig) -> str:
-    """The resolved config, both models' sizes, and for each stage its steps, data, losses, layer map and early end.
+    """Describe the resolved config, both models' sizes, and each stage: its steps, data, losses, layer map, early end.
 
-    Of a compression also what becomes of the student, in the order in which it does.
+    For a compression, also describe its steps in their order.
 
-    Reads the files and the teacher's `config.json`, not its weights.
+    It reads the files and the teacher's `config.json`, not its weights.
 
     Raises:
-        InputError: as `run_distill`, as far as these show it.
+        InputError: as `run_distill`, as far as these files show it.
     """
     stages = [Stage.from_config(section, config.train) for section in config.stages]
     datasets = read_datasets(config.data, own_files(config, stages), config.task)
@@ -86,10 +86,10 @@ def explain_distill(config: DistillConfig) -> str:
 
 
 def _check_heads(stage: Stage, student: EncoderConfig, teacher: EncoderConfig) -> None:
-    """Refuse losses that compare heads of which there are not as many.
+    """Refuse losses that compare heads between models with different numbers of heads.
 
     Raises:
-        InputError: as the loss says it.
+        InputError: as the loss.
     """
     for loss in stage.losses:
         width = HEAD_FEATURES.get(loss.feature)
@@ -99,7 +99,7 @@ def _check_heads(stage: Stage, student: EncoderConfig, teacher: EncoderConfig) -
 
 
 def _training_lines(config: CompressConfig, total_steps: int | None) -> list[str]:
-    """Every time that the student goes through all stages, and the optimizer steps of it all."""
+    """List each time that the student goes through all stages, and the optimizer steps of all of them."""
     rounds = 0 if config.structure is None else config.structure.rounds
     names = ["structure"] if rounds == 1 else [f"structure-{number}" for number in range(1, rounds + 1)]
     names += [name for name in ("pruning", "quantization") if getattr(config, name) is not None]
@@ -110,10 +110,10 @@ def _training_lines(config: CompressConfig, total_steps: int | None) -> list[str
 
 
 def _compression_lines(config: CompressConfig, student: EncoderConfig, total_steps: int | None) -> list[str]:
-    """A line for each section, in the order in which they are taken.
+    """Describe each section in a line, in the order of their steps.
 
     Raises:
-        InputError: sizes above the student's, steps that there are not.
+        InputError: sizes are above the student's, or pruning begins or ends after the last step.
     """
     lines = []
     if config.structure is not None:
@@ -148,7 +148,7 @@ def _compression_lines(config: CompressConfig, student: EncoderConfig, total_ste
 def _labels(
     config: DistillConfig, teacher_values: Mapping[str, Any], source: str, datasets: Mapping[str, Any]
 ) -> Labels:
-    """The teacher's labels, or the training file's where its config names none; every file's labels are among them."""
+    """Return the teacher's labels, or the training file's if its config names none; all files' labels must be known."""
     task = find_task(config.task)
     given = Labels.from_config(teacher_values, source) or Labels.of(task.label_names(datasets["train"]))
     labels = labels_for(given, datasets.values(), config.task, config.data.positive)
@@ -158,12 +158,12 @@ def _labels(
 
 
 def _num_steps(stage: Stage, rows: int, train: Train) -> int | None:
-    """The stage's steps; of batches of so many tokens, only the tokens say it."""
+    """Return the stage's number of steps; None with batches of so many tokens, as only tokenizing would tell."""
     return None if train.batch_tokens is not None else stage.total_steps(-(-rows // train.batch_size))
 
 
 def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str) -> list[str]:
-    """The stage's steps and data, what ends it early, and its loss."""
+    """Describe the stage's steps, data, early end and loss."""
     steps = _num_steps(stage, rows, train)
     if steps is None:
         amount, warmup = f"batches of {train.batch_tokens} tokens", f"{stage.warmup_fraction:.0%}"

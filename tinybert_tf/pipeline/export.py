@@ -1,4 +1,4 @@
-"""`tinybert export`: a model in a format that others run, verified before it counts."""
+"""`tinybert export`: writes a model in another format, and verifies it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ BATCH_SIZE = 16
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What `tinybert export` is told; see its flags.
+    """The options of `tinybert export`; see its flags.
 
-    `verify`: the labelled file that the export is verified on; by default the dev file of a run directory, else texts
-    of random words. `calibrate`: a file of texts with the same columns. `teacher`: measured beside, by default that of
-    a run directory.
+    `verify`: the labelled file on which the export is verified; by default the dev file of a run directory, else texts
+    of random words. `calibrate`: a file of texts with the same columns. `teacher`: a model whose costs are measured
+    too, by default the teacher of a run directory.
     """
 
     model: str
@@ -60,16 +60,16 @@ class ExportOptions:
 
 
 def run_export(options: ExportOptions) -> str:
-    """Write `out`: the model, `labels.json`, its tokenizer, and `metrics.json` with what was seen and measured.
+    """Write `out`: the model, `labels.json`, its tokenizer, and `metrics.json` with the verification and the costs.
 
-    Everything is written to a directory beside `out` and moved there when it has been verified.
+    Everything is written to a directory beside `out`, which takes its place after the verification.
 
     Returns:
-        What was seen, and a table of what it costs.
+        A summary of the verification, and a table of costs.
 
     Raises:
-        InputError: something that was given cannot be used.
-        VerificationError: the export does not answer as the model does. Nothing is kept, in both cases.
+        InputError: an option cannot be used. Then nothing is kept.
+        VerificationError: the export does not answer as the model. Then nothing is kept.
     """
     out = Path(options.out)
     format = check_options(options, out)
@@ -105,7 +105,7 @@ def run_export(options: ExportOptions) -> str:
         check(verification, scheme is None, options.min_agreement)
         costs = measure_costs(model, teacher, format, wish, partial / format.file)
         replace_text(partial / "metrics.json", json.dumps(report(card, verification, costs), indent=2) + "\n")
-        partial.chmod(0o755)  # a temporary directory is its owner's alone
+        partial.chmod(0o755)  # only its owner can read a temporary directory
         if out.is_dir():
             out.rmdir()
         partial.rename(out)
@@ -116,7 +116,7 @@ def run_export(options: ExportOptions) -> str:
 
 
 def check_options(options: ExportOptions, out: Path) -> Format:
-    """The format; refuse what does not go together before anything is read."""
+    """Return the format; refuse options that do not go together before anything is read."""
     format = find_format(options.format)
     if options.quantize is not None and options.quantize not in format.quantizations:
         accepted = ", ".join(format.quantizations)
@@ -126,7 +126,7 @@ def check_options(options: ExportOptions, out: Path) -> Format:
     is_calibrated = options.quantize in format.calibrated
     if is_calibrated and options.calibrate is None:
         raise InputError(
-            f"--quantize {options.quantize} needs --calibrate F: texts that the ranges of activations are measured on"
+            f"--quantize {options.quantize} needs --calibrate F, texts on which to measure the ranges of activations"
         )
     if options.calibrate is not None and not is_calibrated:
         raise InputError(f"--calibrate {options.calibrate}: only --quantize full_int8 measures ranges")
@@ -134,7 +134,7 @@ def check_options(options: ExportOptions, out: Path) -> Format:
         raise InputError(f"--lengths: {options.format} takes texts of any length; only litert has fixed ones")
     format.require()
     if not 0 <= options.min_agreement <= 1:
-        raise InputError(f"--min-agreement {options.min_agreement}: a fraction from 0 to 1 is accepted")
+        raise InputError(f"--min-agreement: expected a fraction from 0 to 1, got {options.min_agreement}")
     check_can_be_made(out)
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"out: {out} is not empty; give a new or an empty directory.")
@@ -142,18 +142,18 @@ def check_options(options: ExportOptions, out: Path) -> Format:
 
 
 def chosen_quantization(options: ExportOptions, model: TaskModel) -> str | None:
-    """The scheme that was asked for; `full_int8` of a model that has been trained to be that.
+    """Return the requested scheme; `full_int8` for a model that was trained for it.
 
     Raises:
-        InputError: such a model is asked to be something else.
+        InputError: another scheme or format is requested for such a model.
     """
     if not model.is_quantized or options.format == "hf":
         return options.quantize
     if not find_format(options.format).writes_quantized:
-        raise InputError(f"--format {options.format}: {options.model} was trained for int8; litert and hf are accepted")
+        raise InputError(f"--format {options.format}: {options.model} was trained for int8; expected litert or hf")
     if options.quantize is not None:
         raise InputError(
-            f"--quantize {options.quantize}: {options.model} was trained for int8, and has its ranges; leave it out"
+            f"--quantize {options.quantize}: {options.model} was trained for int8 and has its ranges; leave it out"
         )
     return "full_int8"
 
@@ -161,10 +161,10 @@ def chosen_quantization(options: ExportOptions, model: TaskModel) -> str | None:
 def chosen_lengths(
     given: Sequence[int] | None, settings: dict[str, Any], limit: int, model: str | Path
 ) -> tuple[int, ...]:
-    """The lengths, ascending: those given, else the one that the run was trained at, else 128; what the model can do.
+    """Return the lengths, ascending: the given ones, else the run's training length, else 128, up to the model's limit.
 
     Raises:
-        InputError: one is above the model's limit, or leaves no room for text.
+        InputError: a length is above the model's limit, or leaves no room for text.
     """
     if given is None:
         trained = (settings.get("data") or {}).get("max_length") or DEFAULT_LENGTH
@@ -180,7 +180,7 @@ def chosen_lengths(
 def verification_rows(
     options: ExportOptions, settings: dict[str, Any], reader: Reader
 ) -> tuple[EncodedDataset, str, bool]:
-    """The rows that the export is verified on, where they are from, and whether they have labels."""
+    """Return the rows on which the export is verified, their origin, and whether they have labels."""
     file = dev_file(settings)
     if options.verify is not None:
         reading = Reading(text=options.text, label=options.label).completed_by_run(options.model)
@@ -188,17 +188,17 @@ def verification_rows(
     if file is not None:
         return reader.read(file), str(file.path), True
     logger.info(
-        f"export: no --verify: verified on {GENERATED_ROWS} texts of random words; whether a quantized model still "
-        "answers your texts, only your texts can say"
+        f"export: no --verify: verified on {GENERATED_ROWS} texts of random words; only your own texts can show "
+        "whether a quantized model still answers them"
     )
     return reader.generated(), "random words", False
 
 
 def load_teacher(given: str | None, of_run: str | None, task: str) -> TaskModel | None:
-    """The teacher to measure beside: the one given, else the run's own, where it is still there.
+    """Load the teacher whose costs are measured too: the given one, else the run's own, if it still exists.
 
     Raises:
-        InputError: the one given cannot be loaded.
+        InputError: the given teacher cannot be loaded.
     """
     if given is not None or of_run is None:
         return None if given is None else load_teaching(given, task)
@@ -213,7 +213,7 @@ def write(model: TaskModel, tokenizer: Tokenizer, format: Format, card: Card, wi
     """Fill the directory of an export."""
     format.write(model, directory / format.file, wish)
     tokenizer.save_pretrained(directory)
-    if format.file != ".":  # a Hugging Face directory says it all in its config.json
+    if format.file != ".":  # a Hugging Face directory has it all in its config.json
         card.write(directory)
 
 
@@ -226,7 +226,7 @@ def verify(
     source: str,
     has_labels: bool,
 ) -> Verification:
-    """Run the rows through the model and through what was written."""
+    """Compare the written model with the original on the rows."""
     logger.info(f"export: verifying on {len(data.tokens)} rows of {source}")
     try:
         runner = format.open(directory / format.file, None)
@@ -234,7 +234,7 @@ def verify(
         reason = str(error).replace(f"{directory}/", "")
         raise VerificationError(f"not exported: what was written cannot be run; {reason}") from None
     wanted = logits_of_rows(KerasRunner(model), data.tokens, data.pad_token_id, BATCH_SIZE)
-    # Each of the lengths is a graph of its own. What is longer than one of them takes the next.
+    # Each length has a graph of its own; a row longer than one of them takes the next.
     seen = []
     accepted = list(runner.lengths or ())
     for shortest in range(len(accepted) or 1):
@@ -246,18 +246,18 @@ def verify(
 
 @dataclass(frozen=True)
 class Longer:
-    """A runner that is given rows at some of its lengths alone."""
+    """A runner restricted to some of its lengths."""
 
     runner: Runner
     lengths: Sequence[int] | None
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """As the runner's."""
+        """Compute the runner's logits."""
         return self.runner(inputs)
 
 
 def report(card: Card, verification: Verification, costs: dict[str, Measured]) -> dict[str, Any]:
-    """What `metrics.json` holds."""
+    """Return the content of `metrics.json`."""
     return {
         "format": card.format,
         "quantize": card.quantize,
@@ -269,14 +269,14 @@ def report(card: Card, verification: Verification, costs: dict[str, Measured]) -
 
 
 def agreement(verification: Verification) -> str:
-    """How far the answers agree, in a few words."""
+    """Describe in a few words how far the answers agree."""
     if verification.one_answer:
         return "the model has one answer for all of them, so only the logits were compared"
     return f"{verification.agreement:.1%} of the {verification.compared} agree"
 
 
 def summary(out: Path, card: Card, verification: Verification) -> str:
-    """What was exported and how it was verified, in a few lines."""
+    """Summarise the export and its verification in a few lines."""
     kind = card.format + (f", {card.quantize}" if card.quantize else "")
     lines = [
         f"{out}: {kind}",

@@ -1,4 +1,4 @@
-"""`tinybert finetune`: a pretrained model, a file of labelled texts, a model that can teach."""
+"""`tinybert finetune`: trains a pretrained model on a file of labelled texts, so that it can teach."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ logger = logging.getLogger(__name__)
 
 
 def run_finetune(config: FinetuneConfig, overwrite: bool = False) -> dict[str, Any]:
-    """Fine-tune a model on labelled texts, or pairs of texts; the best dev epoch is saved under `model/`.
+    """Fine-tune a model on labelled texts, or pairs of texts; save the best dev epoch under `model/`.
 
-    A run that was interrupted goes on after its last epoch; one that is complete is not trained again, unless with
-    `overwrite`: then its model stays until the new one is complete.
+    An interrupted run goes on after its last epoch; a complete one is not trained again, unless with `overwrite`. Then
+    its model stays until the new one is complete.
 
-    The labels are the ones the model already has, if the files fit them; otherwise the train file's, with a new head.
-    For `regression` they are numbers, and the head has one output.
+    If the files fit the labels that the model already has, these stay; otherwise the labels are the train file's, with
+    a new head. For `regression` labels are numbers, and the head has one output.
 
     Returns:
-        What `metrics.json` holds: `{"model": {...}, "data": {...}}`.
+        The content of `metrics.json`: `{"model": {...}, "data": {...}}`.
 
     Raises:
-        InputError: anything the user gave is wrong, or has changed since the run began; nothing has been written then.
+        InputError: the config, a file or the model is wrong, or has changed since the run began. Then nothing is
+            written.
     """
     with Run(config, overwrite) as run:
         return run.results() or _finetune(config, run)

@@ -1,6 +1,6 @@
-"""Mistakes that need no model to be seen: files, columns and directories that are not there.
+"""Finding mistakes that show without a model: missing files, columns and directories.
 
-The command line looks here before it imports TensorFlow, which takes seconds: nothing here imports it.
+The command line calls these functions before it imports TensorFlow, which takes seconds: nothing here imports it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinybert_tf.data.text.readers import check_columns, check_file, has_columns
 
 
 def look_at_finetuning(config: FinetuneConfig) -> None:
-    """Refuse a model or data of a fine-tuning that are not there.
+    """Refuse a fine-tuning whose model or data are missing.
 
     Raises:
         InputError: as `run_finetune`.
@@ -29,7 +29,7 @@ def look_at_finetuning(config: FinetuneConfig) -> None:
 
 
 def look_at_distillation(config: DistillConfig) -> None:
-    """Refuse models or data of a distillation that are not there, those of its stages too.
+    """Refuse a distillation whose models or data, those of its stages too, are missing.
 
     Raises:
         InputError: as `run_distill`.
@@ -43,7 +43,7 @@ def look_at_distillation(config: DistillConfig) -> None:
 
 
 def look_at_data(config: FinetuneConfig | DistillConfig) -> None:
-    """Refuse files of a config that are not there, or without its columns.
+    """Refuse a config whose files are missing, or do not have its columns.
 
     Raises:
         InputError: as `Task.look`.
@@ -55,7 +55,7 @@ def look_at_data(config: FinetuneConfig | DistillConfig) -> None:
 
 
 def look_at_pretraining(config: PretrainConfig) -> None:
-    """Refuse models or text of a pretraining that are not there.
+    """Refuse a pretraining whose models or text are missing.
 
     Raises:
         InputError: as `run_pretrain`.
@@ -69,7 +69,7 @@ def look_at_pretraining(config: PretrainConfig) -> None:
 def look_at_file(
     path: str | None, text: str | Sequence[str] | None = None, label: str | None = None, task: str | None = None
 ) -> None:
-    """Refuse a file that is not there, or without these columns; `task` None is that of a model not yet looked at.
+    """Refuse a file that is missing, or has not these columns; `task` None is the task of a model not yet read.
 
     Raises:
         InputError: as `Task.look`.
@@ -85,7 +85,7 @@ def look_at_file(
 
 
 def look_at_model(path_or_hub_id: str | Path | None) -> None:
-    """Refuse a directory that is not there, or whose `config.json` is none; a Hub id passes.
+    """Refuse a directory that is missing, or whose `config.json` cannot be read; a Hub id passes.
 
     Raises:
         InputError: as `from_pretrained`.

@@ -187,7 +187,7 @@ def test_a_grid(base: DistillConfig) -> None:
         (Variant("a", changes=("no_embeding",)), "variant 'a': no change is called 'no_embeding'; did you mean "),
         (
             Variant("a", without=("cosine",)),
-            "variant 'a': no stage has a loss 'cosine' that could be removed; there are embedding, attention, ",
+            "variant 'a': no stage has a loss 'cosine' to remove; expected one of embedding, attention, ",
         ),
         (
             Variant("a", without=("embedding", "attention", "hidden_state", "prediction")),
@@ -210,10 +210,10 @@ def test_refused(base: DistillConfig, variant: Variant, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_general", "there is no student.dir, whose general distillation could be removed."),
-        ("no_augmentation", "no stage has a train file of its own, an augmented one, that could be removed."),
-        ("no_prediction", "no stage has the loss 'prediction' with anything of the teacher's in it to remove."),
-        ("no_attention", "no stage has a loss 'attention' that could be removed; there are hidden_state, prediction."),
+        ("no_general", "the config has no student.dir, whose general distillation could be removed."),
+        ("no_augmentation", "no stage has a train file of its own (an augmented one) to remove."),
+        ("no_prediction", "no stage has a loss 'prediction' that learns from the teacher, to remove."),
+        ("no_attention", "no stage has a loss 'attention' to remove; expected one of hidden_state, prediction."),
     ],
 )
 def test_nothing_to_remove(base: DistillConfig, name: str, message: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-# What the numbers of a task are; of MRPC's two metrics, the tables do not say which.
+# The metric of each task's numbers; the tables do not name the one of MRPC's two metrics.
 MEASURED = {
     "mnli": "accuracy on MNLI's matched / mismatched dev set",
     "mrpc": "on MRPC's dev set (accuracy or F1, the tables do not say)",
     "cola": "100 x Matthews correlation on CoLA's dev set",
 }
 
-# By the change's name, for each task. "w/o Trm" and "w/o TD" are not here: their general students or their files are
-# others too, so that no config's change is the same.
+# By the change's name, for each task. "w/o Trm" and "w/o TD" are left out: they also have other general students or
+# other files, so no change of a config is the same.
 _ROWS = {
     "base": ("82.8 / 82.9", "85.8", "50.8"),
     "no_general": ("82.5 / 82.6", "84.1", "40.8"),

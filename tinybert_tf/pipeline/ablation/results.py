@@ -1,4 +1,4 @@
-"""What an ablation's runs measured: mean and spread of each variant as Markdown, every run as CSV."""
+"""The results of an ablation: mean and spread of each variant as Markdown, every run as CSV."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COST = ("parameters", "size_bytes", "latency_ms", "seconds")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its `metrics.json`, or the error that ended it."""
+    """The end of a run: its `metrics.json`, or the error that ended it."""
 
     variant: str
     seed: int
@@ -30,16 +30,16 @@ class Outcome:
     error: str | None = None
 
     def value(self, model: str, split: str, metric: str) -> float | None:
-        """A metric of one of the run's models on `dev` or `test`; None where it has not been measured."""
+        """Return a metric of one of the run's models on `dev` or `test`; None if it was not measured."""
         measured = (self.metrics or {}).get(model, {})
         return (measured if split == "dev" else measured.get("test", {})).get(metric)
 
 
 @dataclass
 class AblationResults:
-    """The outcomes so far of a number of runs, and what they are shown as.
+    """The outcomes so far of an ablation's runs, and the settings of its tables.
 
-    `metric` is the one of the Markdown table, `paper` the task whose published numbers stand beside.
+    `metric` is shown in the Markdown table; `paper` is the task whose published numbers it shows too.
     """
 
     variants: Sequence[PlannedVariant]
@@ -51,29 +51,29 @@ class AblationResults:
 
     @property
     def failures(self) -> list[Outcome]:
-        """The runs that an error ended."""
+        """The runs that ended with an error."""
         return [outcome for outcome in self.outcomes if outcome.error is not None]
 
     @property
     def splits(self) -> list[str]:
-        """`dev`, and `test` where it has been measured."""
+        """The measured splits: `dev`, and `test` if there is one."""
         has_test = any(outcome.value(STUDENT, "test", self.metric) is not None for outcome in self.outcomes)
         return ["dev", "test"] if has_test else ["dev"]
 
     @property
     def title(self) -> str:
-        """The metric's name in a table, with the positive class where it is F1 of one."""
+        """The metric's name in a table; F1 of one class is named with its class."""
         measured: Mapping[str, Any] = next((each.metrics[STUDENT] for each in self.outcomes if each.metrics), {})
         return metric_title(self.metric, measured)
 
     @property
     def measured(self) -> list[str]:
-        """The task's metrics, as far as they are measured of these models."""
+        """The metrics of the task that were measured on these models."""
         names = TASK_METRICS[self.task].names(2)
         return [name for name in names if any(each.value(STUDENT, "dev", name) is not None for each in self.outcomes)]
 
     def values(self, variant: str, model: str, split: str, metric: str | None = None) -> dict[int, float]:
-        """The metric, or another one, by seed, of the runs of a variant that came to their end."""
+        """Return the metric, or another one, by seed, of a variant's finished runs."""
         found = {
             outcome.seed: outcome.value(model, split, metric or self.metric)
             for outcome in self.outcomes
@@ -82,19 +82,19 @@ class AblationResults:
         return {seed: value for seed, value in found.items() if value is not None}
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Label, variant and model of each row that there is a result for; models without their teacher are `alone`."""
+        """Label, variant and model of each row with a result; models without their teacher are called `alone`."""
         pairs = [(variant.name, model) for variant in self.variants for model in (STUDENT, BASELINE)]
         found = [(name, model) for name, model in pairs if self.values(name, model, "dev")]
         return [(name if model == STUDENT else f"{name}, alone", name, model) for name, model in found]
 
     def teacher(self, split: str) -> float | None:
-        """The metric of the teacher."""
+        """Return the teacher's metric."""
         found = (outcome.value(TEACHER, split, self.metric) for outcome in self.outcomes)
         return next((value for value in found if value is not None), None)
 
 
 def markdown(results: AblationResults) -> str:
-    """The table: mean and sample standard deviation over the seeds, the difference to the base, the paper's number."""
+    """Make the table: mean and sample standard deviation over the seeds, difference to the base, the paper's number."""
     shown = results.metric
     header = [
         "variant",
@@ -120,7 +120,7 @@ def markdown(results: AblationResults) -> str:
 
 
 def spread(metric: str, values: Sequence[float]) -> str:
-    """Mean and sample standard deviation (n - 1); one value alone has none.
+    """Format mean and sample standard deviation (n - 1); a single value has no deviation.
 
     Example:
         >>> spread("accuracy", [0.9, 0.92, 0.94])
@@ -133,7 +133,7 @@ def spread(metric: str, values: Sequence[float]) -> str:
 
 
 def csv_table(results: AblationResults) -> str:
-    """A line for each model that a run trained: every metric on dev and test, what it costs; and failures."""
+    """Make a CSV table with a line for each trained model (metrics on dev and test, costs) and for each failure."""
     measured = results.measured
     names = [f"{split}_{metric}" for split in results.splits for metric in measured]
     table = io.StringIO(newline="")
@@ -158,7 +158,7 @@ def csv_table(results: AblationResults) -> str:
 
 
 def means_table(results: AblationResults) -> str:
-    """A line for each row of the Markdown table, as CSV: every metric's mean and sample standard deviation."""
+    """Make a CSV table like the Markdown table, with every metric's mean and sample standard deviation."""
     names = [f"{split}_{metric}" for split in results.splits for metric in results.measured]
     columns = [f"{name}_{of}" for name in names for of in ("mean", "std")]
     table = io.StringIO(newline="")
@@ -177,7 +177,7 @@ def means_table(results: AblationResults) -> str:
 
 
 def _difference(results: AblationResults, name: str, model: str, split: str) -> str:
-    """Mean over the seeds that the base has too of what the base is missed or beaten by."""
+    """Format the mean difference to the base, over the seeds that the base has too."""
     if (name, model) == (BASE, STUDENT):
         return ""
     of_base, values = results.values(BASE, STUDENT, split), results.values(name, model, split)
@@ -195,7 +195,7 @@ def _parameters(results: AblationResults, name: str, model: str) -> str:
 
 
 def _published(results: AblationResults) -> dict[str, str]:
-    """The paper's numbers, by variant."""
+    """Return the paper's numbers by variant."""
     numbers = PUBLISHED.get(results.paper or "", {})
     return {each.name: numbers[each.change] for each in results.variants if each.change in numbers}
 
@@ -205,7 +205,7 @@ def _shown(metric: str, value: float | None) -> str:
 
 
 def _notes(results: AblationResults, columns: Mapping[str, Any]) -> list[str]:
-    """What the columns are, and what is missing."""
+    """Explain the columns, and list missing and failed runs."""
     lines = ["Mean ± sample standard deviation over the seeds; difference: to the base, over the seeds of both."]
     if "paper" in columns:
         lines.append(f"paper: TinyBERT4 in arXiv 1909.10351, tables 2 to 4; {MEASURED[str(results.paper)]}.")

@@ -1,4 +1,4 @@
-"""The variants of an ablation as distillations of their own: named changes, and what a config sets and takes out."""
+"""Making the configs of an ablation's variants: named changes, set keys, and removed losses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Change = Callable[[DistillConfig], DistillConfig]
 
 @dataclass(frozen=True)
 class PlannedVariant:
-    """A variant as a distillation; `change`: the one named change that it is, None where it is more than that."""
+    """A variant as a distillation; `change` names its only change, None if it is not one named change."""
 
     name: str
     config: DistillConfig
@@ -35,26 +35,26 @@ class PlannedVariant:
 
 
 def plan_variants(config: AblationConfig) -> list[PlannedVariant]:
-    """The base, the variants and the points of the grid.
+    """Return the base, the variants and the points of the grid.
 
     Raises:
-        InputError: a change that is not known, or that has nothing to remove; a key that is not known or not accepted;
-            a name twice. The variant is named.
+        InputError: a change is unknown or has nothing to remove, a key is unknown or refused, or a name occurs twice.
+            The message names the variant.
     """
     base = config.distillation
     planned = [PlannedVariant(BASE, base, BASE)]
     for variant in [*config.variants, *_grid_variants(config.grid)]:
         if variant.name in {earlier.name for earlier in planned}:
-            raise InputError(f"variant {variant.name!r}: another one has that name; give one of them another name.")
+            raise InputError(f"variant {variant.name!r}: two variants have this name; give one of them another.")
         alone = variant.changes if not (variant.set or variant.without) else ()
         planned.append(PlannedVariant(variant.name, _changed(base, variant), alone[0] if len(alone) == 1 else None))
     return planned
 
 
 def without_the_base_again(variants: Sequence[PlannedVariant]) -> tuple[list[PlannedVariant], list[str]]:
-    """The variants without those that are the same distillation as the first one, the base; and the names of these.
+    """Remove variants that equal the first one, the base; return the others, and the names of the removed ones.
 
-    `student.init: auto` is what it becomes with the config's teacher.
+    `student.init: auto` is compared as the value that it gets with the config's teacher.
     """
     base, *others = variants
     same = [variant.name for variant in others if _resolved(variant.config) == _resolved(base.config)]
@@ -62,7 +62,7 @@ def without_the_base_again(variants: Sequence[PlannedVariant]) -> tuple[list[Pla
 
 
 def _resolved(config: DistillConfig) -> DistillConfig:
-    """The config with the student's `init` that `auto` stands for."""
+    """Return the config with the student's `init` in place of `auto`."""
     if config.student.dir is not None or config.student.init != "auto":
         return config
     directory = resolve_directory(config.teacher.dir, [CONFIG_FILE])
@@ -72,7 +72,7 @@ def _resolved(config: DistillConfig) -> DistillConfig:
 
 
 def _changed(base: DistillConfig, variant: Variant) -> DistillConfig:
-    """The base with what a variant sets, then without its losses, then with its changes."""
+    """Apply a variant to the base: the keys that it sets, then the losses that it removes, then its changes."""
     said = f"variant {variant.name!r}: "
     given = [(key, value, said) for key, value in variant.set.items()]
     config = build_config(DistillConfig, parse_yaml(dump_config(base), said), said, given)
@@ -92,12 +92,12 @@ def _find_change(name: str) -> Change:
     near = difflib.get_close_matches(name, CHANGES, n=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
     raise InputError(
-        f"no change is called {name!r}; {meant}{', '.join(CHANGES)} are; others are mappings of a name and set."
+        f"no change is called {name!r}; {meant}expected one of {', '.join(CHANGES)}, or a mapping of a name and set."
     )
 
 
 def _grid_variants(grid: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
-    """A variant for each combination of the grid's values, named after them."""
+    """Yield a variant for each combination of the grid's values, named after them."""
     last_parts = [key.rpartition(".")[2] for key in grid]
     shown = [last if last_parts.count(last) == 1 else key for key, last in zip(grid, last_parts, strict=True)]
     for values in itertools.product(*grid.values()) if grid else ():
@@ -115,15 +115,15 @@ def _in_a_name(value: Any) -> str:
 
 
 def without_losses(config: DistillConfig, names: Sequence[str]) -> DistillConfig:
-    """Take losses out of every stage, and stages that have none left.
+    """Remove losses from every stage, and stages without any other loss.
 
     Raises:
-        InputError: no stage has such a loss, or none has any other.
+        InputError: no stage has such a loss, or no stage has another one.
     """
     there = list(dict.fromkeys(loss.name for stage in config.stages for loss in stage.losses))
     for name in names:
         if name not in there:
-            raise InputError(f"no stage has a loss {name!r} that could be removed; there are {', '.join(there)}.")
+            raise InputError(f"no stage has a loss {name!r} to remove; expected one of {', '.join(there)}.")
     kept = [
         dataclasses.replace(stage, losses=tuple(loss for loss in stage.losses if loss.name not in names))
         for stage in config.stages
@@ -135,9 +135,10 @@ def without_losses(config: DistillConfig, names: Sequence[str]) -> DistillConfig
 
 
 def labels_for_predictions(config: DistillConfig) -> DistillConfig:
-    """The labels in place of the teacher's predictions, and of the training file, not of a stage's own.
+    """Let stages learn from the labels of the training file in place of the teacher's predictions.
 
-    So the paper has it: "w/o Pred" is cross-entropy against the labels of the original training set.
+    A stage's own file is not used. In the paper, "w/o Pred" is cross-entropy against the labels of the original
+    training set too.
 
     Raises:
         InputError: no stage learns from the teacher's predictions.
@@ -155,40 +156,40 @@ def labels_for_predictions(config: DistillConfig) -> DistillConfig:
 
     stages = tuple(map(stage_of, config.stages))
     if stages == config.stages:
-        raise InputError("no stage has the loss 'prediction' with anything of the teacher's in it to remove.")
+        raise InputError("no stage has a loss 'prediction' that learns from the teacher, to remove.")
     return dataclasses.replace(config, stages=stages)
 
 
 def without_general_distillation(config: DistillConfig) -> DistillConfig:
-    """Random weights in place of those of the student's directory.
+    """Let the student start from random weights in place of those of its directory.
 
     Raises:
         InputError: the student does not start from a directory.
     """
     if config.student.dir is None:
-        raise InputError("there is no student.dir, whose general distillation could be removed.")
+        raise InputError("the config has no student.dir, whose general distillation could be removed.")
     return started("random")(config)
 
 
 def without_augmentation(config: DistillConfig) -> DistillConfig:
-    """The training file in place of the stages' own.
+    """Let all stages train on the training file in place of their own files.
 
     Raises:
-        InputError: no stage has one of its own.
+        InputError: no stage has a file of its own.
     """
     if all(train_split(stage, config.data) == "train" for stage in config.stages):
-        raise InputError("no stage has a train file of its own, an augmented one, that could be removed.")
+        raise InputError("no stage has a train file of its own (an augmented one) to remove.")
     return dataclasses.replace(config, stages=tuple(dataclasses.replace(stage, train=None) for stage in config.stages))
 
 
 def started(init: str) -> Change:
-    """A student of the same sizes that starts in another way."""
+    """Make the change to a student of the same sizes with another `init`."""
 
     def change(config: DistillConfig) -> DistillConfig:
         section = config.student
         if section.dir is None:
             return dataclasses.replace(config, student=dataclasses.replace(section, init=init))
-        there = student_config(section, EncoderConfig())  # a directory's sizes are its own, whatever the teacher's
+        there = student_config(section, EncoderConfig())  # a directory has its own sizes, whatever the teacher's
         sizes = {name: getattr(there, name) for name in SIZES}
         return dataclasses.replace(config, student=StudentSection(init=init, cut=section.cut, **sizes))
 
@@ -196,7 +197,7 @@ def started(init: str) -> Change:
 
 
 def mapped(layer_map: str) -> Change:
-    """Another layer map in every stage."""
+    """Make the change to another layer map in every stage."""
 
     def change(config: DistillConfig) -> DistillConfig:
         stages = tuple(dataclasses.replace(stage, layer_map=layer_map) for stage in config.stages)

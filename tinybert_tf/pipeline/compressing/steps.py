@@ -1,4 +1,4 @@
-"""The steps of a compression: the ways in which a student becomes smaller while it is distilled."""
+"""The steps of a compression: ways to make a student smaller while it is distilled."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ from tinybert_tf.pipeline.parts.stages import build_distiller
 
 
 class Step:
-    """One way in which a student becomes smaller, while it is distilled through all stages of a config.
+    """A way to make a student smaller while it is distilled through all stages of a config.
 
-    A subclass checks its own section in its constructor, before anything is written, changes the student in `start`, or
-    trains it with `callbacks`. These stay for the steps after it: what it has done is not undone. `is_trained` says
-    whether it is distilled at all.
+    A subclass checks its own section in its constructor, before anything is written. It changes the student in `start`,
+    or during training with `callbacks`, which stay for the steps after it, so that these do not undo its work.
+    `is_trained` tells whether the student is distilled in this step.
     """
 
     name: str
     is_trained = True
 
     def leaves(self, work: Distillation) -> Distillation:
-        """What the steps after it are checked on, before anything is done: by default the same student."""
+        """Return the distillation on which later steps are checked beforehand: by default with the same student."""
         return work
 
     def start(self, work: Distillation) -> Distillation:
-        """What to go on with: by default with the same student."""
+        """Begin the step and return the distillation to go on with: by default with the same student."""
         return work
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        """The callbacks of `fit` in this step, and in those after it."""
+        """Return the callbacks of `fit` in this step and in those after it."""
         return []
 
     def counts(self) -> bool:
-        """Whether the student of the epoch that ends is what it is to be."""
+        """Return whether the student is completely compressed when an epoch ends, so that the epoch can be the best."""
         return True
 
     def facts(self) -> dict[str, Any]:
-        """What `metrics.json` says of the student, besides what it says of every model."""
+        """Return the student's entries in `metrics.json` besides those of every model."""
         return {}
 
 
 class StructureStep(Step):
-    """Heads and units are removed.
+    """Removes attention heads and feed-forward units.
 
     Args:
-        section: the config's.
-        work: the student to be pruned, its stages.
-        number: of the section's rounds, from 1.
+        section: the config's section.
+        work: the distillation with the student to be pruned.
+        number: the number of this round of the section, from 1.
     """
 
     def __init__(self, section: StructureSection, work: Distillation, number: int) -> None:
@@ -74,16 +74,16 @@ class StructureStep(Step):
         self.sizes = {
             name: size + (getattr(config, name) - size) * left // section.rounds for name, size in last.items()
         }
-        # A loss that compares heads may not fit fewer of them: said now, and not when it is their turn.
+        # Refuses a loss that compares heads and does not fit fewer of them now, not when its turn comes.
         self.with_fewer = work.student.with_encoder(pruned_config(config, **self.sizes), dtype="float32")
         self._distillers(work, self.with_fewer)
 
     def leaves(self, work: Distillation) -> Distillation:
-        """A student of the smaller sizes."""
+        """Return the distillation with a student of the smaller sizes."""
         return dataclasses.replace(work, student=self.with_fewer)
 
     def start(self, work: Distillation) -> Distillation:
-        """With the smaller student."""
+        """Remove the heads and units; return the distillation with the smaller student."""
         cut = work.config.student.cut
         batches = work.splits["train"].sample(cut.num_texts, cut.max_tokens, work.config.train.seed)
         with work.devices.scope():
@@ -91,7 +91,7 @@ class StructureStep(Step):
             return dataclasses.replace(work, student=student, distillers=self._distillers(work, student))
 
     def _distillers(self, work: Distillation, student: Any) -> list[Distiller]:
-        """With the projections that there are: the student's hidden states are as wide as before."""
+        """Make Distillers with the existing projections: the student's hidden states are as wide as before."""
         distillers = [build_distiller(work.distillers[0].teacher, student, stage) for stage in work.stages]
         for ours, before in zip(distillers, work.distillers, strict=True):
             ours.projections.set_weights(before.projections.get_weights())
@@ -99,11 +99,11 @@ class StructureStep(Step):
 
 
 class PruningStep(Step):
-    """Weights become zero.
+    """Sets weights to zero.
 
     Args:
-        section: the config's.
-        work: the student to be pruned, its stages.
+        section: the config's section.
+        work: the distillation with the student to be pruned.
     """
 
     name = "pruning"
@@ -122,7 +122,7 @@ class PruningStep(Step):
         self.pruning.check(work.student)
 
     def start(self, work: Distillation) -> Distillation:
-        """With the same student."""
+        """Begin to prune; return the distillation with the same student."""
         self._student = work.student
         return work
 
@@ -131,22 +131,22 @@ class PruningStep(Step):
         return [self.pruning]
 
     def counts(self) -> bool:
-        """When all of it is pruned."""
+        """Return whether the pruning is complete."""
         return self.pruning.is_complete
 
     def facts(self) -> dict[str, Any]:
-        """The fraction of zeros in each pruned kernel."""
+        """Return the fraction of zeros in each pruned kernel."""
         return {"sparsity": zero_fractions(self.pruning.check(self._student))}
 
 
 class QuantizationStep(Step):
-    """Numbers become integers of few bits.
+    """Rounds weights and activations to integers of few bits.
 
     Args:
-        section: the config's.
+        section: the config's section.
 
     Raises:
-        InputError: what writes LiteRT files is not installed.
+        InputError: the libraries that write LiteRT files are not installed.
     """
 
     name = "quantization"
@@ -156,24 +156,24 @@ class QuantizationStep(Step):
         self.section = section
 
     def start(self, work: Distillation) -> Distillation:
-        """With the same student, that rounds its numbers."""
+        """Calibrate the student; it rounds its numbers from now on."""
         texts = self.section.calibration_texts
-        max_tokens = texts * work.config.data.max_length  # all of them: they are looked at one length at a time
+        max_tokens = texts * work.config.data.max_length  # all texts: they are grouped by length
         batches = work.splits["train"].sample(texts, max_tokens, work.config.train.seed)
         quantize_aware(work.student, batches, bits=self.section.bits, num_texts=texts)
         return work
 
     def facts(self) -> dict[str, Any]:
-        """The bits of weights."""
+        """Return the bits of weights."""
         return {"weight_bits": self.section.bits}
 
 
 class ClusteringStep(Step):
-    """Matrices get few values.
+    """Gives matrices few different values.
 
     Args:
-        section: the config's.
-        work: the student.
+        section: the config's section.
+        work: the distillation with the student.
     """
 
     name = "clustering"
@@ -186,7 +186,7 @@ class ClusteringStep(Step):
         prunable_weights(work.student, self.kernels)
 
     def start(self, work: Distillation) -> Distillation:
-        """With the same student, which is saved anew."""
+        """Cluster the student's weights and save it again."""
         cluster_weights(work.student, self.num_clusters, self.kernels)
         replace_directory(
             work.run.path / "student", lambda path: work.student.save_pretrained(path, tokenizer=work.tokenizer)
@@ -210,7 +210,7 @@ def _clustering_steps(section: ClusteringSection, work: Distillation) -> list[St
     return [ClusteringStep(section, work)]
 
 
-# What a section of a config is made into; their order is that of `STEP_SECTIONS`.
+# The function that makes the steps of each section; `STEP_SECTIONS` has their order.
 STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
     "structure": _structure_steps,
     "pruning": _pruning_steps,
@@ -220,10 +220,10 @@ STEPS: Mapping[str, Callable[[Any, Distillation], list[Step]]] = {
 
 
 def steps_of(name: str, section: Any, work: Distillation) -> list[Step]:
-    """The steps of a section, none where the config has it not.
+    """Return the steps of a section; none if the config does not have it.
 
     Raises:
-        InputError: with the section's name before what the step says.
+        InputError: a step refuses its section; the message begins with the section's name.
     """
     try:
         return [] if section is None else STEPS[name](section, work)
@@ -232,7 +232,7 @@ def steps_of(name: str, section: Any, work: Distillation) -> list[Step]:
 
 
 def _total_steps(work: Distillation) -> int:
-    """Optimizer steps of all stages."""
+    """Return the number of optimizer steps of all stages."""
     total = 0
     for stage, section in zip(work.stages, work.config.stages, strict=True):
         split = work.splits[train_split(section, work.config.data)]

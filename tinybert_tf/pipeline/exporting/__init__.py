@@ -1,1 +1,1 @@
-"""What an export is verified on, and what it costs."""
+"""The rows on which an export is verified, and its costs."""

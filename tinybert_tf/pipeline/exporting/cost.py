@@ -1,4 +1,4 @@
-"""What an export costs, beside the model that it was made from and its teacher."""
+"""Measuring the costs of an export, of its original and of its teacher."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tinybert_tf.pipeline.runs.table import format_table
 
 logger = logging.getLogger(__name__)
 
-# Lengths that are measured where a file has none of its own.
+# The measured lengths, if a file has no fixed ones.
 LENGTHS = (16, 64, 128)
-# A length is measured for so long, or so many turns: a large teacher takes a second a text.
+# A length is measured for at most so many seconds or turns: a large teacher takes a second for a text.
 SECONDS, TURNS = 5.0, 50
 
 
@@ -38,8 +38,8 @@ SECONDS, TURNS = 5.0, 50
 class Measured:
     """The cost of one model in one format.
 
-    `flops_per_token` and `latency_ms` by length; the latter by threads (`1`, `all`) in between, each with `p50` and
-    `p95`, of one text without padding.
+    `flops_per_token` is by length. `latency_ms` is by threads (`1`, `all`) and length, each with `p50` and `p95` in
+    milliseconds for one text without padding.
     """
 
     parameters: int
@@ -51,16 +51,17 @@ class Measured:
     operations: dict[str, int] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As `metrics.json` has it."""
+        """Return the content of `metrics.json`."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def measure_costs(
     model: TaskModel, teacher: TaskModel | None, format: Format, wish: Wish, path: Path
 ) -> dict[str, Measured]:
-    """The costs of the export, of the same model as floats where it is quantized, and of its teacher.
+    """Measure the costs of the export, of the same model in float if it is quantized, and of its teacher.
 
-    All in the same format, in one run, taking turns. A teacher that cannot be written in it is left out, and named.
+    All have the same format and take turns in one run. A model that cannot be written in it is left out; a log line
+    tells why.
     """
     with tempfile.TemporaryDirectory() as directory:
         models, paths = {"export": model}, {"export": path}
@@ -97,12 +98,12 @@ def measure_costs(
 
 
 def as_floats(model: TaskModel) -> TaskModel:
-    """The model, or a copy of it that rounds nothing."""
+    """Return the model, or a copy of it that rounds nothing."""
     return set_quantization(model.copy(), None) if model.is_quantized else model
 
 
 def cost_table(costs: Mapping[str, Measured]) -> str:
-    """The models side by side."""
+    """Make a table of the models side by side."""
     first = next(iter(costs.values()))
     columns = [(length, threads) for length, by_threads in first.latency_ms.items() for threads in by_threads]
     header = ["model", "parameters", "not 0", "size", "gzipped", "MFLOP a token"]
@@ -131,7 +132,7 @@ def _words(threads: str) -> str:
 def _latency(
     paths: Mapping[str, Path], format: Format, lengths: list[int]
 ) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """By model, length and threads."""
+    """Measure the latency by model, length and threads."""
     threads = {"1": 1, "all": available_cores()} if format.has_threads else {"all": None}
     found: dict[str, dict[str, dict[str, dict[str, float]]]] = {
         name: {str(length): {} for length in lengths} for name in paths
@@ -157,7 +158,7 @@ def _flops(model: TaskModel, length: int) -> int:
 
 
 def _model_size(path: Path) -> tuple[int, int]:
-    """Bytes of the model alone, without its tokenizer: of a Hugging Face directory the weights."""
+    """Return the bytes of the model without its tokenizer; of a Hugging Face directory only those of the weights."""
     weights = path / "model.safetensors"
     return size_on_disk(weights if weights.is_file() else path)
 

@@ -1,4 +1,4 @@
-"""The rows that an exported model is verified on, and calibrated with."""
+"""The rows with which an exported model is verified and calibrated."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tinybert_tf.pipeline.parts.labels import labels_for
 logger = logging.getLogger(__name__)
 
 GENERATED_ROWS = 128
-# Texts that the ranges of activations are measured on, drawn from the file.
+# The number of texts, drawn from the file, on which the ranges of activations are measured.
 CALIBRATION_ROWS = 128
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A file of texts, its columns, and what integers in it stand for.
+    """A file of texts, its columns, and the meaning of integers in it.
 
-    `held_out`: the fraction of it that is meant, where it is not the whole, and the seed that it was drawn with.
+    `held_out`: the fraction of the file to read, and the seed it was drawn with; None for the whole file.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Reader:
-    """How texts become rows for one model."""
+    """Turns texts into rows for one model."""
 
     task: str
     tokenizer: Tokenizer
@@ -49,10 +49,10 @@ class Reader:
     max_length: int
 
     def read(self, file: Labelled, has_labels: bool = True) -> EncodedDataset:
-        """The rows of a file.
+        """Read the rows of a file.
 
         Raises:
-            InputError: as the task's `read` and `encode`; all labels are the same, and answers to them tell nothing.
+            InputError: as the task's `read` and `encode`; or all labels are equal, so that answers show nothing.
         """
         task = find_task(self.task)
         dataset = task.read(file.path, file.text, file.label if has_labels else None, file.labels, has_labels)
@@ -64,7 +64,7 @@ class Reader:
         return task.encode(dataset, self.tokenizer, labels, self.max_length)
 
     def generated(self, seed: int = 1) -> EncodedDataset:
-        """Rows of random words of the vocabulary, from one word to more than there is room for."""
+        """Make rows of random words of the vocabulary, from one word to more than fit into a row."""
         generator = np.random.default_rng(seed)
         words = sorted({token.removeprefix("Ġ") for token in self.tokenizer.vocabulary() if token.isalpha()})
         if not words:
@@ -79,7 +79,7 @@ class Reader:
         return task.encode(task.of_texts(texts, self.tokenizer), self.tokenizer, self.label_names, self.max_length)
 
     def calibration(self, file: Labelled, lengths: Sequence[int]) -> dict[int, list[dict[str, np.ndarray]]]:
-        """Inputs of single texts for each of the lengths, drawn from a file; what is longer is cut.
+        """Draw texts from a file and return the inputs of each for each length; longer texts are cut.
 
         Raises:
             InputError: as `read`.
@@ -93,7 +93,7 @@ class Reader:
 
 
 def dev_file(settings: dict[str, Any]) -> Labelled | None:
-    """The file that chose the run's best epoch, where it is still there."""
+    """Return the file that chose the run's best epoch; None if the run had none or it does not exist any more."""
     data = settings.get("data") or {}
     path, held_out = data.get("dev"), None
     if isinstance(path, float):
