@@ -389,7 +389,7 @@ def test_sizes_that_do_not_go_together(scene: Scene) -> None:
             "pair (3, 1) names student layer 3; the student has layers 0 to 2",
         ),
         ("losses: [attention], layer_map: [[-1, 0]]", "stages.0.layer_map: "),
-        ("losses: [cosinus]", "stage 'one': loss 'cosinus' is not known; one of embedding, attention, hidden_state, "),
+        ("losses: [cosinus]", "stage 'one': loss 'cosinus': expected one of embedding, attention, hidden_state, "),
         ("losses: [{name: attention, heads: 2}]", "loss 'attention' has no option 'heads'; it has reduction, weight, "),
         ("losses: [attention], learning_rat: 1e-4", "unknown key; did you mean stages.0.learning_rate?"),
         (

@@ -382,7 +382,7 @@ def test_another_augmentation_does_not_go_on(
     for content in (b"", b"[1]", b'{"rows": 2}', before[0].replace(b'"bytes": ', b'"bytes": 9')):
         state.write_bytes(content)
         command = run(batch_size=64)
-        line = f"tinybert: {state}: not what an interrupted augmentation leaves; remove it to begin anew\n"
+        line = f"tinybert: {state}: not the state of an interrupted augmentation; remove it to begin anew\n"
         assert (command.status, command.err) == (2, line)
     state.unlink()
     assert run(batch_size=64).status == 0  # from the beginning
@@ -437,12 +437,12 @@ def refused(run: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
 def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp_path: Path) -> None:
     there = tmp_path / "there.tsv"
     there.write_text("mine\n")
-    assert refused("there.tsv") == f"{there}: is there already; give another name"
-    assert refused("texts.tsv") == f"{texts}: is there already; give another name"
+    assert refused("there.tsv") == f"{there}: the file exists already; give another name"
+    assert refused("texts.tsv") == f"{texts}: the file exists already; give another name"
     suffix = "expected a name that ends in .tsv, as the input's does"
     assert refused("more.csv") == f"{tmp_path / 'more.csv'}: {suffix}"
     missing = tmp_path / "new" / "more.tsv"
-    assert refused("new/more.tsv").startswith(f"{missing}: its directory is not there, or cannot be written; ")
+    assert refused("new/more.tsv").startswith(f"{missing}: its directory does not exist or cannot be written; ")
     assert refused(input=tmp_path / "no.tsv") == f"{tmp_path / 'no.tsv'}: no such file"
     assert refused(text="txt") == f"{texts}: no column 'txt'; it has 'id', 'text', 'label'; did you mean 'text'?"
     assert refused(text="id,words") == f"{texts}: no column 'words'; it has 'id', 'text', 'label'"

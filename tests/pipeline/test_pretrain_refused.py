@@ -266,7 +266,7 @@ def test_a_model_of_single_segments(scene: Scene) -> None:
     shutil.rmtree(scene.encoder)
     config = EncoderConfig.from_preset("bert-tiny", vocab_size=tokenizer.vocab_size, type_vocab_size=1)
     MaskedLM(config).save_pretrained(scene.encoder, tokenizer=tokenizer)
-    message = f"{scene.encoder}: type_vocab_size=1; rows of two segments want 2 (or next_sentence=false)."
+    message = f"{scene.encoder}: type_vocab_size=1; rows of two segments need 2 (or next_sentence=false)."
     assert scene.refused(start="teacher") == message
     assert scene.refused("--set", "next_sentence=true", start="model") == message
 
@@ -280,7 +280,7 @@ def test_a_tokenizer_with_more_words_than_the_model(scene: Scene) -> None:
 
 
 def test_a_loss_that_is_not_known(scene: Scene) -> None:
-    assert "loss 'cosinus' is not known; one of embedding, " in scene.refused(
+    assert "loss 'cosinus': expected one of embedding, " in scene.refused(
         "--set", "losses=[embedding, cosinus]", start="teacher"
     )
 

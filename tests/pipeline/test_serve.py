@@ -51,7 +51,7 @@ def test_somebody_listens_there(litert_export: Path, tinybert: Callable[..., Any
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--port", "70000"], "--port 70000: 0 to 65535"),
+        (["--port", "70000"], "--port: expected 0 to 65535, got 70000"),
         (["--batch-size", "0"], "--batch-size: expected an integer >= 1, got '0'"),
         (["--host", "256.0.0.1"], "--host 256.0.0.1 --port 8000: cannot listen there"),
         (["--max-length", "500"], "max_length=500: "),

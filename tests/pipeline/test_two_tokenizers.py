@@ -101,7 +101,7 @@ def test_losses_of_what_is_inside_are_refused(config: DistillConfig) -> None:
 
 
 def test_without_a_cache_there_is_no_teacher(config: DistillConfig) -> None:
-    with pytest.raises(InputError, match="must be asked beforehand: expected teacher_cache auto, got off"):
+    with pytest.raises(InputError, match="the teacher must run before training: expected teacher_cache auto, got off"):
         prepare(replace(config, teacher_cache="off"))
     with pytest.raises(InputError, match=r"teacher_cache: train: .* GiB, more than max_disk_gib=1e-09"):
         cache_teacher(prepare(replace(config, max_disk_gib=1e-9)))

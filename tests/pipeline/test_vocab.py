@@ -98,7 +98,7 @@ def test_chinese_from_the_corpus_to_batches(tmp_path: Path, lowercase: bool) -> 
     [
         (ENGLISH, ["--size", 20], "vocab_size=20 is too small for the characters of these texts; at least "),
         (ENGLISH, ["--size", -1], "vocab_size=-1 is too small"),
-        (ENGLISH, ["--size", 100, "--min-frequency", 0], "min_frequency=0: a positive number is accepted"),
+        (ENGLISH, ["--size", 100, "--min-frequency", 0], "min_frequency: expected an integer >= 1, got 0"),
         ("One.\n\n\nTwo.\n", ["--size", 100], "{path}:3: an empty line after another one is an empty document"),
         ("One.\nT\0wo.\n", ["--size", 100], "{path}:2: a zero byte, so this is not a text file"),
         ("", ["--size", 100], "{path}: the file is empty; one sentence a line"),

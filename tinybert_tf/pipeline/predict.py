@@ -1,4 +1,4 @@
-"""`tinybert predict`: an answer to each text, of a few at a time, so that answers come while texts still do."""
+"""`tinybert predict`: answers texts in small batches, so that first answers come while texts are still read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tinybert_tf.export.predictor import Predictor, Text, check_texts
 
 logger = logging.getLogger(__name__)
 
-# Texts that are answered together: enough to group them by length, few enough to be answered at once.
+# The number of texts that are answered together: enough to group them by length, few enough for quick answers.
 BATCH = 256
 
 
 def texts_of_file(path: str | Path, text: str) -> Iterator[list[Text]]:
-    """The texts, or pairs, of one column or two of a file, some at a time; empty cells too.
+    """Yield the texts of one column, or the pairs of two, of a file in batches, empty cells included.
 
     Raises:
-        InputError: the file, a column or a row cannot be used; the columns are looked at before the first row.
+        InputError: the file, a column or a row cannot be used; columns are checked before the first row.
     """
     rows = read_rows(Path(path))
     columns = text_columns(text, rows.names)
@@ -35,10 +35,10 @@ def texts_of_file(path: str | Path, text: str) -> Iterator[list[Text]]:
 def answer_given(
     predictor: Predictor, batches: Iterable[Sequence[Text]], top_k: int | None = None
 ) -> Iterator[list[Prediction]]:
-    """The answers to texts that somebody typed.
+    """Answer texts of the command line.
 
     Raises:
-        InputError: one has no answer; it is named by its number.
+        InputError: a text has no answer; the message has its number.
     """
     for texts in batches:
         yield [highest(answer, top_k) for answer in predictor.answer(texts)]
@@ -47,9 +47,9 @@ def answer_given(
 def answer_all(
     predictor: Predictor, batches: Iterable[Sequence[Text]], top_k: int | None = None
 ) -> Iterator[list[Prediction]]:
-    """The answers to the texts of a file or a stream, each batch's as soon as it is there.
+    """Answer the texts of a file or a stream, each batch as soon as it is read.
 
-    A text that has no answer, such as an empty line, gets `{"error": why}` in its place.
+    A text without an answer, such as an empty line, gets `{"error": reason}`.
     """
     count = failed = 0
     for texts in batches:
@@ -62,10 +62,10 @@ def answer_all(
 
 
 def highest(answer: Prediction, top_k: int | None) -> Prediction:
-    """The answer with its `top_k` highest scores or answers, the highest first; None leaves it as it is.
+    """Keep an answer's `top_k` highest scores or answers, the highest first; None keeps all.
 
     Raises:
-        InputError: it has no scores to choose from.
+        InputError: the answer has no scores to choose from.
     """
     if top_k is None:
         return answer
@@ -78,7 +78,7 @@ def highest(answer: Prediction, top_k: int | None) -> Prediction:
 
 
 def _problem(predictor: Predictor, text: Text) -> str | None:
-    """Why a text has no answer; None where it has one."""
+    """Return the reason why a text has no answer; None if it has one."""
     try:
         check_texts([text])
         predictor.task.of_texts([text], predictor.tokenizer)

@@ -1,4 +1,4 @@
-"""`tinybert pretrain`: raw text, and a model that learns from it: masked-LM, or general distillation from a teacher."""
+"""`tinybert pretrain`: trains a model on raw text, by masked-LM or by general distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ from tinybert_tf.training.run_checkpoint import RunCheckpoint
 logger = logging.getLogger(__name__)
 
 STAGE = "pretrain"
-# The dev file has the same rows and masks in every run, whatever the run's seed.
+# With this seed the dev file has the same rows and masks in every run.
 DEV_SEED = 0
 DEV_BATCH_SIZE = 32
 
 
 @dataclass
 class Pretraining:
-    """A checked pretraining, ready to train: `trained` is what `fit` sees, the `model` itself or a Distiller of it."""
+    """A checked pretraining, ready to train; `trained` is the `model` itself or a Distiller of it."""
 
     config: PretrainConfig
     run: Run
@@ -70,36 +70,36 @@ class Pretraining:
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the run, with those that are executed together with the last one."""
+        """Optimizer steps of the run, including all steps of the last execution."""
         return planned_steps(
             self.config.train, len(self.train), self.config.checkpoint_every, default_epochs=PRETRAINING_EPOCHS
         )
 
     def measure_dev(self) -> Metrics:
-        """The dev file's masked-LM metrics, or with a teacher its losses."""
+        """Measure the dev file's masked-LM metrics, or with a teacher its losses."""
         if self.dev is None:
             return {}
         if not isinstance(self.trained, Distiller):
             return masked_lm_metrics(self.trained, self.dev)
-        self.dev.epoch = 0  # a pass of Keras's goes on to the next one
+        self.dev.epoch = 0  # Keras has moved it on to the next epoch
         return dict(self.trained.evaluate(self.dev, verbose=0, return_dict=True))
 
 
 def run_pretrain(config: PretrainConfig, overwrite: bool = False) -> dict[str, Any]:
-    """Train a model on raw text and save it under `model/`; a run that was interrupted goes on from its checkpoint.
+    """Train a model on raw text and save it under `model/`; an interrupted run goes on from its checkpoint.
 
-    A run that is complete is not trained again, unless with `overwrite`: then its model stays until the new one is
-    complete.
+    A complete run is not trained again, unless with `overwrite`. Then its model stays until the new one is complete.
 
-    Without a teacher: masked-LM, with `next_sentence` also next-sentence prediction (arXiv 1810.04805, section 3.1).
-    With one: TinyBERT's general distillation (arXiv 1909.10351, section 3.2), no labels, nothing masked.
+    Without a teacher the model learns masked-LM, and with `next_sentence` also next-sentence prediction (arXiv
+    1810.04805, section 3.1). With a teacher this is TinyBERT's general distillation (arXiv 1909.10351, section 3.2),
+    without labels and masks.
 
     Returns:
-        What `metrics.json` holds: `{"model": {..., "before": {...}}, "data": {...}}`, the dev file's metrics after and
-        before. A complete run gives what it holds already.
+        The content of `metrics.json`: `{"model": {..., "before": {...}}, "data": {...}}`, with the dev file's metrics
+        after and before the training. A complete run returns its existing content.
 
     Raises:
-        InputError: anything the user gave is wrong, or has changed since the run began; nothing has been written then.
+        InputError: the config, a file or a model is wrong, or has changed since the run began. Then nothing is written.
     """
     with Run(config, overwrite) as run:
         results = run.results()
@@ -147,12 +147,12 @@ def _check_rows(config: PretrainConfig, tokenizer: Tokenizer, source: str, sizes
     check_limits(sizes, tokenizer.vocab_size, config.corpus.max_length, source)
     if _has_pairs(config) and sizes.type_vocab_size < 2:
         raise InputError(
-            f"{source}: type_vocab_size={sizes.type_vocab_size}; rows of two segments want 2 (or next_sentence=false)."
+            f"{source}: type_vocab_size={sizes.type_vocab_size}; rows of two segments need 2 (or next_sentence=false)."
         )
 
 
 def _has_pairs(config: PretrainConfig) -> bool:
-    """Whether rows have two segments: by default as BERT was made, and not where a masked LM goes on."""
+    """Return whether rows have two segments: by default as in BERT's pretraining, but not if a masked LM goes on."""
     if config.next_sentence is not None:
         return config.next_sentence
     return config.teacher is not None or config.model.dir is None
@@ -169,7 +169,7 @@ def _tokenizer_directory(config: PretrainConfig, source: str | None) -> str:
 
 
 def _masked_lm(config: PretrainConfig, tokenizer: Tokenizer) -> MaskedLM:
-    """The masked LM to train: a directory's, with new heads where it has none, or one of new weights."""
+    """Make the masked LM to train: a directory's, with new heads if it has none, or one with new weights."""
     kind = BertPretraining if _has_pairs(config) else MaskedLM
     section = config.model
     sizes = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
@@ -218,7 +218,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
         logger.info(f"{run.path}: goes on after step {notes['step']} of {total_steps}")
     run.keep_logs(notes["logged"])
     stream = BatchStream(work.train, every)
-    stream.epoch = -(-notes["step"] // every)  # the last pass may be cut short, and is over nevertheless
+    stream.epoch = -(-notes["step"] // every)  # the last epoch is over, even if it was cut short
     callbacks: list[Any] = [
         FiniteTraining(STAGE, total_steps, values.learning_rate),
         StopAfterSteps(total_steps),
@@ -236,7 +236,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
         notes.update(step=step, seconds=time.monotonic() - begin, logged=run.num_logged)
         checkpoint.save(notes)
 
-    # The last one, so that what is saved has passed all others.
+    # The last callback, so that all others have run before the state is saved.
     callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=save))
     epochs = -(-total_steps // every)
     work.trained.fit(stream, initial_epoch=stream.epoch, epochs=epochs, callbacks=callbacks, verbose=0)

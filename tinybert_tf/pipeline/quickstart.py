@@ -1,4 +1,4 @@
-"""`tinybert quickstart`: offline, from nothing to a distilled student."""
+"""`tinybert quickstart`: makes data, a teacher and a distilled student, offline and from nothing."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ TEACHER = EncoderConfig(
     max_position_embeddings=MAX_LENGTH,
 )
 STUDENT = StudentSection(num_hidden_layers=2, hidden_size=64, num_attention_heads=4, intermediate_size=256)
-# float32: of models this small, the casts of bfloat16 cost more than its products save.
+# float32, as bfloat16's casts cost more than its products save in models this small.
 TEACHER_TRAINING = Train(epochs=4, learning_rate=5e-4, precision="float32")
 STUDENT_TRAINING = Train(epochs=1, learning_rate=1e-3, precision="float32")
 
 
 def run_quickstart(out: str | Path, seed: int = 1) -> str:
-    """Write reviews, train a vocabulary and a teacher on them, distil a student, train the same student alone.
+    """Write reviews, train a vocabulary and a teacher on them, distil a student, and train the same student alone.
 
-    Everything is made here: the reviews from a grammar, the weights from random ones. `out` then holds `data/`,
-    `untrained/`, and the run directories `teacher/` and `distilled/`, as `finetune` and `distill` make them.
+    The reviews come from a grammar, and training starts from random weights. `out` then holds `data/`, `untrained/`,
+    and the run directories `teacher/` and `distilled/`, as `finetune` and `distill` make them.
 
     Returns:
-        The table of the three models, and what their numbers mean.
+        The table of the three models, and an explanation of their numbers.
 
     Raises:
         InputError: `out` holds something else.
@@ -74,7 +74,7 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
         baseline=True,
     )
     for config in (finetune, distill):
-        Run(config)  # refuses what is there before anything is written over
+        Run(config)  # refuses other content of the directory before anything is written
     if directory.exists() and not (directory / "data" / "train.tsv").exists() and any(directory.iterdir()):
         raise InputError(f"out: {directory} is not empty and holds no quickstart; give a new or an empty directory.")
     is_new = Run(finetune).state is RunState.NEW
@@ -92,13 +92,13 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
 
 
 def data_files(directory: Path) -> Data:
-    """The files that `write_reviews` writes, as a config names them."""
+    """Return the section of a config for the files of `write_reviews`."""
     train, dev, test = (str(directory / f"{name}.tsv") for name in ROWS)
     return Data(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
 
 
 def write_reviews(data: Data, seed: int) -> None:
-    """Write train, dev and test file, no review in two of them."""
+    """Write train, dev and test files; no review is in two of them."""
     texts, labels = make_reviews(sum(ROWS.values()), seed)
     lines = [f"{text}\t{label}" for text, label in zip(texts, labels, strict=True)]
     start = 0

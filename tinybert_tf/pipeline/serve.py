@@ -1,4 +1,4 @@
-"""`tinybert serve`: a model's answers over HTTP."""
+"""`tinybert serve`: serves a model's answers over HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_serve(
     """Serve a model until interrupted; see `tinybert_tf.export.server.make_app`.
 
     Raises:
-        InputError: Starlette or uvicorn is not installed, the address cannot be listened at, or as `Predictor`.
+        InputError: Starlette or uvicorn is not installed, the server cannot listen at the address, or as `Predictor`.
     """
     try:
         import uvicorn
@@ -33,28 +33,28 @@ def run_serve(
         raise InputError(f"uvicorn is not installed ({error}); pip install 'tinybert_tf[serve]'") from None
     with held_back():
         app = make_app(Predictor(model, batch_size=batch_size, max_length=max_length))
-    # uvicorn's own log_config would close every handler that the process has.
+    # uvicorn's own log_config would close every log handler of the process.
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", log_config=None))
     listener = listening(host, port)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
-    logger.info(f"serve: {model} at {address}/predict; {address}/health says whether it is there")
-    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again when it has come to its end
+    logger.info(f"serve: {model} at {address}/predict; {address}/health tells whether it runs")
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
         server.run(sockets=[listener])
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Return a listening socket.
 
     Raises:
-        InputError: there is no such address, or somebody listens there.
+        InputError: the address does not exist, or another process listens there.
     """
     if not 0 <= port < 1 << 16:
-        raise InputError(f"--port {port}: 0 to 65535 are accepted")
+        raise InputError(f"--port: expected 0 to 65535, got {port}")
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen()  # who is told the address may come at once
+        listener.listen()  # clients can connect as soon as they know the address
     except OSError as error:
         listener.close()
         raise InputError(f"--host {host} --port {port}: cannot listen there ({error.strerror or error})") from None

@@ -1,4 +1,4 @@
-"""`tinybert vocab`: a WordPiece vocabulary for the language or domain of a corpus."""
+"""`tinybert vocab`: learns a WordPiece vocabulary for the language or domain of a corpus."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def run_vocab(
 ) -> str:
     """Learn a vocabulary from text files and write it as a tokenizer directory, as `load_tokenizer` reads it.
 
-    The files are streamed, twice: they may be larger than memory.
+    The files are streamed twice, so they may be larger than memory.
 
     Args:
         corpus: UTF-8 text files, one sentence a line, an empty line between documents.
-        size: tokens at most, special ones included; fewer where the corpus has no more.
+        size: the most tokens, special ones included; a small corpus gives fewer.
         out: a new or an empty directory.
-        lowercase: of letters; accents go with it.
-        min_frequency: how often two pieces stand together to become one.
-        character_coverage: the fraction of the corpus's characters that is in the vocabulary; the rarest are not.
+        lowercase: whether to lowercase letters and remove accents.
+        min_frequency: how often two pieces must stand together to become one piece.
+        character_coverage: the fraction of the corpus's characters that the vocabulary covers, without the rarest ones.
 
     Returns:
-        A line that says what was written.
+        A line that describes the written tokenizer.
 
     Raises:
-        InputError: a file cannot be used, `size` is too small for its characters, or `out` holds something. Nothing is
-            written then.
+        InputError: a file cannot be used, `size` is too small for its characters, or `out` is not empty. Then nothing
+            is written.
     """
     directory = Path(out)
     check_can_be_made(directory)
     if directory.is_dir() and any(directory.iterdir()):
         raise InputError(f"out: {directory} is not empty; give a new or an empty directory.")
     if min_frequency < 1:
-        raise InputError(f"min_frequency={min_frequency}: a positive number is accepted")
+        raise InputError(f"min_frequency: expected an integer >= 1, got {min_frequency}")
     files = CorpusFiles.of(corpus)
     logger.info(f"vocab: reading {files.num_bytes / 1e6:,.1f} MB")
     tokenizer = train_wordpiece(files, size, lowercase, min_frequency, character_coverage)

@@ -87,8 +87,8 @@ def test_an_option_that_has_to_be_given(tmp_path: Path) -> None:
         ("{folder}/none.py:Mine", "none.py cannot be imported: FileNotFoundError"),
         ("no_such_module:Mine", "no_such_module cannot be imported: ModuleNotFoundError"),
         ("{folder}/broken.py:Mine", "broken.py cannot be imported: ZeroDivisionError"),
-        ("{folder}/mine.py:Other", "has no 'Other'; a subclass of tinybert_tf.DistillationLoss is wanted"),
-        ("{folder}/mine.py:number", "number is 3; a subclass of tinybert_tf.DistillationLoss is wanted"),
+        ("{folder}/mine.py:Other", "has no 'Other'; expected a subclass of tinybert_tf.DistillationLoss"),
+        ("{folder}/mine.py:number", "number is 3; expected a subclass of tinybert_tf.DistillationLoss"),
     ],
 )
 def test_what_is_no_loss_is_refused(reference: str, message: str, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_weight_that_changes() -> None:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (LossSection("cosinus"), "stage 'one': loss 'cosinus' is not known; one of embedding, "),
+        (LossSection("cosinus"), "stage 'one': loss 'cosinus': expected one of embedding, "),
         (
             LossSection("attention", options={"heads": 2}),
             "loss 'attention' has no option 'heads'; it has reduction, weight, name",

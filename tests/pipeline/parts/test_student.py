@@ -163,7 +163,7 @@ def test_a_cut_student_comes_from_the_mapped_layers(
     student = build_student(section, teacher, tokenizer, layer_map)
     with caplog.at_level("INFO"):
         cut = cut_from_teacher(student, teacher, layer_map, texts(), section.cut)
-    assert f"student: cut from the teacher's layers {layers} on 40 texts; before training it holds" in caplog.text
+    assert f"student: cut from the teacher's layers {layers} on 40 texts; before training it explains" in caplog.text
     assert sorted(cut.unexplained) == [0, 1, 2]
     hidden = student(texts()[0], output_hidden_states=True)["hidden_states"]
     theirs = teacher(texts()[0], output_hidden_states=True)["hidden_states"]

@@ -198,8 +198,8 @@ def test_other_sources_are_refused(
     refused = tinybert(*flags)
     assert refused.status == 2
     assert refused.err.splitlines()[-1] == (
-        f"tinybert: {tmp_path / 'run'}: train file {train} has changed since this run began; give what it was made "
-        f"from, another --out, or --overwrite to train anew."
+        f"tinybert: {tmp_path / 'run'}: train file {train} has changed since this run began; restore it, or give "
+        f"another --out, or --overwrite to train anew."
     )
     assert (tmp_path / "run" / "log.csv").read_bytes() == before
     anew = tinybert(*flags, "--overwrite")

@@ -134,13 +134,13 @@ def test_what_changed_since_is_named(
     (tmp_path / name).write_text("something else")
     called = called.format(tmp_path / ("bert" if "bert" in name else name))
     assert refusal(config) == (
-        f"{out}: {called} has changed since this run began; give what it was made from, another --out, or "
+        f"{out}: {called} has changed since this run began; restore it, or give another --out, or "
         f"--overwrite to train anew."
     )
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     (tmp_path / name).unlink()
     if "safetensors" not in name:  # a model without weights is refused as one
-        assert f"{called} is not there any more" in refusal(config)
+        assert f"{called} does not exist any more" in refusal(config)
 
 
 def test_a_run_of_an_earlier_version_goes_on(config: FinetuneConfig, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,1 +1,1 @@
-"""From a config to the objects of a run: data, teacher, student, losses, stages."""
+"""Making the objects of a run from its config: data, teacher, student, losses, stages."""

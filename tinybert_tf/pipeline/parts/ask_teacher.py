@@ -1,4 +1,4 @@
-"""A teacher's answers to the rows of a data set: asked once, kept in the cache, put into batches."""
+"""Computing a teacher's features for all rows of a data set once, caching them, and adding them to batches."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from tinybert_tf.features import FeatureRequest
 from tinybert_tf.slow_work import say
 
 Answer = Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
-# Tokens that the teacher is asked for at once, or one row where it has more.
+# The most tokens that the teacher computes at once, or one row if it has more.
 BATCH_TOKENS = 4096
 
 
 def with_teacher_features(batches: Batches, distiller: Distiller, cache: TeacherCache) -> Batches:
-    """The same batches with what the distiller compares of its teacher, which is not run in training then.
+    """Return the batches with the teacher's features that the distiller compares, so that training need not run it.
 
-    Computed here, unless the cache has it. For a loss that compares padding, which no cache has: `batches` as they are.
+    Features that the cache lacks are computed here. If a loss compares padding, which no cache holds, `batches` are
+    returned unchanged.
 
     Raises:
-        InputError: the cache has no room for it, or cannot be written.
+        InputError: the cache has no room for the features, or cannot be written.
     """
     if names := losses_of_padding(distiller):
         say_not_kept(names)
@@ -55,15 +56,15 @@ def with_teacher_features(batches: Batches, distiller: Distiller, cache: Teacher
 
 
 def say_not_kept(names: Sequence[str]) -> None:
-    """Say why a stage with these losses runs its teacher in every step."""
+    """Log why a stage with these losses runs its teacher in every step."""
     say(f"teacher cache: {', '.join(names)} compares padding too, which is not kept: the teacher runs each step")
 
 
 @dataclass(frozen=True)
 class AskedRows:
-    """The rows of a data set, and the Distillers that compare one teacher's features of them, kept in `folder`.
+    """The rows of a data set, and the Distillers that compare one teacher's features of them; `folder` keeps these.
 
-    `pad_token_id` is the one of the tokenizer that the rows come from.
+    `pad_token_id` is that of the rows' tokenizer.
     """
 
     cache: TeacherCache
@@ -81,22 +82,22 @@ class AskedRows:
         tokens: TokenizedTexts,
         pad_token_id: int,
     ) -> AskedRows:
-        """With the folder that belongs to a teacher of this fingerprint."""
+        """Make the rows with the cache folder of the teacher with this fingerprint."""
         return cls(cache, cache.folder_of(fingerprint, tokens.fingerprint()), distillers, tokens, pad_token_id)
 
     def missing_bytes(self) -> int:
-        """Bytes that `fill` would write."""
+        """Return the number of bytes that `fill` would write."""
         return self.cache.missing_bytes(self.folder, self._union(), self.tokens.lengths)
 
     def fill(self) -> None:
-        """Compute what the Distillers compare, as far as it is not there, in one pass."""
+        """Compute the missing features of all Distillers in one pass."""
         requests = [FeatureRequest.of(**distiller.teacher_arguments) for distiller in self.distillers]
         answer = _answers(self.distillers[0].teacher, FeatureRequest.union(requests).arguments)
         batches = functools.partial(_AllRows, self.tokens, self.pad_token_id)
         self.cache.fill(self.folder, self._union(), self.tokens.lengths, batches, answer)
 
     def read(self, distiller: Distiller) -> TeacherFeatures:
-        """What was filled, as far as one Distiller compares it."""
+        """Return the features that one Distiller compares; call `fill` first."""
         return TeacherFeatures(self.folder, _compared(distiller), self.tokens.lengths)
 
     def _union(self) -> list[CachedFeature]:
@@ -108,7 +109,7 @@ def _compared(distiller: Distiller) -> list[CachedFeature]:
 
 
 def _answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
-    """The teacher as the cache asks it, compiled once for all lengths."""
+    """Return the teacher's call, compiled once for all lengths."""
     shape = tf.TensorSpec([None, None], tf.int32)
 
     @tf.function(input_signature=[dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), shape)])
@@ -119,7 +120,7 @@ def _answers(teacher: keras.Model, arguments: Mapping[str, Any]) -> Answer:
 
 
 class _AllRows:
-    """Every row of a data set once, rows of like length together."""
+    """Batches of every row of a data set once; rows of similar length are together."""
 
     def __init__(self, tokens: TokenizedTexts, pad_token_id: int) -> None:
         most = max(BATCH_TOKENS, int(tokens.lengths.max()))

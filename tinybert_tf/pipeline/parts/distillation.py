@@ -44,7 +44,7 @@ class Distillation:
     """A checked distillation, ready to train: every object a stage needs.
 
     `metric` chooses the best epoch. `splits` are `train`, `dev`, `test`, and the stages' own files by their paths.
-    `teacher` is the first of several; `teachers` is what the student's predictions learn from, float32.
+    `teacher` is the only teacher or the first of several; `teachers` stands for all of them, in float32.
     """
 
     config: DistillConfig
@@ -60,11 +60,11 @@ class Distillation:
     metric: str
 
     def measure_dev(self, model: Any) -> Metrics:
-        """The task's metrics on the dev set."""
+        """Measure the task's metrics on the dev set."""
         return measure(model, self.split_of(model, "dev"), self.config.task)
 
     def split_of(self, model: Any, name: str) -> EncodedDataset:
-        """A data set as the model reads it."""
+        """Return a data set in the tokens that the model reads."""
         return self.splits[name].for_teacher if model is self.teachers else self.splits[name]
 
     @property
@@ -74,9 +74,9 @@ class Distillation:
 
 
 def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
-    """Read, load and build everything, so that a mistake is found before anything is written.
+    """Read, load and build everything, so that mistakes show before anything is written.
 
-    `run` is the one that trains it; without one, nothing can be trained.
+    `run` is the run that trains it; without a run, nothing can be trained.
     """
     run = Run(config) if run is None else run
     stages = [Stage.from_config(section, config.train) for section in config.stages]
@@ -93,7 +93,7 @@ def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
         splits = tokenize(datasets, own, labels, max_length, config.task, lengths)
         if own is not tokenizer:
             check_two_tokenizers(config.student, loaded)
-            logger.info("the teacher has another tokenizer than the student: it is asked for its logits beforehand")
+            logger.info("the teacher has another tokenizer than the student: its logits are computed before training")
             read_by_teacher = tokenize(datasets, tokenizer, labels, max_length, config.task)
             splits = {name: dataclasses.replace(split, teacher=read_by_teacher[name]) for name, split in splits.items()}
         metric = choose_metric(config.task, config.metric, len(labels))

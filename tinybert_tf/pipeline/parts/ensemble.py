@@ -1,4 +1,4 @@
-"""The teachers of a config: the first, and others whose predictions are averaged with its own."""
+"""Loading the teachers of a config: the first, and others whose logits are averaged with its own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
 def load_others(
     section: TeacherSection, first: TaskModel, tokenizer: Tokenizer, task: str, max_length: int
 ) -> list[TaskModel]:
-    """The teachers beside the first, float32.
+    """Load the teachers beside the first, in float32.
 
     Raises:
-        InputError: one has other labels or another vocabulary than the first; and as `load_teaching`, `check_limits`.
+        InputError: a teacher has other labels or another vocabulary than the first; or as `load_teaching` and
+            `check_limits`.
     """
     others = []
     for directory in section.dirs[1:]:
@@ -39,6 +40,6 @@ def load_others(
 
 
 def as_one(section: TeacherSection, models: list[TaskModel], precision: str) -> Teacher | TeacherEnsemble:
-    """What a student learns from: the only teacher, or all of them as one."""
+    """Return the only teacher, or an ensemble of all teachers."""
     teachers = [Teacher(model, precision=precision) for model in models]
     return teachers[0] if len(teachers) == 1 else TeacherEnsemble(teachers, section.shares, dtype="float32")

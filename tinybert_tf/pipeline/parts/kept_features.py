@@ -1,4 +1,4 @@
-"""Which of a teacher's features a run computes once and keeps, and where."""
+"""Choosing the features of a teacher that a run computes once and keeps in the cache."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ LOGITS = features.teacher_key(features.LOGITS)
 
 @dataclass(frozen=True)
 class _Use:
-    """A stage that goes through a data set `epochs` times and compares features of its rows."""
+    """A stage that reads a data set `epochs` times and compares features of its rows."""
 
     stage: int
     split: str
     epochs: int
 
     def is_cheap(self, work: Distillation) -> bool:
-        """Whether it compares logits alone."""
+        """Return whether the stage compares only logits."""
         return set(work.distillers[self.stage].teacher_shapes) == {LOGITS}
 
 
 def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[int, str], TeacherFeatures]:
-    """Compute what the config's `teacher_cache` says, or find it, and hand it out by stage number and data set.
+    """Find or compute the features that the config's `teacher_cache` keeps; return them by stage number and data set.
 
-    `auto` keeps what is read more than once, or `is_asked_for`, as far as `max_disk_gib` goes, logits first. A teacher
-    with another tokenizer than its student's is always asked beforehand.
+    `auto` keeps features that are read more than once (with `is_asked_for` all of them) as long as `max_disk_gib` has
+    room, logits first. Features of a teacher with another tokenizer than its student's are always computed beforehand.
 
     Raises:
-        InputError: with `features`, there is no room or a loss compares padding; the directory cannot be written.
+        InputError: with `features`, there is no room or a loss compares padding; or the directory cannot be written.
     """
     config = work.config
     if config.teacher_cache == "off":
@@ -64,7 +64,7 @@ def cache_teacher(work: Distillation, is_asked_for: bool = False) -> dict[tuple[
 
 
 def _uses(work: Distillation) -> list[_Use]:
-    """Every stage's training data and the dev set, as often as they are gone through."""
+    """List every stage's training data and the dev set, with the number of times that they are read."""
     uses = []
     for number, (stage, section) in enumerate(zip(work.stages, work.config.stages, strict=True)):
         split = train_split(section, work.config.data)
@@ -75,7 +75,7 @@ def _uses(work: Distillation) -> list[_Use]:
 
 
 def _is_kept(work: Distillation, stage: int) -> bool:
-    """Whether the mode and the losses allow it for a stage."""
+    """Return whether the mode and the losses allow to keep a stage's features."""
     mode, distiller = work.config.teacher_cache, work.distillers[stage]
     if mode == "logits" and set(distiller.teacher_shapes) != {LOGITS}:
         return False
@@ -93,7 +93,7 @@ def _is_kept(work: Distillation, stage: int) -> bool:
 def _cached(
     work: Distillation, cache: TeacherCache, fingerprint: str, uses: Sequence[_Use]
 ) -> dict[tuple[int, str], TeacherFeatures]:
-    """The features of one data set for these stages; none where there is no room for them."""
+    """Return the features of one data set for these stages; none if there is no room for them."""
     if not uses:
         return {}
     name, split = uses[0].split, work.splits[uses[0].split]

@@ -1,4 +1,4 @@
-"""What the labels of data mean to a model: what integers stand for, and which class is the positive one."""
+"""The meaning of a data set's labels to a model: the classes of integers, and the positive class."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from tinybert_tf.labels import Labels
 
 logger = logging.getLogger(__name__)
 
-# The task in which exactly one class is right, so that one of two can be the positive one.
+# The task with exactly one right class, so that one of two classes can be the positive one.
 WITH_POSITIVE = "sequence_classification"
 
 
 def labels_for(labels: Labels, datasets: Iterable[Any], task: str, positive: str | None = None) -> Labels:
-    """A model's labels as the data sets are read by them, and as a model that learns from these carries them.
+    """Complete a model's labels by which the data sets are read, and which a model that learns from these keeps.
 
-    What integers stand for is what the data declares, else what the model carries; else integer i is class i, and a
-    log line says so.
+    The data declares the meaning of integers, or else the model; otherwise integer i is class i, as a log line tells.
 
     Args:
-        labels: the model's.
-        datasets: as `Task.read` gives them; the first one's declaration counts.
+        labels: the model's labels.
+        datasets: the data sets from `Task.read`; the first one's declaration counts.
         task: the task's name.
-        positive: the class whose F1 is measured, as a name or as files write it.
+        positive: the class whose F1 is measured, by its name or as in files.
 
     Raises:
-        InputError: `positive` is none of two labels, or given for a task without classes of which one is right.
+        InputError: `positive` is none of two labels, or is given for a task without exactly one right class.
     """
     if positive is not None and task != WITH_POSITIVE:
         raise InputError(f"positive: {positive!r} in task {task}; only {WITH_POSITIVE} has a positive class")

@@ -1,4 +1,4 @@
-"""The losses of a config: by their names, or by where they are, in a file of the user's or an installed module."""
+"""Making the losses of a config: by their names, or from a file of the user or an installed module."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tinybert_tf.errors import InputError
 
 
 def make_loss(stage: str, section: LossSection) -> DistillationLoss:
-    """The loss of a config.
+    """Make a loss of a config.
 
     Raises:
-        InputError: an unknown loss, or an option that it does not have; `stage` is named.
+        InputError: the loss is unknown, or does not have an option; the message names `stage`.
     """
     name, options = section.name, dict(section.options)
     if isinstance(section.weight, WeightSection):
@@ -30,7 +30,7 @@ def make_loss(stage: str, section: LossSection) -> DistillationLoss:
         loss_class = LOSSES[name]
     else:
         known = f"one of {', '.join(LOSSES)}, or your own (file.py:Class)"
-        raise InputError(f"stage {stage!r}: loss {name!r} is not known; {known} is.")
+        raise InputError(f"stage {stage!r}: loss {name!r}: expected {known}.")
     accepted = _arguments(loss_class)
     unknown = [option for option in options if option not in accepted]
     if unknown:
@@ -44,22 +44,23 @@ def make_loss(stage: str, section: LossSection) -> DistillationLoss:
 
 
 def load_loss_class(reference: str) -> type[DistillationLoss]:
-    """The class behind `file.py:Class` (as data files, from the working directory) or `module:Class`.
+    """Import the class `file.py:Class` (relative to the working directory, like data files) or `module:Class`.
 
-    The file or module is run: what a config names here is trusted as a program is.
+    This runs the file or module: use only configs that you trust like a program.
 
     Raises:
-        InputError: no such file, module or class; one that cannot be imported; a class that is no `DistillationLoss`.
+        InputError: the file, module or class does not exist or cannot be imported, or the class is no
+            `DistillationLoss`.
     """
     place, _, name = reference.partition(":")
     try:
         module = _run(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:  # whatever the user's file raises
+    except Exception as error:  # the user's file may raise anything
         raise InputError(f"loss {reference!r}: {place} cannot be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, DistillationLoss)):
         what = f"{place} has no {name!r}" if found is None else f"{name} is {found!r}"
-        raise InputError(f"loss {reference!r}: {what}; a subclass of tinybert_tf.DistillationLoss is wanted.")
+        raise InputError(f"loss {reference!r}: {what}; expected a subclass of tinybert_tf.DistillationLoss.")
     return found
 
 
@@ -71,7 +72,7 @@ def _run(path: Path) -> ModuleType:
 
 
 def _arguments(loss_class: type[DistillationLoss]) -> list[str]:
-    """The names of a constructor's arguments; `**kwargs` are the base class's."""
+    """Return the names of a constructor's arguments; `**kwargs` stands for the base class's."""
     parameters = inspect.signature(loss_class).parameters.values()
     names = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
     passes_on = len(names) < len(parameters)

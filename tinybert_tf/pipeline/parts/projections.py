@@ -1,4 +1,4 @@
-"""What the projections of a distillation's stages start from."""
+"""The start values of the projections of a distillation's stages."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from tinybert_tf.models.cut.student import Cut
 
 
 def start_projections(distillers: Iterable[Distiller], cut: Cut) -> None:
-    """Start the projections of hidden states from the way back out of the basis that a student was cut in."""
+    """Start the projections of hidden states from the map from a cut student's basis back to the teacher's width."""
     for distiller in distillers:
         distiller.projections.start_from(features.HIDDEN_STATES, cut.expansion)
 
 
 def carry_projections(before: Iterable[Distiller], distiller: Distiller) -> None:
-    """A stage's projections go on from where those of the stages before it have ended."""
+    """Start a stage's projections from the final ones of the stages before it."""
     for earlier in before:
         distiller.projections.go_on_from(earlier.projections)
 
 
 def fit_projections(distillers: Iterable[Distiller], batches: Sequence[Mapping[str, Any]], ridge: float) -> None:
-    """Start projections from the least squared error on the batches' real tokens, over all pairs of layers they serve.
+    """Start projections at the least squared error on the batches' real tokens, over all layer pairs that they serve.
 
-    For a student that has weights of its own. Projections of a learned layer map, which has no pairs yet, stay.
+    This is for a student that has weights of its own. Projections of a learned layer map, which has no pairs yet, do
+    not change.
     """
     for distiller in distillers:
         fits: dict[str, LeastSquares] = {}
@@ -52,5 +53,5 @@ def fit_projections(distillers: Iterable[Distiller], batches: Sequence[Mapping[s
 
 
 def _rows(feature: Any, is_token: np.ndarray) -> np.ndarray:
-    """A feature of the real tokens, `(tokens, width)`."""
+    """Return a feature of the real tokens, `(tokens, width)`."""
     return np.asarray(ops.convert_to_numpy(ops.cast(feature, "float32")))[is_token]

@@ -1,4 +1,4 @@
-"""The data sets of a run: read, checked and tokenized once."""
+"""Reading, checking and tokenizing the data sets of a run once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
-if TYPE_CHECKING:  # which trains on these
+if TYPE_CHECKING:  # stages train on these data sets
     from tinybert_tf.pipeline.parts.stages import Stage
 
 logger = logging.getLogger(__name__)
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 def read_datasets(
     data: Data, more: Mapping[str, bool] = MappingProxyType({}), task: str = "sequence_classification"
 ) -> dict[str, Any]:
-    """The data of a config: `train`, `dev` and, where there is one, `test`; and `more` files, by their paths.
+    """Read the data of a config: `train`, `dev` and, if there is one, `test`; and `more` files by their paths.
 
-    A `dev` that is a fraction is held out of `train`.
+    If `dev` is a fraction, it is held out of `train`.
 
     Args:
         data: the files and columns.
-        more: paths, and whether their labels are read.
-        task: what is in them.
+        more: paths of other files, and whether to read their labels.
+        task: the task of the data.
 
     Raises:
         InputError: as `Task.read`.
@@ -56,10 +56,10 @@ def tokenize(
     task: str = "sequence_classification",
     padded_lengths: Sequence[int] | None = None,
 ) -> dict[str, EncodedDataset]:
-    """Token ids and labels of every data set; says how many texts were cut at `max_length`.
+    """Tokenize every data set and read its labels; log how many texts were cut at `max_length`.
 
     Raises:
-        InputError: as `Task.encode`, of any of them before the first is tokenized.
+        InputError: as `Task.encode`; all data sets are checked before the first is tokenized.
     """
     for dataset in datasets.values():
         find_task(task).check(dataset, label_names)
@@ -75,12 +75,12 @@ def tokenize(
 
 
 def train_split(section: StageSection, data: Data) -> str:
-    """The data set that a stage trains on: `train`, or its own file's path."""
+    """Return the name of the data set on which a stage trains: `train`, or its own file's path."""
     return "train" if section.train in (None, data.train) else str(section.train)
 
 
 def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
-    """The stages' own training files, and whether their labels are read: for a loss, or for the baseline."""
+    """Return the stages' own training files, and whether a loss or the baseline needs their labels."""
     files: dict[str, bool] = {}
     for section, stage in zip(config.stages, stages, strict=True):
         path = train_split(section, config.data)

@@ -1,4 +1,4 @@
-"""The stages of a distillation: TinyBERT's two, or any others, one after the other on the same student."""
+"""Stages of a distillation: TinyBERT's two or any others, which train the same student one after the other."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from tinybert_tf.training.optimizer import bert_optimizer
 
 
 def planned_epochs(values: Stage | Train, default: int = DEFAULT_EPOCHS) -> int | None:
-    """`epochs`, by default so many; None where `max_steps` alone says how long training is."""
+    """Return `epochs` or the default; None if only `max_steps` limits the training."""
     return default if values.epochs is None and values.max_steps is None else values.epochs
 
 
 def planned_steps(
     values: Stage | Train, steps_per_epoch: int, steps_per_pass: int, default_epochs: int = DEFAULT_EPOCHS
 ) -> int:
-    """`epochs` of so many steps, cut at `max_steps`, and with all that are executed together with the last one.
+    """Return the steps of `epochs`, cut at `max_steps`, but with all steps that one execution runs together.
 
-    No execution goes over the end of one of Keras's passes.
+    No execution crosses the end of one of Keras's passes.
     """
     epochs = planned_epochs(values, default_epochs)
     epochs_end = None if epochs is None else epochs * steps_per_epoch
@@ -55,14 +55,13 @@ def planned_steps(
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a distillation: what is compared, on what, and how long and how fast the student learns.
+    """One stage of a distillation: its losses, its data, and the length and rate of the training.
 
-    `layer_map` and `projections` as in `Distiller`. `train`: batches of its own, in place of the other stages'.
-    `epochs` over them or `max_steps` optimizer steps, where both are given what ends first, by default 3 epochs; ended
-    early after `patience` epochs without a better dev set; the next stage goes on from the last epoch's weights.
-    `learning_rate` at its peak, `schedule` and `warmup_fraction` as in `bert_optimizer`; `weight_decay` per step, times
-    the learning rate. `accumulation_steps`: parts that a batch is passed through in; `steps_per_execution` as in
-    `keras.Model.compile`.
+    `layer_map` and `projections` are as in `Distiller`. `train`: the stage's own batches, in place of the others'. The
+    stage ends after `epochs` or `max_steps` optimizer steps, whichever comes first (by default 3 epochs), or after
+    `patience` epochs without a better dev set. The next stage goes on from the last epoch's weights. `learning_rate` is
+    the peak; `schedule`, `warmup_fraction` and `weight_decay` are as in `bert_optimizer`. `accumulation_steps`: the
+    number of parts in which a batch is computed. `steps_per_execution` is as in `keras.Model.compile`.
     """
 
     name: str
@@ -84,23 +83,23 @@ class Stage:
         return short_repr(self, name=self.name, losses=[loss.name for loss in self.losses], epochs=self.epochs)
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Optimizer steps of the stage, unless `patience` ends it before.
+        """Return the optimizer steps of the stage, unless `patience` ends it before.
 
-        `max_steps` of them, or as many as those that are executed together with the last one.
+        `max_steps` is rounded up to the end of an execution.
         """
         return planned_steps(self, steps_per_epoch, steps_per_epoch)
 
     @property
     def trains_predictions(self) -> bool:
-        """Whether the student's predictions mean something afterwards: it learns from logits, or from labels alone."""
+        """Whether the stage trains the student's predictions: it learns from logits, or from labels alone."""
         return not self.losses or any(features.LOGITS in loss.feature_names for loss in self.losses)
 
     def watched(self, metric: str) -> str:
-        """What `patience` waits for, as epochs log it: `dev_<metric>` of predictions, else the dev set's `val_loss`."""
+        """Return the logged value that `patience` watches: `dev_<metric>` for predictions, else `val_loss` on dev."""
         return f"dev_{metric}" if self.trains_predictions else "val_loss"
 
     def early_end(self, metric: str) -> str:
-        """What ends the stage early, in words; empty where only its epochs and `max_steps` do."""
+        """Describe what ends the stage early; empty if only its epochs and `max_steps` end it."""
         if self.patience is None:
             return ""
         better = f"a higher dev {metric}" if self.trains_predictions else "a lower dev loss"
@@ -113,10 +112,10 @@ class Stage:
 
     @classmethod
     def from_config(cls, section: StageSection, train: Train) -> Stage:
-        """The stage of a config, `train`'s values where it has none of its own.
+        """Make the stage of a config; values that it does not have are those of `train`.
 
         Raises:
-            InputError: an unknown loss, or an option that the loss does not have.
+            InputError: a loss is unknown, or does not have an option.
         """
         return cls.trained(
             section.resolved(train),
@@ -128,15 +127,15 @@ class Stage:
 
     @classmethod
     def trained(cls, values: Train, **given: Any) -> Stage:
-        """A stage that is trained as a config's values say."""
+        """Make a stage with a config's training values."""
         own = {each.name for each in dataclasses.fields(cls)} & {each.name for each in dataclasses.fields(Train)}
         return cls(**{name: getattr(values, name) for name in own}, **given)
 
 
 def tinybert_stages(**values: Any) -> list[Stage]:
-    """TinyBERT's two stages of task distillation (arXiv 1909.10351, section 4.2): first inside, then the prediction.
+    """Make TinyBERT's two stages of task distillation (arXiv 1909.10351, section 4.2): first inside, then predictions.
 
-    `values` (`epochs`, `learning_rate`, ...) apply to both.
+    `values` (`epochs`, `learning_rate`, ...) are fields of `Stage` for both.
     """
     inside = [EmbeddingLoss(), AttentionLoss(), HiddenStateLoss()]
     return [Stage("intermediate", inside, **values), Stage("prediction", [PredictionLoss()], **values)]
@@ -155,27 +154,28 @@ def distill(
     cut: Cut | None = None,
     teacher_cache: TeacherCache | None = None,
 ) -> dict[str, keras.callbacks.History]:
-    """Train a student through all stages; projections go on from stage to stage.
+    """Train a student through all stages; each stage's projections start from those of the stage before.
 
     Args:
         teacher: the model to learn from.
-        student: the model to train; it is trained in place.
-        train: batches with a `seed`. A stage begins with the epoch after the last one that the stage before it has
-            begun, also where it has batches of its own: no two epochs have the same order.
-        stages: TinyBERT's two by default.
+        student: the model to train, in place.
+        train: batches with a `seed`. A stage begins with the epoch after the last one of the stage before, also if it
+            has its own batches, so that no two epochs have the same order.
+        stages: the stages; by default TinyBERT's two.
         validation_data: as in `keras.Model.fit`.
         metrics: as in `keras.Model.compile`, on the student's logits.
         callbacks: as in `keras.Model.fit`, in every stage.
-        jit_compile: as in `keras.Model.compile`: XLA, which compiles every new length of batch anew.
+        jit_compile: whether to compile with XLA, as in `keras.Model.compile`; it compiles each new batch length again.
         verbose: as in `keras.Model.fit`.
-        cut: what `cut_student` gave, where it made the student: the projections of hidden states start to match.
-        teacher_cache: where what is compared of the teacher is kept, and read in every epoch.
+        cut: the result of `cut_student`, if it made the student: the projections of hidden states then start to match.
+        teacher_cache: a cache for the teacher's features; the teacher then computes them once, not in every epoch.
 
     Returns:
-        Each stage's `History`, by name.
+        Each stage's `keras.callbacks.History`, by the stage's name.
 
     Raises:
-        InputError: a stage that does not fit the models; `patience` without `validation_data`; and as `train_stage`.
+        InputError: a stage does not fit the models, has `patience` without `validation_data`, or fails as in
+            `train_stage`.
     """
     stages = tinybert_stages() if stages is None else stages
     for stage in stages:
@@ -207,10 +207,10 @@ def distill(
 
 
 def build_distiller(teacher: keras.Model, student: keras.Model, stage: Stage) -> Distiller:
-    """The Distiller of a stage.
+    """Make the Distiller of a stage.
 
     Raises:
-        InputError: as the constructor, and as `check_losses`.
+        InputError: as the constructor of `Distiller`, and as `check_losses`.
     """
     distiller = Distiller(
         teacher, student, layer_map=stage.layer_map, losses=stage.losses, projections=stage.projections
@@ -220,10 +220,10 @@ def build_distiller(teacher: keras.Model, student: keras.Model, stage: Stage) ->
 
 
 def check_losses(distiller: Distiller) -> None:
-    """Call every loss with symbolic tensors, as Keras will: a mistake is found before anything is trained.
+    """Call every loss with symbolic tensors, as Keras will, so that mistakes show before anything is trained.
 
     Raises:
-        InputError: a loss refuses what it is given, fails, or returns no scalar.
+        InputError: a loss refuses its inputs, fails, or returns no scalar.
     """
     specs = distiller.feature_specs()
     for comparison in distiller.comparisons:
@@ -231,7 +231,7 @@ def check_losses(distiller: Distiller) -> None:
 
 
 def map_of_first_weights(stages: Sequence[Stage]) -> LayerMap | str | Sequence[tuple[int, int]]:
-    """Which of the teacher's layers a student starts from: the first layer map that a loss reads, or else the first."""
+    """Return the layer map for a student's first weights: the first one that a loss reads, or else the first one."""
     maps = [stage.layer_map for stage in stages if any(loss.is_per_layer for loss in stage.losses)]
     return maps[0] if maps else stages[0].layer_map
 
@@ -249,24 +249,24 @@ def train_stage(
     last_step: int | None = None,
     checkpoint: StageCheckpoint | None = None,
 ) -> keras.callbacks.History:
-    """Compile a model with the stage's schedule and fit it: a Distiller, or a task model on its labels.
+    """Compile a model (a Distiller, or a task model that learns labels) with the stage's schedule, and fit it.
 
     Args:
-        model: what is trained.
-        stage: how.
-        train: its batches; their `epoch` is afterwards the first that has not been begun.
+        model: the model to train.
+        stage: the stage.
+        train: the stage's batches; afterwards their `epoch` is the first one that has not begun.
         validation_data: as in `keras.Model.fit`.
         metrics: as in `keras.Model.compile`.
         callbacks: as in `keras.Model.fit`.
         jit_compile: as in `keras.Model.compile`.
         verbose: as in `keras.Model.fit`.
-        watched: what `patience` waits for: the epochs' `val_loss` to fall, or a `dev_*` that a callback logs to rise.
-        last_step: stops after this many steps of the same schedule, and heeds no `patience`.
-        checkpoint: written after every epoch; the stage goes on from where it is, and has the epochs since then as its
-            history.
+        watched: the value that `patience` watches: the `val_loss` of epochs, or a `dev_*` that a callback logs.
+        last_step: stops after this many steps of the same schedule, whatever `patience`.
+        checkpoint: a checkpoint written after every epoch; the stage goes on from it, and its history has the epochs
+            since then.
 
     Raises:
-        InputError: the loss or a weight is no longer a finite number.
+        InputError: the loss or a weight is not a finite number.
     """
     total_steps = stage.total_steps(len(train))
     all_callbacks = [
@@ -278,7 +278,7 @@ def train_stage(
     if stage.patience is not None and last_step is None:
         mode = "min" if watched == "val_loss" else "max"
         end_early = keras.callbacks.EarlyStopping(watched, patience=stage.patience, mode=mode)
-        all_callbacks.append(end_early)  # after those that measure what it watches
+        all_callbacks.append(end_early)  # after the callbacks that measure the watched value
     optimizer = bert_optimizer(
         learning_rate=stage.learning_rate,
         total_steps=total_steps,
@@ -311,10 +311,10 @@ def train_stage(
         callbacks=all_callbacks,
         verbose=verbose,
     )
-    train.on_epoch_end()  # Keras leaves a pass open that is stopped at its last step or before
+    train.on_epoch_end()  # Keras does not end a pass that is stopped early
     return history
 
 
 def steps_taken(stage: Stage, steps_per_epoch: int, epochs: int) -> int:
-    """Optimizer steps that a stage took in so many epochs: only `max_steps` ends one before its last step."""
+    """Return the optimizer steps that a stage took in so many epochs: only `max_steps` cuts an epoch short."""
     return min(stage.total_steps(steps_per_epoch), epochs * steps_per_epoch)

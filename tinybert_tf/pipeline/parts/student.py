@@ -1,4 +1,4 @@
-"""The student of a config: its size, its first weights, and whether it fits its teacher."""
+"""Making the student of a config: its size, its first weights, and the check that it fits its teacher."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ WIDTHS = ("hidden_size", "num_attention_heads", "intermediate_size")
 
 
 def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "student") -> EncoderConfig:
-    """The student's sizes: a preset's or half the teacher's layers, then the config's own; the rest as the teacher.
+    """Return the student's config: a preset's sizes or half the teacher's layers, then the config's own sizes.
 
-    `key` is the section's, for the messages.
+    All other fields are the teacher's. `key` is the section's key in messages.
 
     Raises:
-        InputError: an unknown preset, heads that do not divide the width, sizes beside a directory that has its own.
+        InputError: the preset is unknown, the heads do not divide the width, or sizes are given beside a directory,
+            which has its own.
     """
     sizes = {name: getattr(section, name) for name in SIZES if getattr(section, name) is not None}
     if section.dir is not None:
@@ -59,13 +60,13 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
 
 
 def resolved_init(section: StudentSection, student: EncoderConfig, teacher: EncoderConfig, key: str = "student") -> str:
-    """Where the first weights come from: `dir`, `cut`, `layers` or `random`; `auto` is `cut` wherever that is possible.
+    """Return the source of the first weights: `dir`, `cut`, `layers` or `random`; `auto` is `cut` if possible.
 
-    `key` is the section's, for the messages.
+    `key` is the section's key in messages.
 
     Raises:
-        InputError: `layers` asked for between different widths, `cut` of a student that is larger than its teacher, or
-            an `init` beside a directory's weights.
+        InputError: `layers` is given for different widths, `cut` for a student that is larger than its teacher, or an
+            `init` beside a directory's weights.
     """
     if section.dir is not None:
         if section.init != "auto":
@@ -86,7 +87,7 @@ def resolved_init(section: StudentSection, student: EncoderConfig, teacher: Enco
 
 
 def _why_not_cut(student: EncoderConfig, teacher: EncoderConfig) -> str:
-    """What `check_cut` says; empty where the student can be cut from its teacher."""
+    """Return the message of `check_cut`; empty if the student can be cut from its teacher."""
     try:
         check_cut(student, teacher)
     except InputError as error:
@@ -97,10 +98,10 @@ def _why_not_cut(student: EncoderConfig, teacher: EncoderConfig) -> str:
 def student_tokenizer(
     section: StudentSection, teachers: Tokenizer, stages: Sequence[Stage], teacher_cache: str
 ) -> Tokenizer:
-    """The tokenizer that the student's texts are read with: its directory's own, else the teacher's.
+    """Return the tokenizer of the student's texts: that of its directory, else the teacher's.
 
     Raises:
-        InputError: they differ, and a stage compares more than predictions; or the teacher is not asked beforehand.
+        InputError: they differ, and a stage compares more than predictions or `teacher_cache` is off.
     """
     if section.dir is None:
         return teachers
@@ -116,15 +117,15 @@ def student_tokenizer(
                 f"losses of predictions compare models with different tokenizers."
             )
     if teacher_cache == "off":
-        raise InputError(f"{difference}; its teacher must be asked beforehand: expected teacher_cache auto, got off.")
+        raise InputError(f"{difference}; the teacher must run before training: expected teacher_cache auto, got off.")
     return load_tokenizer(directory)
 
 
 def check_vocabulary(model_dir: str, tokenizer: Tokenizer) -> None:
-    """Refuse a tokenizer for a model's directory that has another one.
+    """Refuse a tokenizer whose vocabulary is not that of a model's directory.
 
     Raises:
-        InputError: it has.
+        InputError: the vocabularies differ.
     """
     directory = resolve_directory(model_dir, TOKENIZER_FILES)
     if _other_vocabulary(directory, tokenizer):
@@ -132,10 +133,10 @@ def check_vocabulary(model_dir: str, tokenizer: Tokenizer) -> None:
 
 
 def check_two_tokenizers(section: StudentSection, teacher: TaskModel) -> None:
-    """Refuse a teacher whose predictions are of tokens, which a student with another tokenizer does not have.
+    """Refuse a teacher that predicts for each token, as a student with another tokenizer has other tokens.
 
     Raises:
-        InputError: it is one.
+        InputError: the teacher predicts for each token.
     """
     if isinstance(teacher, TokenModel):
         raise InputError(
@@ -145,11 +146,11 @@ def check_two_tokenizers(section: StudentSection, teacher: TaskModel) -> None:
 
 
 def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokenizer, layer_map: Any) -> TaskModel:
-    """The student with its first weights and the teacher's labels.
+    """Make the student with its first weights and the teacher's labels.
 
     Raises:
-        InputError: it does not fit the teacher: another vocabulary, other labels or another order of them; and as
-            `student_config` and `resolved_init`.
+        InputError: its vocabulary, its labels or their order differ from the teacher's; or as `student_config` and
+            `resolved_init`.
     """
     config = student_config(section, teacher.config)
     init = resolved_init(section, config, teacher.config)
@@ -163,10 +164,10 @@ def build_student(section: StudentSection, teacher: TaskModel, tokenizer: Tokeni
 def build_general_student(
     section: StudentSection, teacher: TransformerEncoder, tokenizer: Tokenizer, layer_map: Any
 ) -> TransformerEncoder:
-    """The student of a general distillation with its first weights; it has a pooler where its teacher has one.
+    """Make the student of a general distillation with its first weights; it has a pooler if its teacher has one.
 
     Raises:
-        InputError: another vocabulary than the teacher's; and as `student_config` and `resolved_init`.
+        InputError: its vocabulary is not the teacher's; or as `student_config` and `resolved_init`.
     """
     config = student_config(section, teacher.config, "model")
     init = resolved_init(section, config, teacher.config, "model")
@@ -180,7 +181,7 @@ def build_general_student(
 def _first_weights(
     student: PretrainedModel, teacher: PretrainedModel, init: str, section: StudentSection, layer_map: Any
 ) -> None:
-    """Copy layers where that is asked for, and say why a student that could have been cut is random."""
+    """Copy layers if `init` is `layers`; log why `auto` did not choose `cut`."""
     if init == "random" and section.init == "auto":
         logger.info(f"student: starts from random weights: {_why_not_cut(student.config, teacher.config)}")
     if init != "layers":
@@ -199,8 +200,8 @@ def cut_from_teacher(
 ) -> Cut:
     """Fit the student's weights to its teacher's activations on `batches`; see `cut_student`.
 
-    Each of its layers is cut from the teacher layer that `layer_map` gives it; of a map that leaves one out, or goes
-    back, from the uniform map's.
+    Each of its layers is cut from its teacher layer in `layer_map`, or in the uniform map if `layer_map` leaves a layer
+    out or is not ascending.
     """
     depths = student.num_hidden_layers, teacher.num_hidden_layers
     pairs = LayerMap.resolve(layer_map, *depths).one_to_one()
@@ -213,8 +214,8 @@ def cut_from_teacher(
     held = ", ".join(f"{1 - missed:.0%}" for missed in cut.unexplained.values())
     logger.info(
         f"student: cut from the teacher's layers {[layer for _, layer in pairs]} on "
-        f"{sum(len(batch['input_ids']) for batch in batches)} texts; before training it holds {held} of the variance "
-        f"of their outputs, embeddings first"
+        f"{sum(len(batch['input_ids']) for batch in batches)} texts; before training it explains {held} of the "
+        f"variance of the embeddings and these layers"
     )
     return cut
 
@@ -234,7 +235,7 @@ def _load_student(path: str, teacher: TaskModel, tokenizer: Tokenizer) -> TaskMo
 
 
 def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
-    """The directory of a student that reads the teacher's tokens."""
+    """Find the directory of a student, and refuse one with another vocabulary than the teacher's."""
     directory = resolve_directory(path, [*MODEL_FILES, *TOKENIZER_FILES])
     difference = _other_vocabulary(directory, tokenizer)
     if difference:
@@ -243,7 +244,7 @@ def _student_directory(path: str, tokenizer: Tokenizer) -> Path:
 
 
 def _other_vocabulary(directory: Path, tokenizer: Tokenizer) -> str:
-    """How a directory's vocabulary, if it has one, differs from the teacher's; empty where it does not."""
+    """Describe how a directory's vocabulary, if it has one, differs from the teacher's; empty if it does not."""
     if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
         return ""
     ours, theirs = load_tokenizer(directory).vocabulary(), tokenizer.vocabulary()

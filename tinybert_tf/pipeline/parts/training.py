@@ -1,4 +1,4 @@
-"""A distillation's training: the teacher measured, first weights given, one stage after the other."""
+"""The training of a distillation: measuring the teacher, giving first weights, training stage after stage."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_teacher(work: Distillation) -> None:
-    """Measure the teacher before anybody learns from it.
+    """Measure the teacher before a student learns from it.
 
     Raises:
-        InputError: it is no better on dev than one answer for every text, and `allow_weak_teacher` is not set.
+        InputError: on dev it is no better than one answer for every text, and `allow_weak_teacher` is not set.
     """
     task, metric, teacher = work.config.task, work.metric, ", ".join(work.config.teacher.dirs)
     value = work.measure_dev(work.teachers)[metric]
@@ -51,9 +51,9 @@ def check_teacher(work: Distillation) -> None:
 
 
 def give_first_weights(work: Distillation) -> None:
-    """Cut the student from its teacher on texts of the training file, where it is to be cut, and start the projections.
+    """Cut the student from its teacher on texts of the training file, if its `init` is `cut`; start the projections.
 
-    To match: those of a student that is cut from the basis, those of one that is there fitted on these texts.
+    The projections of a cut student start from its basis; those of a student from a directory are fitted on texts.
     """
     section, student = work.config.student.cut, work.student
     init = resolved_init(work.config.student, student.config, work.teacher.config)
@@ -79,22 +79,22 @@ def train_stages(
     counts: Callable[[], bool] = lambda: True,
     progress: RunProgress | None = None,
 ) -> list[int]:
-    """Train a student through all stages; its best dev epoch from stage `keep_from` on is what it ends with.
+    """Train a student through all stages; it ends with the weights of its best dev epoch from stage `keep_from` on.
 
     Args:
-        work: the stages, and all they want.
-        models: what `fit` is called on in each stage: Distillers of one student, or a student that learns alone.
-        directory: where the best epoch is saved, in the run directory.
-        keep_from: the first stage whose epochs count.
-        last_steps: the steps of each stage, where they are not its own.
+        work: the stages, with all that they need.
+        models: the model of each stage to call `fit` on: Distillers of one student, or a student that learns alone.
+        directory: the directory of the best epoch, in the run directory.
+        keep_from: the first stage whose epochs can be the best.
+        last_steps: the steps of each stage, if they are not its own.
         cached: the teacher's features, by stage number and data set.
-        label: what the stages' names begin with in the log.
-        callbacks: more of them, in every stage.
+        label: the prefix of the stages' names in the log.
+        callbacks: more callbacks for every stage.
         counts: whether an epoch that ends may be the best one.
-        progress: the run's; what is done is not done again.
+        progress: the run's progress; finished stages and epochs are not repeated.
 
     Returns:
-        The steps that each stage took: `last_steps`, where they are given.
+        The steps that each stage took: `last_steps` if they are given.
     """
     student = getattr(models[0], "student", models[0])
     best = BestEpoch(student, work.measure_dev, work.metric, work.run.path / directory, work.tokenizer, counts)

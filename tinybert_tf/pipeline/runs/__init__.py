@@ -1,1 +1,1 @@
-"""A run: its directory, its progress, what it logs and measures."""
+"""A run: its directory, its progress, its logs and its measurements."""

@@ -1,4 +1,4 @@
-"""What a run does beside training: say how far it is, measure the dev set, keep the best epoch."""
+"""Callbacks of a run: they report progress, measure the dev set, and keep the best epoch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS_BETWEEN_LINES = 20.0
 
 
 class CountsSteps(keras.callbacks.Callback):
-    """Counts optimizer steps in `step`, also where several are executed at once."""
+    """Counts optimizer steps in `step`, also if one execution runs several."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,18 +35,18 @@ class CountsSteps(keras.callbacks.Callback):
         self._first = self.step
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count; `batch` is the last step of those just executed, or would be if the epoch had that many."""
+        """Count; `batch` is the last step of the execution, or would be if the epoch had so many."""
         self.step = self._first + min(batch + 1, self.params["steps"])
 
 
 class Progress(CountsSteps):
-    """A line on stderr every 20 seconds and one at the end of each epoch; the epoch's also goes into the run's log.
+    """Writes a line to stderr every 20 seconds and at the end of each epoch; the latter also goes into the run's log.
 
     Args:
         stage: the stage's name, in front of every line.
         total_steps: optimizer steps of the stage.
-        run: the run whose `log.csv` the epochs go into.
-        unit: what an epoch of Keras's is called.
+        run: the run whose `log.csv` gets the epochs.
+        unit: the name of one of Keras's epochs in the lines.
     """
 
     def __init__(self, stage: str, total_steps: int, run: RunDirectory, unit: str = "epoch") -> None:
@@ -61,7 +61,7 @@ class Progress(CountsSteps):
         self._begin = self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Now and then say where training is."""
+        """Report the step and the loss every 20 seconds."""
         super().on_train_batch_end(batch, logs)
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
@@ -69,7 +69,7 @@ class Progress(CountsSteps):
             self._say(f"step {self.step}/{self.total_steps}  loss {float((logs or {})['loss']):.4f}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Say and log the epoch's losses and metrics."""
+        """Report and log the epoch's losses and metrics."""
         values = {name: float(value) for name, value in (logs or {}).items()}
         text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         self._say(f"{self.unit} {epoch + 1}  step {self.step}/{self.total_steps}  {text}")
@@ -81,12 +81,12 @@ class Progress(CountsSteps):
 
 
 class InputWait(keras.callbacks.Callback):
-    """Logs `input_wait`: the fraction of an epoch's training time, in [0, 1], in which its next batch was not ready.
+    """Logs `input_wait`: the fraction, in [0, 1], of an epoch's training time in which the next batch was not ready.
 
-    The device has nothing to do then: batches are made in the background while it computes.
+    The device is idle then: batches are made in the background while it computes.
 
     Args:
-        batches: what is trained on.
+        batches: the training batches.
     """
 
     def __init__(self, batches: BatchSource) -> None:
@@ -98,11 +98,11 @@ class InputWait(keras.callbacks.Callback):
         self._waited = self._trained = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """The device asks for a batch."""
+        """Note that the device waits for a batch."""
         self._asked = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """It got it when it was ready."""
+        """Add up the time in which the batch was not ready, and all the time of the step."""
         ready_times = self.batches.ready_times
         ready = ready_times[min(batch, len(ready_times) - 1)]
         self._waited += max(0.0, ready - self._asked)
@@ -117,13 +117,13 @@ class InputWait(keras.callbacks.Callback):
 def stage_callbacks(
     stage: str, total_steps: int, run: RunDirectory, train: BatchSource, unit: str = "epoch"
 ) -> list[keras.callbacks.Callback]:
-    """What every stage of a run has: lines on stderr, `log.csv`, learned layer maps, TensorBoard events."""
+    """Make the callbacks of every stage: lines on stderr, `log.csv`, learned layer maps, TensorBoard events."""
     events = keras.callbacks.TensorBoard(str(run.path / "tensorboard" / stage), write_graph=False)
     return [InputWait(train), Progress(stage, total_steps, run, unit), LearnedMaps(stage, run), events]
 
 
 class LearnedMaps(keras.callbacks.Callback):
-    """After each epoch, a Distiller's learned layer maps: as tables on stderr, and in the run's `layer_maps.csv`.
+    """Writes a Distiller's learned layer maps after each epoch, as tables to stderr and into `layer_maps.csv`.
 
     Args:
         stage: the stage's name, in the first column.
@@ -136,7 +136,7 @@ class LearnedMaps(keras.callbacks.Callback):
         self.run = run
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Print and write."""
+        """Print the layer maps, and write them to the file."""
         for weights in getattr(self.model, "layer_weights", ()):
             print(weights, file=sys.stderr, flush=True)
             columns = ("stage", "epoch", "loss", "student", "teacher", "weight")
@@ -152,19 +152,19 @@ class StopAfterSteps(CountsSteps):
         self.max_steps = max_steps
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stop."""
+        """Stop after the last step."""
         super().on_train_batch_end(batch, logs)
         if self.step >= self.max_steps:
             self.model.stop_training = True
 
 
 class FiniteTraining(CountsSteps):
-    """Ends training with an InputError where the loss or a weight is no longer a number, before anything is saved.
+    """Ends training with an InputError if the loss or a weight is not a finite number, before anything is saved.
 
     Args:
         stage: the stage's name, for the message.
         total_steps: optimizer steps of the stage.
-        learning_rate: its peak.
+        learning_rate: the peak learning rate.
     """
 
     def __init__(self, stage: str, total_steps: int, learning_rate: float) -> None:
@@ -174,7 +174,7 @@ class FiniteTraining(CountsSteps):
         self.learning_rate = learning_rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look at the loss."""
+        """Check the loss."""
         super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
@@ -187,14 +187,14 @@ class FiniteTraining(CountsSteps):
             self._refuse(f"the loss is {loss}" + (f" ({'; '.join(found)})" if found else ""))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the weights: the last update's effect has not been in any loss yet."""
+        """Check the weights: no loss has shown the effect of the last update yet."""
         for variable in self.model.trainable_variables:
             if not np.isfinite(variable.numpy()).all():
                 self._refuse(f"{variable.path} is not finite")
 
     def _refuse(self, what: str) -> None:
         remedy = "try a smaller learning rate, with --overwrite or another --out"
-        if self.step == 1:  # the learning rate has had no part in it
+        if self.step == 1:  # the learning rate is not the reason
             remedy = "expected a finite loss from the first step on"
         raise InputError(
             f"stage {self.stage!r}: {what} after step {self.step} of {self.total_steps} with learning_rate="
@@ -206,8 +206,8 @@ class MeasureDev(keras.callbacks.Callback):
     """Measures a model after every epoch.
 
     Args:
-        student: the model that is measured; the one in `fit` may be a Distiller around it.
-        measure: its metrics on the dev set; they are added to the epoch's logs as `dev_*`.
+        student: the model to measure; the one in `fit` may be a Distiller around it.
+        measure: computes its metrics on the dev set, which are added to the epoch's logs as `dev_*`.
     """
 
     def __init__(self, student: Any, measure: Callable[[Any], Metrics]) -> None:
@@ -217,22 +217,22 @@ class MeasureDev(keras.callbacks.Callback):
         self.metrics: Metrics = {}
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure."""
+        """Measure the model."""
         self.metrics = self.measure(self.student)
         if logs is not None:
             logs.update({f"dev_{name}": value for name, value in self.metrics.items()})
 
 
 class BestEpoch(MeasureDev):
-    """Measures a model after every epoch, saves it whenever it is better than before, and ends with the best weights.
+    """Measures a model after every epoch and saves it if it is better than before; `restore` loads the best weights.
 
     Args:
-        student: the model that is measured and saved, as in `MeasureDev`.
-        measure: its metrics on the dev set, as in `MeasureDev`.
-        metric: the one that decides, higher is better. The first of equal epochs is kept.
-        directory: the model's, replaced as a whole.
-        tokenizer: saved with it.
-        counts: whether an epoch that ends may be the best one; by default all may.
+        student: the model to measure and save, as in `MeasureDev`.
+        measure: computes its metrics on the dev set, as in `MeasureDev`.
+        metric: the metric that decides; higher is better, and the first of equal epochs is kept.
+        directory: the model's directory, which is replaced as a whole.
+        tokenizer: the tokenizer to save with it.
+        counts: whether an epoch can be the best one when it ends; by default every epoch can.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class BestEpoch(MeasureDev):
         self._weights: list[Any] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure, and keep what is better."""
+        """Measure the model, and save it if it is better."""
         super().on_epoch_end(epoch, logs)
         if self.counts() and (self.best is None or self.metrics[self.metric] > self.best):
             self.best = self.metrics[self.metric]
@@ -261,7 +261,7 @@ class BestEpoch(MeasureDev):
             replace_directory(self.directory, lambda path: self.student.save_pretrained(path, self.tokenizer))
 
     def go_on(self, best: float) -> None:
-        """Go on from the best epoch that is in the directory; `best` is its metric. The model gets its weights."""
+        """Go on from the best epoch in the directory, whose metric is `best`; the model gets its weights."""
         student, tensors = self.student, open_tensors(self.directory)
         assign_tensors(student.variables_by_name(), student.tensor_names(), tensors, student.config.family)
         self.best, self._weights = best, [variable.numpy() for variable in self.student.weights]

@@ -1,4 +1,4 @@
-"""The files of a run directory: the resolved config, what it was made from, logs and metrics."""
+"""The files of a run directory: the resolved config, the sources, logs and metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinybert_tf.json_file import read_object
 CONFIG, SOURCES, METRICS = "config.yaml", "sources.json", "metrics.json"
 LOGS = ("log.csv", "layer_maps.csv")
 MODELS = ("student", "baseline", "model")
-# What training writes, and what is made from it; a run that is trained anew begins without them.
+# The files of training and those made from them; a run that is trained anew begins without them.
 RESULTS = (*LOGS, "tensorboard", "checkpoints", *MODELS, "export", "report.html")
 
 
@@ -31,16 +31,16 @@ class RunDirectory:
 
     @property
     def checkpoint(self) -> Path:
-        """What an interrupted run goes on from."""
+        """The checkpoint from which an interrupted run goes on."""
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
     def num_logged(self) -> dict[str, int]:
-        """The rows of each log."""
+        """The number of rows of each log."""
         return {name: len(rows) for name, rows in self._rows.items()}
 
     def keep_logs(self, num_logged: Mapping[str, int]) -> None:
-        """Go on with an interrupted run's logs, the first rows of each; those that are not named begin anew."""
+        """Keep the first rows of an interrupted run's logs; logs that are not named begin anew."""
         for name in LOGS:
             path, count = self.path / name, num_logged.get(name, 0)
             if count and path.is_file():
@@ -49,7 +49,7 @@ class RunDirectory:
                 path.unlink(missing_ok=True)
 
     def read_log(self, name: str = LOGS[0]) -> list[dict[str, Any]]:
-        """The rows of one of `LOGS`, as text; none where it is not there."""
+        """Return the rows of one of `LOGS`, as text; none if the file does not exist."""
         path = self.path / name
         if not path.is_file():
             return []
@@ -57,7 +57,7 @@ class RunDirectory:
             return list(csv.DictReader(file))
 
     def log(self, *rows: dict[str, Any], name: str = LOGS[0]) -> None:
-        """Add rows to one of `LOGS`; stages log different columns, the file has them all."""
+        """Add rows to one of `LOGS`; stages log different columns, and the file has all of them."""
         logged = self._rows.setdefault(name, [])
         logged += rows
         columns = list(dict.fromkeys(itertools.chain.from_iterable(logged)))
@@ -68,7 +68,7 @@ class RunDirectory:
         replace_text(self.path / name, table.getvalue())
 
     def read_metrics(self) -> dict[str, Any] | None:
-        """What `metrics.json` holds; None where the run has not come to its end."""
+        """Return the content of `metrics.json`; None if the run is not complete."""
         return self._read_json(METRICS)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ class RunDirectory:
         replace_text(self.path / METRICS, json.dumps(metrics, indent=2) + "\n")
 
     def read_sources(self) -> dict[str, str] | None:
-        """What the run was made from; None of one that an earlier version began, which did not write it down."""
+        """Return the hashes of the run's sources; None if an earlier version began the run without recording them."""
         return self._read_json(SOURCES)
 
     def write_sources(self, sources: Mapping[str, str]) -> None:
@@ -89,7 +89,7 @@ class RunDirectory:
 
 
 def check_can_be_made(path: Path) -> None:
-    """Refuse a path for output that is a file, is inside one, or may not be written."""
+    """Refuse a path for output that is a file, is inside a file, or cannot be written."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
         inside = "" if there == path else f", {there}"

@@ -1,4 +1,4 @@
-"""A file that is written in many steps, by one process, and goes on after an interruption."""
+"""A file that one process writes in many steps, and that goes on after an interruption."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 class GrowingFile:
-    """The file of an augmentation while it is `OUTPUT.partial`, and `OUTPUT.state.json`, which says how far it is true.
+    """An unfinished augmentation: `OUTPUT.partial`, and `OUTPUT.state.json` with its progress.
 
     Args:
-        target: `OUTPUT`, which it becomes.
-        fingerprint: what the file is made from.
+        target: `OUTPUT`, the final name of the file.
+        fingerprint: the settings and the hashes from which the file is made.
 
     Raises:
-        InputError: `target` is there, cannot be made, or was begun from something else.
+        InputError: `target` exists already, cannot be made, or was begun from other settings.
     """
 
     def __init__(self, target: Path, fingerprint: Mapping[str, Any]) -> None:
@@ -38,9 +38,9 @@ class GrowingFile:
         self._partial = target.with_name(f"{target.name}.partial")
         self._state = target.with_name(f"{target.name}.state.json")
         if target.exists():
-            raise InputError(f"{target}: is there already; give another name")
+            raise InputError(f"{target}: the file exists already; give another name")
         if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
-            raise InputError(f"{target}: its directory is not there, or cannot be written; give another one")
+            raise InputError(f"{target}: its directory does not exist or cannot be written; give another one")
         if not self._state.is_file():
             return
         try:
@@ -51,7 +51,7 @@ class GrowingFile:
         except (OSError, ValueError, KeyError, TypeError):
             is_whole, there = False, {}
         if not is_whole:
-            raise InputError(f"{self._state}: not what an interrupted augmentation leaves; remove it to begin anew")
+            raise InputError(f"{self._state}: not the state of an interrupted augmentation; remove it to begin anew")
         differing = [name for name, value in self._fingerprint.items() if there.get(name) != value]
         if differing:
             raise InputError(
@@ -63,10 +63,10 @@ class GrowingFile:
 
     @contextlib.contextmanager
     def begin(self, header: str) -> Iterator[None]:
-        """Cut off what was being written when the run was interrupted, or write the header; the body may then add.
+        """Cut off an unfinished line of an interrupted run, or write the header; the body can then call `add`.
 
         Raises:
-            InputError: another process writes the file, or has written it meanwhile; it cannot be written.
+            InputError: another process writes the file or has written it meanwhile, or it cannot be written.
         """
         with one_line_of_the_disk(self._partial), contextlib.ExitStack() as held:
             self._partial.touch()
@@ -84,7 +84,7 @@ class GrowingFile:
             yield
 
     def add(self, rows: int, lines: Sequence[str]) -> None:
-        """Write the lines of so many rows of the input."""
+        """Write the lines of `rows` more rows of the input."""
         self.rows += rows
         self.written += len(lines)
         self._append("".join(lines))
@@ -92,7 +92,7 @@ class GrowingFile:
         replace_text(self._state, json.dumps(state, indent=2) + "\n")
 
     def end(self) -> None:
-        """Give the finished file its name."""
+        """Give the finished file its final name."""
         os.replace(self._partial, self._target)
         self._state.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The log lines of a run: on stderr, and not before what the user gave has been checked."""
+"""The log lines of a run, which go to stderr once the user's input has been checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from logging.handlers import BufferingHandler
 from tinybert_tf.errors import InputError
 
 _PACKAGE = logging.getLogger("tinybert_tf")
-# More lines than any check logs; a BufferingHandler forgets them all when it is full.
+# More lines than any check logs; a BufferingHandler drops all lines when it is full.
 _CAPACITY = 100_000
 
 
@@ -30,7 +30,7 @@ def on_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Hold the log lines of the body back until it ends; an InputError drops them, and stands alone."""
+    """Hold the body's log lines back until it ends; an InputError drops them, so that only its line is shown."""
     buffer = BufferingHandler(_CAPACITY)
     handlers, propagate = _PACKAGE.handlers, _PACKAGE.propagate
     _PACKAGE.handlers, _PACKAGE.propagate = [buffer], False

@@ -19,19 +19,19 @@ LATENCY_SEQ_LEN = 32
 
 
 def measure(model: Any, data: EncodedDataset, task: str) -> Metrics:
-    """The task's metrics of a model on a labelled data set."""
+    """Measure the task's metrics of a model on a labelled data set."""
     answers = data.answers(logits_of(model, data.evaluation_batches()))
     return TASK_METRICS[task].measure(answers, data.expected, data.classes)
 
 
 def measure_fully(model: Any, data: EncodedDataset, task: str) -> dict[str, Any]:
-    """The task's metrics, `positive_label`, whose F1 is `f1`, and `per_class`, the results of each class."""
+    """Measure the task's metrics; for classes also `positive_label`, whose F1 is `f1`, and `per_class` results."""
     answers = data.answers(logits_of(model, data.evaluation_batches()))
     return TASK_METRICS[task].measure_fully(answers, data.expected, data.classes)
 
 
 def logits_of(model: Any, batches: Batches) -> np.ndarray:
-    """A model's logits of every row, float32, in the order of the data set's rows."""
+    """Compute a model's logits of every row, float32, in the order of the data set's rows."""
     return np.asarray(batches.in_file_order(model.predict(batches, verbose=0)["logits"]), np.float32)
 
 
@@ -41,11 +41,11 @@ def measure_models(
     splits: Mapping[str, EncodedDataset],
     task: str,
 ) -> dict[str, dict[str, Any]]:
-    """Metrics and cost of each model, in float32, as its saved files give them.
+    """Measure metrics and cost of each model in float32, as loaded from its saved files.
 
-    The task's metrics on dev at the top, those on test under `test`; `parameters`; `size_bytes` of the weights file(s);
-    `latency_ms`: median of a forward pass, one text of 32 tokens (or the models' limit, if lower), the models taking
-    turns.
+    For each model: the task's metrics on dev, those on test under `test`, `parameters`, `size_bytes` of the weights
+    file(s), and `latency_ms`, the median milliseconds of a forward pass of one text of 32 tokens (or the models' limit
+    if lower), in which the models take turns.
     """
     as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
     limits = (model.config.max_tokens for model in as_saved.values())

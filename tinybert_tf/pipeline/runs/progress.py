@@ -1,4 +1,4 @@
-"""How far a run's training is, kept in a checkpoint after every epoch: the same command goes on from there."""
+"""The progress of a run's training, saved in a checkpoint after every epoch, from which the same command goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class StageProgress:
-    """What is done of a stage: `patience` is what its early end remembers."""
+    """The progress of a stage; `patience` is the state of its early end."""
 
     epochs: int = 0
     is_over: bool = False
@@ -28,14 +28,14 @@ class StageProgress:
 
 
 class RunProgress:
-    """The stages of a run, one after the other, and a checkpoint after each of their epochs.
+    """The progress of a run's stages, with a checkpoint after each of their epochs.
 
-    The checkpoint holds what the stage in progress trains; of the stages before it only the best epoch is left, in the
-    run directory. A run that goes on ends with the weights, the log and the metrics of one that was never interrupted.
+    The checkpoint holds the state of the current stage; of earlier stages only the best epoch is kept, in the run
+    directory. A run that goes on ends with the weights, the log and the metrics of one that was never interrupted.
 
     Args:
         run: the run.
-        kept: variables that are not the model's alone, such as projections that later stages go on from.
+        kept: variables besides the model's, such as projections from which later stages start.
 
     Raises:
         InputError: the checkpoint is damaged.
@@ -54,7 +54,7 @@ class RunProgress:
         self._seconds: dict[str, float] = notes["seconds"]
 
     def begin(self) -> None:
-        """Make the run directory; of a run that goes on, keep the log up to the checkpoint."""
+        """Make the run directory; if the run goes on, keep the log up to the checkpoint."""
         self.run.begin()
         if not self.was_interrupted:
             return
@@ -64,31 +64,31 @@ class RunProgress:
         logger.info(f"{self.run.path}: goes on after epoch {epochs} of the {model}'s stage {stage!r}")
 
     def turn_to(self, model: str) -> None:
-        """From here on it is this model that is trained, and takes time."""
+        """Begin to train this model and to count its time."""
         self._model, self._began = model, time.monotonic() - self._seconds.get(model, 0.0)
 
     def seconds(self) -> float:
-        """What the training of the model has taken, interrupted runs included."""
+        """The seconds that the training of the model has taken, interrupted runs included."""
         self._seconds[self._model] = time.monotonic() - self._began
         return self._seconds[self._model]
 
     def follow(self, best: BestEpoch) -> None:
-        """Keep the metric of a model's best epoch; where there has been one, the model gets its weights."""
+        """Keep the metric of a model's best epoch; if there is one already, the model gets its weights."""
         self._best_epoch = best
         if self._model in self._best:
             best.go_on(self._best[self._model])
 
     def past_epochs(self, stage: str) -> int | None:
-        """The epochs of a stage of the model's that another one has followed; None of one that is still to be done."""
+        """Return the epochs of one of the model's finished stages; None if the stage is not finished."""
         key = (self._model, stage)
         return self._stages[key].epochs if key in list(self._stages)[:-1] else None
 
     def stage(self, name: str) -> StageCheckpoint:
-        """The callback of a stage that begins, or goes on."""
+        """Return the callback of a stage that begins or goes on."""
         return StageCheckpoint(self, self._stages.setdefault((self._model, name), StageProgress()))
 
     def save(self, model: keras.Model) -> None:
-        """Write the checkpoint, after an epoch of the stage that began last."""
+        """Write the checkpoint after an epoch of the current stage."""
         self.seconds()
         if self._best_epoch.best is not None:
             self._best[self._model] = float(self._best_epoch.best)
@@ -102,11 +102,11 @@ class RunProgress:
 
 
 class StageCheckpoint(keras.callbacks.Callback):
-    """Saves a stage after each of its epochs; the last of its callbacks, so that what is saved has passed the others.
+    """Saves a stage after each of its epochs; it must be the last callback, so that the others have run before.
 
     Args:
-        progress: the run's.
-        stage: what is done of the stage.
+        progress: the run's progress.
+        stage: the stage's progress.
     """
 
     def __init__(self, progress: RunProgress, stage: StageProgress) -> None:
@@ -116,19 +116,19 @@ class StageCheckpoint(keras.callbacks.Callback):
         self._end_early: keras.callbacks.EarlyStopping | None = None
 
     def go_on(self, model: keras.Model, end_early: keras.callbacks.EarlyStopping | None) -> StageProgress:
-        """Give a compiled model the stage's last state, and say what is done; `end_early`: what may end the stage."""
+        """Restore the stage's last state in a compiled model and return its progress; `end_early` may end the stage."""
         self._end_early = end_early
         if self.stage.epochs:
             RunCheckpoint(self.progress.path, model, self.progress.kept).restore()
         return self.stage
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Remind the early end of the epochs before."""
+        """Restore the state of the early end."""
         if self._end_early is not None and self.stage.patience:
             vars(self._end_early).update(self.stage.patience)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Save."""
+        """Save the stage."""
         self.stage.epochs = epoch + 1
         self.stage.is_over = self.model.stop_training or epoch + 1 == self.params["epochs"]
         if self._end_early is not None:

@@ -1,4 +1,4 @@
-"""What the end of a run prints: its models in a table, and what the numbers mean."""
+"""The text at the end of a run: its models in a table, and an explanation of the numbers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.table import format_table
 from tinybert_tf.pipeline.runs.verdict import Log, advice, verdict
 
-# What `metrics.json` calls the models, as the table has them from top to bottom; its other keys are not models.
+# The models' keys in `metrics.json`, in the order of the table; its other keys are not models.
 MODELS = ("model", "teacher", "original", "student", "baseline")
 
-# What is also told of compressed models, in millions, and its title.
+# More columns for compressed models, in millions, with their titles.
 COMPRESSED = {"nonzero_parameters": "not zero", "gzip_bytes": "gzipped bytes"}
 
 
 def end_of_run(results: Mapping[str, Mapping[str, Any]], run: RunDirectory, metric: str, reference: str) -> str:
-    """What the end of a run prints: `results_table`, and below it what the numbers mean."""
+    """Return the text at the end of a run: `results_table`, and below it an explanation of the numbers."""
     lines = verdict(results, run.read_log(), metric)
     return "\n".join([results_table(results, metric, reference), *([""] if lines else []), *lines])
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, reference: str) -> str:
-    """The models side by side; parameters, size and latency also as a multiple of the `reference` model's."""
+    """Make a table of the models; parameters, size and latency also as multiples of the `reference` model's."""
     base = results[reference]
     has_test = "test" in base
     more = {name: title for name, title in COMPRESSED.items() if name in base}
@@ -49,7 +49,7 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
 
 
 def pretrain_summary(out: str, results: Mapping[str, Mapping[str, Any]], log: Log) -> str:
-    """A line on the model that a pretraining has made, and what its log asks for."""
+    """Describe the model of a pretraining in a line, and give the advice from its log."""
     model = results["model"]
     line = f"{out}/model: {model['parameters'] / 1e6:.2f} M parameters, {model['steps']:,} steps"
     names = [name for name in ("perplexity", "next_sentence_accuracy", "loss") if name in model]

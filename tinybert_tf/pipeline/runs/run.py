@@ -1,4 +1,4 @@
-"""A run: new, interrupted or complete, made from files that do not change, worked on by one process."""
+"""A run: new, interrupted or complete; its source files do not change, and one process works on it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from tinybert_tf.pipeline.runs.sources import GONE, changed_source, source_files
 
 logger = logging.getLogger(__name__)
 
-# Where a run is trained anew, inside its directory, until it is complete and takes the old one's place.
+# The folder in a run directory in which a run is trained anew, until it is complete and replaces the old one.
 ANEW = "anew"
 
 
 class RunState(enum.Enum):
-    """How far a run is: `INTERRUPTED` has a checkpoint to go on from, `COMPLETE` has its metrics."""
+    """The state of a run: `INTERRUPTED` has a checkpoint to go on from, `COMPLETE` has its metrics."""
 
     NEW = "new"
     INTERRUPTED = "interrupted"
@@ -45,21 +45,21 @@ class RunState(enum.Enum):
 
 
 class Run(RunDirectory):
-    """The run of a config, in the directory that its `out` names. Nothing is written before `begin`.
+    """The run of a config in the directory `out`. Nothing is written before `begin`.
 
-    As a context it keeps other processes out of the directory, and refuses a run whose sources changed. Without it,
-    the run can be looked at.
+    As a context manager it keeps other processes out of the directory, and refuses a run whose sources have changed.
+    Outside of it the run can only be read.
 
-    `path` is where training writes: `out` itself, or while a run that is there is trained anew, a directory in it. What
-    is there stays until `finish`, which replaces it.
+    Training writes to `path`: to `out` itself, or, while an existing run is trained anew, to a directory in it. The old
+    run stays until `finish` replaces it.
 
     Args:
         config: a resolved config, with an `out`.
-        overwrite: train a run anew that is there, whatever its config and sources.
+        overwrite: whether to train an existing run anew, whatever its config and sources.
 
     Raises:
-        InputError: `out` is a file, cannot be written, holds something that is no run, or a run with another config;
-            entered: another process works in it, or what an unfinished or complete run was made from has changed.
+        InputError: `out` is a file, cannot be written, or holds something else than a run of this config; on entry:
+            another process works in it, or the sources of the existing run have changed.
     """
 
     def __init__(self, config: Any, overwrite: bool = False) -> None:
@@ -77,14 +77,14 @@ class Run(RunDirectory):
 
     @property
     def state(self) -> RunState:
-        """How far the run is."""
+        """The state of the run."""
         if (self.path / METRICS).is_file():
             return RunState.COMPLETE
         return RunState.INTERRUPTED if self.checkpoint.is_file() else RunState.NEW
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """What the run is made from now."""
+        """The hashes of the run's sources as they are now."""
         return sources_of(self.config)
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class Run(RunDirectory):
         self._is_held = False
 
     def results(self) -> dict[str, Any] | None:
-        """What a complete run measured; None of one that is to be trained."""
+        """Return the results of a complete run; None if the run is to be trained."""
         measured = self.read_metrics()
         if measured is None:
             return None
@@ -118,7 +118,7 @@ class Run(RunDirectory):
         return measured
 
     def begin(self) -> None:
-        """Make the directory; a run that was interrupted keeps what it has, of any other run nothing stays."""
+        """Make the directory; an interrupted run keeps its files, and those of any other run are removed."""
         if self.state is RunState.INTERRUPTED:
             if self.read_sources() is None:
                 self._say_unknown_sources()
@@ -132,7 +132,7 @@ class Run(RunDirectory):
 
     @contextlib.contextmanager
     def made_for_checks(self) -> Iterator[None]:
-        """Make the directory for the body to check its input in: where that is refused, what was not there is gone."""
+        """Make the directory while the body checks the input; if the body refuses it, remove the new directory."""
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         is_new = not (self.path / CONFIG).is_file()
         with one_line_of_the_disk(self.path):
@@ -150,10 +150,10 @@ class Run(RunDirectory):
             raise
 
     def finish(self, results: dict[str, Any]) -> None:
-        """Write `metrics.json`: the run is complete, its checkpoint goes, and so does the run that it replaces."""
+        """Write `metrics.json`, which completes the run, and remove its checkpoint and the run that it replaces."""
         self.write_metrics(results)
         self.checkpoint.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else is in it, or it is not there
+        with contextlib.suppress(OSError):  # it has other content, or does not exist
             self.checkpoint.parent.rmdir()
         if self.path != self.out:
             _replace_run(self.out)
@@ -167,12 +167,12 @@ class Run(RunDirectory):
                 raise InputError(f"out: {self.out}: another process has begun a run there; give another directory.")
 
     def _describe(self) -> None:
-        """Write what the run is, first its config, which makes the directory a run's; and what it is made from."""
+        """Write the config, which makes the directory a run's, and the hashes of the sources."""
         replace_text(self.path / CONFIG, dump_config(resolved(self.config)))
         self.write_sources(self.sources)
 
     def _claim(self) -> None:
-        """Lock the directory, and put in order what a killed process left in it."""
+        """Lock the directory, and clean up after a killed process."""
         try:
             self._held.enter_context(directory_lock(self.out, wait=False))
         except BlockingIOError:
@@ -187,7 +187,7 @@ class Run(RunDirectory):
                 self._check_config()
 
     def _goes_on_anew(self) -> bool:
-        """Whether an interrupted overwriting of this run is one of the same config and sources."""
+        """Return whether an interrupted retraining in this directory has the same config and sources."""
         config = self.path / CONFIG
         is_same = config.is_file() and not config_difference(config, self.config)
         return is_same and self.read_sources() == self.sources
@@ -201,27 +201,27 @@ class Run(RunDirectory):
             )
 
     def _refuse_own_sources(self) -> None:
-        """Refuse to replace a run by one that is made from it."""
+        """Refuse to replace a run by one that has it as a source."""
         for name, path in source_files(self.config):
             if path.resolve().is_relative_to(self.out.resolve()):
                 raise InputError(f"out: {self.out}: --overwrite would replace the {name}; give another --out.")
 
     def _say_unknown_sources(self) -> None:
-        logger.warning(f"{self.out}: begun by an earlier version, which did not write down what it was made from")
+        logger.warning(f"{self.out}: begun by an earlier version, which did not record the run's sources")
 
     def _check_sources(self) -> None:
         before = self.read_sources()
         name = None if before is None else changed_source(before, self.sources)
         if name is not None:
-            what = "is not there any more" if self.sources.get(name) in (None, GONE) else "has changed"
+            what = "does not exist any more" if self.sources.get(name) in (None, GONE) else "has changed"
             raise InputError(
-                f"{self.out}: {name} {what} since this run began; give what it was made from, another --out, or "
-                f"--overwrite to train anew."
+                f"{self.out}: {name} {what} since this run began; restore it, or give another --out, or --overwrite to "
+                f"train anew."
             )
 
 
 def _holds_run(out: Path) -> bool:
-    """Whether a directory has a run's `config.yaml`; those of other programs name no `out`."""
+    """Return whether a directory has a run's `config.yaml`; those of other programs have no `out`."""
     try:
         config = parse_yaml((out / CONFIG).read_text(encoding="utf-8"), CONFIG)
     except (OSError, ValueError):
@@ -230,7 +230,7 @@ def _holds_run(out: Path) -> bool:
 
 
 def look_at_run(config: Any, overwrite: bool = False) -> dict[str, Any] | None:
-    """What the complete run of a config measured; None where there is something to train.
+    """Return the results of a config's complete run; None if there is something to train.
 
     Raises:
         InputError: as `Run`.
@@ -240,7 +240,7 @@ def look_at_run(config: Any, overwrite: bool = False) -> dict[str, Any] | None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a directory that may be there."""
+    """Delete a file or a directory if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -248,9 +248,9 @@ def remove(path: Path) -> None:
 
 
 def _replace_run(out: Path) -> None:
-    """Give a complete run that was trained anew the place of the one around it; a process that is killed goes on here.
+    """Move a complete retrained run to the place of the old one; after a killed process the next one goes on here.
 
-    `sources.json` moves first: as long as it is there, the old run is whole. `metrics.json` moves last.
+    `sources.json` moves first: as long as the new run has it, the old run is complete. `metrics.json` moves last.
     """
     anew, names = out / ANEW, (SOURCES, "corpus", *RESULTS, CONFIG, METRICS)
     if (anew / SOURCES).is_file():

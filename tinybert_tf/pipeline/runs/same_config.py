@@ -1,4 +1,4 @@
-"""Whether a run directory's config is the one of a command: compared as values, not as text."""
+"""Comparing a run directory's config with a command's, as values and not as text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 
-# Where the run and its teachers' cache are: no result depends on it.
+# Keys that say where files are kept; no result depends on them.
 PLACES = ("out", "cache_dir", "max_disk_gib")
 
 
 def config_difference(path: Path, config: Any) -> str:
-    """How the config in a file differs from another one, as `there x=1, here x=2`; empty where it does not.
+    """Describe how the config in a file differs from another one, as `there x=1, here x=2`; empty if it does not.
 
-    A key that the file does not have is its default. Keys that only say where files are kept do not count.
+    A key that the file does not have gets its default. `PLACES` are not compared.
     """
     try:
         there = load_config(type(config), path)
@@ -36,7 +36,7 @@ def _shown(key: str, values: Mapping[str, Any]) -> str:
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its dotted key."""
+    """Yield every value with its dotted key."""
     inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
     if inside is None:
         yield key, value

@@ -1,4 +1,4 @@
-"""What a run directory's `config.yaml` says to the verbs that read the run afterwards."""
+"""Reading a run directory's `config.yaml` for the verbs that use the run later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinybert_tf.config.strict_yaml import parse_yaml
 
 
 def run_settings(model: str | Path) -> dict[str, Any]:
-    """The resolved config of a run directory; empty where `model` is none."""
+    """Return the resolved config of a run directory; empty if `model` is no run directory."""
     path = Path(model) / "config.yaml"
     if not path.is_file():
         return {}
@@ -21,7 +21,7 @@ def run_settings(model: str | Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Reading:
-    """How labelled data is read: its task, its columns, what integers stand for, the positive class; None: not said."""
+    """How to read labelled data: its task, columns, meaning of integers, and positive class; None if not given."""
 
     task: str | None = None
     text: str | Sequence[str] | None = None
@@ -30,7 +30,7 @@ class Reading:
     positive: str | None = None
 
     def completed_by_run(self, model: str | Path) -> Reading:
-        """With what the run says, where `model` is one and nothing is said here; its labels are its own column's."""
+        """Fill missing values from the run, if `model` is one; its labels are those of its own label column."""
         settings = run_settings(model)
         data = settings.get("data", {})
         own_column = self.label in (None, data.get("label"))

@@ -1,4 +1,4 @@
-"""What a run is made from: the files of its data, models and losses, each with a hash of its contents."""
+"""The sources of a run: the files of its data, models and losses, each with a hash of its content."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ GONE = "no such file"
 
 
 def sources_of(config: Any) -> dict[str, str]:
-    """SHA-256 of each file that the result of a run config depends on, by what messages call it: `train file a.tsv`.
+    """Return the SHA-256 of each file on which a run's result depends, by its name in messages: `train file a.tsv`.
 
     These are the files of `data` and of the stages, or those of the `corpus`; weights, config and tokenizer of the
-    teachers, the student and the model that is trained; the files of the user's own losses. `GONE` stands for one that
-    is not there. A data set of the Hub has no file, and is left out.
+    teachers, the student and the trained model; the files of the user's own losses. `GONE` stands for a missing file.
+    Data sets of the Hub have no file and are left out.
 
     Raises:
-        InputError: a model's directory is not there.
+        InputError: a model's directory does not exist.
     """
     return {name: _digest(path) for name, path in source_files(config)}
 
 
 def changed_source(before: dict[str, str], now: dict[str, str]) -> str | None:
-    """The name of the first source that is not as it was; None where all are."""
+    """Return the name of the first source that has changed; None if none has."""
     return next((name for name in [*before, *now] if before.get(name) != now.get(name)), None)
 
 
 def source_files(config: Any) -> Iterator[tuple[str, Path]]:
-    """The names and paths of `sources_of`."""
+    """Yield the names and paths of `sources_of`."""
     yield from _data_files(config)
     for role, directory in _model_directories(config):
         for path in _model_files(directory):
@@ -48,7 +48,7 @@ def source_files(config: Any) -> Iterator[tuple[str, Path]]:
 
 
 def _data_files(config: Any) -> Iterator[tuple[str, Path]]:
-    """The files of data and of raw text."""
+    """Yield the files of data and of raw text."""
     data, corpus = getattr(config, "data", None), getattr(config, "corpus", None)
     named = [(name, getattr(data, name)) for name in ("train", "dev", "test") if data is not None]
     named += [("train", stage.train) for stage in getattr(config, "stages", ())]
@@ -59,7 +59,7 @@ def _data_files(config: Any) -> Iterator[tuple[str, Path]]:
 
 
 def _model_directories(config: Any) -> Iterator[tuple[str, str]]:
-    """The directories of all models, by their roles."""
+    """Yield the directories of all models, with their roles."""
     teacher, student = getattr(config, "teacher", None), getattr(config, "student", None)
     model, tokenizer = getattr(config, "model", None), getattr(config, "tokenizer", None)
     for directory in () if teacher is None else teacher.dirs:
@@ -72,7 +72,7 @@ def _model_directories(config: Any) -> Iterator[tuple[str, str]]:
 
 
 def _model_files(directory: str) -> list[Path]:
-    """Weights, config and tokenizer, as far as they are there."""
+    """Return the existing files of weights, config and tokenizer."""
     there = resolve_directory(directory, TOKENIZER_FILES)
     weights = weight_files(resolve_model(directory)) if config_path(there).is_file() else []
     names = (config_path(there), *(there / name for name in TOKENIZER_FILES))
@@ -80,7 +80,7 @@ def _model_files(directory: str) -> list[Path]:
 
 
 def _losses(config: Any) -> list[str]:
-    """The names of all losses of the user's own."""
+    """Return the names of all losses of the user."""
     sections = [
         *getattr(config, "losses", ()),
         *(loss for stage in getattr(config, "stages", ()) for loss in stage.losses),
@@ -89,7 +89,7 @@ def _losses(config: Any) -> list[str]:
 
 
 def _code_of(loss: str) -> Path | None:
-    """The file of `file.py:Class` or `module:Class`; None where there is no such module (`load_loss_class` says so)."""
+    """Return the file of `file.py:Class` or `module:Class`; None if there is no such module."""
     place, _, _ = loss.partition(":")
     if place.endswith(".py"):
         return Path(place)

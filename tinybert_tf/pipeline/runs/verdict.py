@@ -1,4 +1,4 @@
-"""What a run's numbers mean, in lines for the end of a run: a pure function of its metrics and its log."""
+"""Explaining a run's numbers in lines for its end: a pure function of its metrics and its log."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from tinybert_tf.metrics import format_metric, never_predicted
 
-# Classes that one line has room for; of more, those with the lowest F1.
+# The most classes in a line; of more classes, it shows those with the lowest F1.
 CLASSES_SHOWN = 8
 # A loss that falls in every epoch, and by a smaller fraction than this in all, falls too slowly. Measured on 77
 # classes: 12 % at a learning rate of 5e-5 (dev accuracy 51 %), 64 % at 5e-4 (70 %); 70 % on 7 classes, at 5e-5 (97 %).
 SMALL_FALL = 0.2
-# A dev score that is this fraction of the teacher's, or of 1 where there is none, has learned: a loss from soft labels
-# cannot fall to 0, and one of a model that knew the task before has no way to go.
+# A student whose dev score is this fraction of the teacher's (or of 1) has learned, even if its loss hardly fell: a
+# loss from soft labels cannot fall to 0, and neither can that of a model that knew the task before fall far.
 LEARNED = 0.9
-# Where there is no dev score, a dev loss that fell in the last epoch by more of its value still falls.
+# Without a dev score: a dev loss that fell by more than this fraction in the last epoch still falls.
 STILL_FALLS = 0.05
 
-# The dev set's loss, as the stages of each verb log it.
+# The names under which verbs log the dev set's loss.
 DEV_LOSSES = ("val_loss", "dev_loss", "dev_masked_tokens_loss")
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -28,12 +28,12 @@ Log = Sequence[Mapping[str, Any]]
 
 
 def verdict(results: Results, log: Log, metric: str) -> list[str]:
-    """The lines.
+    """Explain a run's results in a few lines.
 
     Args:
-        results: what `metrics.json` holds.
-        log: the rows of `log.csv`, one an epoch.
-        metric: the one that chose the best epoch; higher is better.
+        results: the content of `metrics.json`.
+        log: the rows of `log.csv`, one for each epoch.
+        metric: the metric that chose the best epoch; higher is better.
     """
     trained = "student" if "student" in results else "model"
     rows = results.get("data", {}).get("dev", {}).get("rows")
@@ -45,19 +45,19 @@ def verdict(results: Results, log: Log, metric: str) -> list[str]:
 
 
 def advice(log: Log, metric: str | None = None, rows: int | None = None, best: float = 1.0) -> list[str]:
-    """What the curves of each stage ask for: a higher learning rate, or more training.
+    """Advise on a higher learning rate or more training, from the curves of each stage.
 
     Args:
         log: the rows of `log.csv`.
-        metric: as in `verdict`; None where there is only a loss.
-        rows: of the dev set, for the standard error of its score.
-        best: what the score can become, the teacher's.
+        metric: as in `verdict`; None if there is only a loss.
+        rows: number of rows of the dev set, for the standard error of its score.
+        best: the best possible score, the teacher's.
     """
     return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, rows, best)]
 
 
 def _against_the_baseline(results: Results, metric: str) -> Iterator[str]:
-    """Whether the student is better than itself without a teacher, by more than the dev set's standard error."""
+    """Compare the student with its baseline; a difference counts above the dev set's standard error."""
     if "baseline" not in results:
         return
     student, alone = (results[name][metric] for name in ("student", "baseline"))
@@ -71,7 +71,7 @@ def _against_the_baseline(results: Results, metric: str) -> Iterator[str]:
 
 
 def _classes(name: str, result: Mapping[str, Any]) -> Iterator[str]:
-    """Macro-F1, F1 of each class or type, and the classes that are never answered."""
+    """Give macro-F1, F1 of each class or type, and the classes that are never predicted."""
     by_class = result.get("per_class", {})
     there = {each: values for each, values in by_class.items() if values["support"]}
     if not there:
@@ -88,7 +88,7 @@ def _classes(name: str, result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stages(log: Log) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """The epochs of each stage, by its name; not those of the baseline, which goes as the student does."""
+    """Yield the epochs of each stage with its name, without the baseline's stages, which are like the student's."""
     for stage, epochs in itertools.groupby(log, key=lambda row: str(row.get("stage", ""))):
         if not stage.startswith("baseline-"):
             yield stage, list(epochs)
@@ -114,17 +114,17 @@ def _what_to_try(stage: str, epochs: Log, metric: str | None, rows: int | None, 
 
 
 def _hardly_fell(losses: Sequence[float]) -> bool:
-    """Whether a loss fell in every epoch, and by little in all: the steps are too small for it."""
+    """Return whether a loss fell in every epoch, but little in all, so that the steps are too small."""
     falls = len(losses) >= 2 and all(after < before for before, after in itertools.pairwise(losses))
     return falls and losses[-1] > (1 - SMALL_FALL) * losses[0]
 
 
 def _column(epochs: Log, name: str) -> list[float]:
-    """A column of the log's, without the epochs that do not have it."""
+    """Return a column of the log, without the epochs that do not have it."""
     return [float(row[name]) for row in epochs if row.get(name) not in (None, "")]
 
 
 def _noise(score: float, rows: int | None) -> float:
-    """The standard error of a fraction of so many rows; half a percent where the rows are not known."""
+    """Return the standard error of a fraction of so many rows; half a percent if the number of rows is unknown."""
     fraction = min(max(score, 0.0), 1.0)
     return math.sqrt(fraction * (1 - fraction) / rows) if rows else 0.005
