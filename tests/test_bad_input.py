@@ -346,7 +346,7 @@ def test_a_student_that_cannot_read_the_teachers_ids(scene: Scene, student: Call
     path = student(vocab_size=50)
     message = scene.refused(student=path)
     assert message.startswith(f"{path}: the tokenizer has ")
-    assert "the model vocab_size=50" in message
+    assert "the model has vocab_size=50" in message
     assert "has max_position_embeddings=9" in scene.refused(student=student(max_position_embeddings=9))
 
 

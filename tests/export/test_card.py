@@ -22,7 +22,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def test_it_is_gone(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"labels\.json: not there, .* export it again"):
+    with pytest.raises(InputError, match=r"labels\.json: no such file, .* export the model again"):
         Card.read(tmp_path)
 
 

@@ -95,7 +95,7 @@ def test_the_others_are_held_to_their_answers_and_to_a_quarter_of_the_logits() -
     with pytest.raises(VerificationError, match=r"94.0% of the answers are the model's; --min-agreement is 95.0%"):
         check(dataclasses.replace(SEEN, agreement=0.94), is_exact=False, min_agreement=0.95)
     with pytest.raises(
-        VerificationError, match=r"differ by 0.26 \(root mean square\) from the model's; at most 0.25 is"
+        VerificationError, match=r"differ by 0.26 \(root mean square\) from the model's; expected at most 0.25"
     ):
         check(dataclasses.replace(SEEN, rms_difference=0.26), is_exact=False, min_agreement=0.95)
     # Where the model has one answer the logits alone decide.

@@ -349,9 +349,12 @@ def refused(config: AblationConfig, pretended: Pretended, tmp_path: Path, tinybe
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--variants", "no_general"], "variant 'no_general': there is no student.dir, whose general distillation"),
+        (
+            ["--variants", "no_general"],
+            "variant 'no_general': the config has no student.dir, whose general distillation",
+        ),
         (["--variants", "nothing"], "variant 'nothing': no change is called 'nothing'; "),
-        (["--variants", "top,top"], "variant 'top': another one has that name; give one of them another name."),
+        (["--variants", "top,top"], "variant 'top': two variants have this name; give one of them another."),
         (["--seeds", "1,one"], "seeds.1: expected an integer, got 'one'"),
         (["--seeds", "1,1"], "seeds: expected at least one integer from 0 to 4294967295, no two equal, got (1, 1)"),
         (["--set", "variants=[{name: a, set: {train.epoch: 1}}]"], "variant 'a': train.epoch: unknown key; did you"),

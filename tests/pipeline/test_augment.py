@@ -457,7 +457,7 @@ def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp
     ("flag", "value", "message"),
     [
         ("copies", 0, "--copies: expected an integer >= 1, got '0' (see tinybert augment --help)"),
-        ("candidates", 149, "candidates=149: the vocabulary has "),
+        ("candidates", 149, "candidates=149: expected at most the vocabulary's "),
         ("replace_probability", 0, "replace_probability=0.0: a number above 0, at most 1 is accepted"),
         ("replace_probability", "nan", "replace_probability=nan: a number above 0, at most 1 is accepted"),
         ("batch_size", -1, "--batch-size: expected an integer >= 1, got '-1'"),

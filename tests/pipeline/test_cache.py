@@ -91,7 +91,7 @@ def test_clear_removes_what_is_asked_for_and_nothing_of_the_users(
     [
         (["empty"], "tinybert: cache: got 'empty'; expected list or clear."),
         (["list", "abc"], "tinybert: cache list: got 'abc'; expected no folder, since it lists all of them."),
-        (["clear", "abc"], "has no folder abc; `tinybert cache list` shows what there is."),
+        (["clear", "abc"], "has no folder abc; `tinybert cache list` shows the folders."),
     ],
 )
 def test_refused(flags: list[str], message: str, cache: Callable[..., Any], folders: list[Path]) -> None:

@@ -96,5 +96,7 @@ def test_what_is_no_ensemble(teachers: list[Teacher], make_config: MakeConfig) -
         with pytest.raises(InputError, match="expected a finite number > 0 for each of 2 teachers"):
             TeacherEnsemble(teachers, shares)
     other = Teacher(SequenceClassifier(make_config(), 3, LABELS[::-1]))
-    with pytest.raises(InputError, match=r"the labels \['no', 'yes', 'maybe'\] and \['maybe', 'yes', 'no'\]: all of"):
+    with pytest.raises(
+        InputError, match=r"expected equal labels, got \['no', 'yes', 'maybe'\] and \['maybe', 'yes', 'no'\]"
+    ):
         TeacherEnsemble([teachers[0], other])

@@ -229,7 +229,7 @@ def test_nothing_to_remove(base: DistillConfig, name: str, message: str) -> None
 def test_a_name_twice(base: DistillConfig) -> None:
     taken = Variant("epochs=2", changes=("top",))
     assert refused(base, taken, grid={"train.epochs": [2]}) == (
-        "variant 'epochs=2': another one has that name; give one of them another name."
+        "variant 'epochs=2': two variants have this name; give one of them another."
     )
 
 
