@@ -221,6 +221,19 @@ def distilled_run(distilled: tuple[Path, Command]) -> Path:
 
 
 @pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are trained eagerly: for a few steps of a tiny one, tracing takes far longer than computing."""
+    from tinybert_tf.trainable.trainable_model import TrainableModel
+
+    compile = TrainableModel.compile
+
+    def compile_eagerly(self: TrainableModel, *arguments: Any, **kwargs: Any) -> None:
+        compile(self, *arguments, **{"run_eagerly": True, **kwargs})
+
+    monkeypatch.setattr(TrainableModel, "compile", compile_eagerly)
+
+
+@pytest.fixture
 def threads_change_often() -> Iterator[None]:
     """Python's lock changes hands a thousand times as often as it does by itself."""
     before = sys.getswitchinterval()

@@ -7,6 +7,7 @@ The gradients are those of plain SGD with the rate 1, weights before less weight
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -135,11 +136,14 @@ def clipping_optimizer() -> BertAdamW:
     return BertAdamW(1.0, epsilon=10.0, weight_decay=0.0, global_clipnorm=0.01)
 
 
-def compared(build: Callable[[], Any], inputs: Any, labels: Any, ways: Any, optimizer: Any = None) -> dict[str, Any]:
+def compared(
+    build: Callable[[], Any], inputs: Any, labels: Any, ways: Any, optimizer: Any = None, traced: bool = False
+) -> dict[str, Any]:
+    """The whole step is eager; so are the others unless they are `traced`, which takes far longer."""
     whole, logs = step(build, inputs, labels, 1, None, optimizer, run_eagerly=True)
     found = {}
     for name, (parts, strategy) in ways.items():
-        gradient, logged = step(build, inputs, labels, parts, strategy, optimizer)
+        gradient, logged = step(build, inputs, labels, parts, strategy, optimizer, run_eagerly=not traced)
         apart = {each: abs(logged[each] - value) / max(abs(value), 1e-3) for each, value in logs.items()}
         found[name] = {
             "gradient": float(np.linalg.norm(gradient - whole) / np.linalg.norm(whole)),
@@ -156,12 +160,14 @@ def main() -> None:
     few = {"2 parts on 2 replicas": (2, two)}
     results = {}
     for kind, (_, _, labels) in TASKS.items():
-        results[kind] = compared(lambda kind=kind: make(kind), inputs_of(kind), labels, ways if kind == "tags" else few)
+        of_task = ways if kind == "tags" else few
+        build = functools.partial(make, kind)
+        results[kind] = compared(build, inputs_of(kind), labels, of_task, traced=kind == "tags")
     for kind in ("classes", "tags"):
-        labels = TASKS[kind][2]
-        results[f"{kind} distilled"] = compared(lambda kind=kind: distilled(kind), inputs_of(kind), labels, few)
+        labels, build = TASKS[kind][2], functools.partial(distilled, kind)
+        results[f"{kind} distilled"] = compared(build, inputs_of(kind), labels, few, traced=kind == "tags")
     results["clipped"] = compared(
-        lambda: make("classes"), inputs_of("classes"), CLASS, {"2 replicas": (1, two)}, clipping_optimizer
+        lambda: make("classes"), inputs_of("classes"), CLASS, {"2 replicas": (1, two)}, clipping_optimizer, traced=True
     )
     rounded = Distiller(Rounded(make("classes", 2, 1)), make("classes", 2, 2), losses=losses_of("classes"))
     cached = cached_inputs(distilled("classes"), inputs_of("classes"))

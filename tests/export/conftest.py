@@ -61,8 +61,8 @@ def make_model() -> Callable[..., TaskModel]:
 
 @pytest.fixture(scope="session", params=MODELS, ids="-".join)
 def any_model(request: pytest.FixtureRequest, make_model: Callable[..., TaskModel]) -> TaskModel:
-    """One of `MODELS` after the other."""
-    return make_model(*request.param)
+    """One of `MODELS` after the other: the first of two layers, the others of one."""
+    return make_model(*request.param, num_hidden_layers=2 if request.param == MODELS[0] else 1)
 
 
 @pytest.fixture(scope="session")

@@ -159,7 +159,7 @@ def test_every_task_from_a_litert_file(
 ) -> None:
     """The file named by itself; each answer is what the Hugging Face directory's predictor gives."""
     tokenizer = train_wordpiece(["ann came from york to see bob and the new film"], vocab_size=60, min_frequency=1)
-    model = make_model("bert", task)
+    model = make_model("bert", task, num_hidden_layers=1)
     model.save_pretrained(tmp_path / "model", tokenizer=tokenizer)
     exported = tmp_path / "export"
     exported.mkdir()
