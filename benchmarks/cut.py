@@ -18,7 +18,7 @@ from typing import Any
 
 import keras
 
-from tinybert_tf.config.schema import CutSection
+from tinybert_tf.config.models import CutSection
 from tinybert_tf.data.corpus.reader import CorpusFiles
 from tinybert_tf.data.text.dataset import TextDataset
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer

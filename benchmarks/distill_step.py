@@ -38,7 +38,7 @@ from tinybert_tf.distillation.losses import AttentionLoss, DistillationLoss, Emb
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.pipeline.parts import teacher_features
+from tinybert_tf.pipeline.parts.ask_teacher import AskedRows
 from tinybert_tf.training.devices import setup_devices
 from tinybert_tf.training.optimizer import bert_optimizer
 
@@ -145,11 +145,11 @@ def ratio(found: Mapping[str, list[float]], way: str) -> float:
 
 def fill(distiller: Distiller, tokens: TokenizedTexts, directory: Path) -> tuple[TeacherFeatures, float]:
     """A cache of what the distiller compares, and the seconds it took once the teacher had been traced."""
-    teacher_features.fill(TeacherCache(directory / "traced", 1e12), [distiller], tokens, 0)
-    cache = TeacherCache(directory / "cache", 1e12)
+    AskedRows.of(TeacherCache(directory / "traced", 1e12), "teacher", [distiller], tokens, 0).fill()
     begin = time.perf_counter()
-    teacher_features.fill(cache, [distiller], tokens, 0)
-    return teacher_features.read(cache, distiller, tokens), time.perf_counter() - begin
+    rows = AskedRows.of(TeacherCache(directory / "cache", 1e12), "teacher", [distiller], tokens, 0)
+    rows.fill()
+    return rows.read(distiller), time.perf_counter() - begin
 
 
 def projection_flops(distiller: Distiller, num_tokens: int) -> int:

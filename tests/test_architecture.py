@@ -261,3 +261,33 @@ def test_functions_are_short() -> None:
     median, p90 = lengths[len(lengths) // 2], lengths[len(lengths) * 9 // 10]
     assert median <= MEDIAN_LINES, f"the median function has {median} lines; at most {MEDIAN_LINES}"
     assert p90 <= P90_LINES, f"a tenth of all functions has over {p90} lines; at most {P90_LINES}"
+
+
+def defined_names(path: Path) -> set[str]:
+    """The names that a module has at its top, imported ones included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Import() | ast.ImportFrom():
+                names.update(alias.asname or alias.name for alias in node.names)
+            case ast.Name(ctx=ast.Store()):
+                names.add(node.id)
+    return names
+
+
+def test_benchmarks_and_examples_import_what_there_is() -> None:
+    missing = []
+    for script in sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")]):
+        for node in ast.walk(ast.parse(script.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
+                module = ROOT.joinpath(*str(node.module).split("."))
+                path = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+                names = defined_names(path) if path.exists() else set()
+                missing += [
+                    f"{script.name}: {node.module}.{alias.name}"
+                    for alias in node.names
+                    if alias.name not in names and not module.joinpath(alias.name).with_suffix(".py").exists()
+                ]
+    assert not missing, f"imported, but not there: {missing}"
