@@ -10,9 +10,6 @@ from tinybert_tf.cli.flags import ALLOW_WEAK_TEACHER, BASELINE, DISTILLATION, OV
 from tinybert_tf.cli.from_config import load
 from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
-from tinybert_tf.config.ablation import AblationConfig
-from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig
-from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
 
 
@@ -20,7 +17,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.first_look import look_at_distillation
     from tinybert_tf.pipeline.runs.run import look_at_run
 
-    config = load(DISTILL.flags, DistillConfig, arguments)
+    config = load(DISTILL.flags, DISTILL.config, arguments)
     look_at_distillation(config)
     results = look_at_run(config, arguments.overwrite)
     if results is None:
@@ -34,7 +31,7 @@ def _distill(arguments: argparse.Namespace) -> None:
 def _compress(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.first_look import look_at_distillation
 
-    config = load(COMPRESS.flags, CompressConfig, arguments)
+    config = load(COMPRESS.flags, COMPRESS.config, arguments)
     look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.compress import run_compress
@@ -42,7 +39,7 @@ def _compress(arguments: argparse.Namespace) -> None:
     _print_results(run_compress(config, arguments.overwrite), config)
 
 
-def _print_results(metrics: Any, config: DistillConfig) -> None:
+def _print_results(metrics: Any, config: Any) -> None:
     from tinybert_tf.metrics import choose_metric
     from tinybert_tf.pipeline.runs.directory import RunDirectory
     from tinybert_tf.pipeline.runs.results import end_of_run
@@ -50,9 +47,11 @@ def _print_results(metrics: Any, config: DistillConfig) -> None:
     print(end_of_run(metrics, RunDirectory(config.out), config.metric or choose_metric(config.task), "teacher"))
 
 
-def _either(keys: Set[str]) -> type[DistillConfig]:
-    """A compression's config where a section of one is given, else a distillation's."""
-    return DistillConfig if keys.isdisjoint(STEP_SECTIONS) else CompressConfig
+def _either(keys: Set[str]) -> Any:
+    """The class of a compression's config where a section of one is given, else of a distillation's."""
+    from tinybert_tf.config.compression import STEP_SECTIONS
+
+    return (DISTILL if keys.isdisjoint(STEP_SECTIONS) else COMPRESS).config
 
 
 def _cache_teacher(arguments: argparse.Namespace) -> None:
@@ -84,7 +83,7 @@ def _explain(arguments: argparse.Namespace) -> None:
 def _ablate(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.first_look import look_at_distillation
 
-    config = load(ABLATE.flags, AblationConfig, arguments)
+    config = load(ABLATE.flags, ABLATE.config, arguments)
     look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.ablate import run_ablate
@@ -105,28 +104,28 @@ DISTILL = Verb(
     "train a small student on a fine-tuned teacher",
     (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER, OVERWRITE),
     _distill,
-    DistillConfig,
+    "schema.DistillConfig",
 )
 COMPRESS = Verb(
     "compress",
     "make a distilled student smaller: prune, quantize or cluster it while it is distilled",
     (*DISTILLATION, ALLOW_WEAK_TEACHER, OVERWRITE),
     _compress,
-    CompressConfig,
+    "compression.CompressConfig",
 )
 CACHE_TEACHER = Verb(
     "cache-teacher",
     "compute what a distillation reads of its teacher, and keep it on disk",
     (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER),
     _cache_teacher,
-    DistillConfig,
+    "schema.DistillConfig",
 )
 EXPLAIN = Verb(
     "explain",
     "show what `distill` or `compress` would do: config, sizes, layer maps, steps",
     (*DISTILLATION, BASELINE, ALLOW_WEAK_TEACHER),
     _explain,
-    DistillConfig,
+    "schema.DistillConfig",
 )
 ABLATE = Verb(
     "ablate",
@@ -143,5 +142,5 @@ ABLATE = Verb(
         Flag("--no-plot", None, "draw no plot; a plot needs matplotlib"),
     ),
     _ablate,
-    AblationConfig,
+    "ablation.AblationConfig",
 )  # fmt: skip

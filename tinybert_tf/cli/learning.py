@@ -8,8 +8,6 @@ from tinybert_tf.cli.flags import DATA, LABELLED, MAX_LENGTH, OUT, OVERWRITE, TR
 from tinybert_tf.cli.from_config import load
 from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
-from tinybert_tf.config.pretraining import PretrainConfig
-from tinybert_tf.config.schema import FinetuneConfig
 
 
 def _finetune(arguments: argparse.Namespace) -> None:
@@ -19,7 +17,7 @@ def _finetune(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.runs.results import end_of_run
     from tinybert_tf.pipeline.runs.run import look_at_run
 
-    config = load(FINETUNE.flags, FinetuneConfig, arguments)
+    config = load(FINETUNE.flags, FINETUNE.config, arguments)
     look_at_finetuning(config)
     results = look_at_run(config, arguments.overwrite)
     if results is None:
@@ -36,7 +34,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     from tinybert_tf.pipeline.runs.results import pretrain_summary
     from tinybert_tf.pipeline.runs.run import look_at_run
 
-    config = load(PRETRAIN.flags, PretrainConfig, arguments)
+    config = load(PRETRAIN.flags, PRETRAIN.config, arguments)
     look_at_pretraining(config)
     results = look_at_run(config, arguments.overwrite)
     if results is None:
@@ -59,7 +57,7 @@ FINETUNE = Verb(
         OVERWRITE,
     ),
     _finetune,
-    FinetuneConfig,
+    "schema.FinetuneConfig",
 )
 PRETRAIN = Verb(
     "pretrain",
@@ -81,5 +79,5 @@ PRETRAIN = Verb(
         OVERWRITE,
     ),
     _pretrain,
-    PretrainConfig,
+    "pretraining.PretrainConfig",
 )  # fmt: skip

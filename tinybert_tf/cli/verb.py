@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
-
-from tinybert_tf.config.defaults import default_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class Flag:
 
     def described(self, config: Any) -> str:
         """The help, with the default."""
+        from tinybert_tf.config.defaults import default_of
+
         default = self.default
         if self.metavar is None:
             return f"{self.help} (default: off)"
@@ -70,23 +71,30 @@ def _written(value: Any) -> str:
 class Verb:
     """A word of the command line: what it does, in one line, its flags, and the function that does it.
 
-    `config`: the class of the configuration that a file, the flags with a key and `--set` make; the verb then takes a
-    file and `--set` too.
+    `config_class`: module and name of the configuration that a file, the flags with a key and `--set` make; the verb then
+    takes a file and `--set` too. Listing the verbs does not import it.
     """
 
     name: str
     help: str
     flags: tuple[Flag, ...]
     run: Callable[[argparse.Namespace], None]
-    config: Any = None
+    config_class: str = ""
+
+    @property
+    def config(self) -> Any:
+        """The class of the verb's configuration; None where it has none."""
+        module, _, name = self.config_class.rpartition(".")
+        return getattr(importlib.import_module(f"tinybert_tf.config.{module}"), name) if module else None
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Let a parser read all flags of the verb."""
-        if self.config is not None:
+        config = self.config
+        if config is not None:
             parser.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file; flags and --set win over it")
         for flag in self.flags:
-            flag.add_to(parser, self.config)
-        if self.config is not None:
+            flag.add_to(parser, config)
+        if config is not None:
             parser.add_argument(
                 "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
                 help="set any key of the config, such as stages.0.epochs=5; may be repeated",
