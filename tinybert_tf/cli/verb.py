@@ -71,8 +71,8 @@ def _written(value: Any) -> str:
 class Verb:
     """A word of the command line: what it does, in one line, its flags, and the function that does it.
 
-    `config_class`: module and name of the configuration that a file, the flags with a key and `--set` make; the verb then
-    takes a file and `--set` too. Listing the verbs does not import it.
+    `config_class`: module and name of the configuration that a file, the flags with a key and `--set` make; the verb
+    then takes a file and `--set` too. Listing the verbs does not import it.
     """
 
     name: str
