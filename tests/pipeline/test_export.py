@@ -154,7 +154,7 @@ def broken(format: str, factor: float) -> formats.Format:
         (
             float("nan"),
             ["litert", "--quantize", "dynamic_int8"],
-            "what was written cannot be run; model.tflite: not a LiteRT",
+            "the written model cannot be run; model.tflite: not a LiteRT",
         ),
     ],
 )

@@ -232,7 +232,7 @@ def verify(
         runner = format.open(directory / format.file, None)
     except InputError as error:
         reason = str(error).replace(f"{directory}/", "")
-        raise VerificationError(f"not exported: what was written cannot be run; {reason}") from None
+        raise VerificationError(f"not exported: the written model cannot be run; {reason}") from None
     wanted = logits_of_rows(KerasRunner(model), data.tokens, data.pad_token_id, BATCH_SIZE)
     # Each length has a graph of its own; a row longer than one of them takes the next.
     seen = []

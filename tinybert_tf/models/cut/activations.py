@@ -100,7 +100,7 @@ def layer_activations(layer: EncoderLayer, hidden: Sequence[np.ndarray], texts: 
 
 
 def _in_positions(inside: Mapping[str, Any], hidden: np.ndarray) -> dict[str, np.ndarray]:
-    """A layer's intermediates, `(batch, seq_len, ...)` like what it was run on."""
+    """Give a layer's intermediates the axes of its input, `(batch, seq_len, ...)`."""
     arrays = {name: as_array(value) for name, value in inside.items()}
     by_head = {name: arrays.pop(name).transpose(0, 2, 1, 3) for name in ("queries", "keys", "values")}
     return {**by_head, **{name: array.reshape(*hidden.shape[:2], -1) for name, array in arrays.items()}}

@@ -52,7 +52,7 @@ class SelfAttention(keras.layers.Layer):
         head_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        # No autocast: the mask stays float32. The sub-layers cast what they compute with.
+        # No autocast, so that the mask stays float32. The sub-layers cast their inputs.
         super().__init__(autocast=False, **kwargs)
         self.hidden_size = hidden_size
         self.num_attention_heads = num_attention_heads

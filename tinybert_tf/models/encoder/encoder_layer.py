@@ -41,7 +41,7 @@ class EncoderLayer(keras.layers.Layer):
         head_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        # No autocast: the mask stays float32. The sub-layers cast what they compute with.
+        # No autocast, so that the mask stays float32. The sub-layers cast their inputs.
         super().__init__(autocast=False, **kwargs)
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size

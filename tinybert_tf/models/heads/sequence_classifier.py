@@ -150,7 +150,7 @@ class SequenceClassifier(LabelledModel):
     """Labels or scores whole texts: dropout and a linear layer on the pooled output (`BertForSequenceClassification`).
 
     In the other families the head has its own dense layer on the first token, in the pooler's place. `logits` is
-    `(batch, num_labels)`. Hugging Face's `problem_type` decides what they mean, and the loss without a `loss`:
+    `(batch, num_labels)`. Hugging Face's `problem_type` decides on their meaning and on the default loss:
 
     - `single_label_classification`: one label is right; the mean cross-entropy of integer labels `(batch,)`;
     - `multi_label_classification`: any number of labels is right; the mean binary cross-entropy of labels `(batch,

@@ -22,9 +22,15 @@ _switch = {"enabled": True}
 
 
 def set_fast_layers(enabled: bool) -> bool:
-    """Switch the fast forms on or off for layers that are traced from now on; return the previous setting.
+    """Switch the fast forms of layers on or off, for functions that are traced from now on.
 
     The fast forms run on TensorFlow only and give the same numbers, up to rounding errors.
+
+    Args:
+        enabled: whether to use the fast forms; they are on at first.
+
+    Returns:
+        The previous setting.
     """
     before = _switch["enabled"]
     _switch["enabled"] = enabled
