@@ -23,11 +23,11 @@ _STEP, _MASK = "step", "mask/"
 class MagnitudePruning(keras.callbacks.Callback):
     """Sets a fraction of each kernel's weights to zero during `fit`, the smallest ones, and keeps them zero.
 
-    The fraction follows TFMOT's schedules. `polynomial` is Zhu and Gupta's (arXiv 1710.01878), `s_t = s (1 - (1 - (t -
-    begin) / (end - begin))^3)`; `constant` is `s` from `begin_step` on. At `begin_step`, and every `frequency` steps
-    after it up to `end_step`, new masks are chosen (`Pattern.mask`). After every step, the weights that the masks
-    exclude are set to zero, whatever momentum the optimizer has. The model gets no new layers or variables: the saved
-    model is the same one with zeros in it.
+    The fraction follows TFMOT's schedules. `polynomial` is Zhu and Gupta's (arXiv 1710.01878),
+    `s_t = s (1 - (1 - (t - begin) / (end - begin))^3)`; `constant` is `s` from `begin_step` on. At `begin_step`, and
+    every `frequency` steps after it up to `end_step`, new masks are chosen (`Pattern.mask`). After every step, the
+    weights that the masks exclude are set to zero, whatever momentum the optimizer has. The model gets no new layers or
+    variables: the saved model is the same one with zeros in it.
 
     One callback belongs to one model, through any number of calls of `fit`: it goes on counting steps. With a
     `Distiller` it prunes the student. It works with every precision policy, gradient accumulation and several devices.
