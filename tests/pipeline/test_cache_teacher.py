@@ -12,6 +12,7 @@ import pytest
 from tinybert_tf.distillation.cache.folders import default_directory
 from tinybert_tf.models.teaching.teacher import Teacher
 
+ONE_STAGE = ("--set", "stages=[{name: all, losses: [embedding, attention, hidden_state, prediction]}]")
 PAPER = "stages.0.losses=[{name: attention, reduction: paper}]"
 
 
@@ -19,12 +20,13 @@ PAPER = "stages.0.losses=[{name: attention, reduction: paper}]"
 def run(
     tinybert: Callable[..., Any], teacher_run: Path, data_flags: list[str], training_flags: list[str], tmp_path: Path
 ) -> Callable[..., Any]:
-    """Runs `distill` or `cache-teacher` for two epochs a stage, with a cache of its own."""
+    """Runs `distill` or `cache-teacher` for two epochs a stage, of two steps each, with a cache of its own."""
 
     def with_cache(*flags: object, verb: str = "distill", out: str = "run", max_disk_gib: float = 1.0) -> Any:
         settings = [f"cache_dir={tmp_path / 'cache'}", f"max_disk_gib={max_disk_gib}"]
         given = [part for setting in settings for part in ("--set", setting)]
-        fixed = ["--teacher", teacher_run, *data_flags, *training_flags, "--epochs", 2, "--out", tmp_path / out]
+        training = [*training_flags, "--batch-size", 40, "--epochs", 2]
+        fixed = ["--teacher", teacher_run, *data_flags, *training, "--out", tmp_path / out]
         return tinybert(verb, *fixed, *given, *flags)
 
     return with_cache
@@ -56,15 +58,16 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_same_training_with_a_cache_and_a_second_run_that_finds_it(
     run: Callable[..., Any], tmp_path: Path, counted: list[int]
 ) -> None:
-    off = run("--set", "teacher_cache=off", out="off")
+    off = run(*ONE_STAGE, "--set", "teacher_cache=off", out="off")
     assert off.status == 0, off.err
     assert not (tmp_path / "cache").exists()
     assert "teacher cache" not in off.err
     without = len(counted)
-    first = run(out="first")
+    first = run(*ONE_STAGE, out="first")
     assert first.status == 0, first.err
     assert first.err.count("teacher cache: ") == 2  # train and dev
     assert cached_files(tmp_path / "cache") == {
@@ -72,11 +75,11 @@ def test_the_same_training_with_a_cache_and_a_second_run_that_finds_it(
     }
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.bin")}
     counted.clear()
-    second = run("--seed", 2, "--set", "student.init=random", out="second")
+    second = run(*ONE_STAGE, "--seed", 2, "--set", "student.init=random", out="second")
     assert second.status == 0, second.err
     assert "teacher cache" not in second.err
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.bin")} == written
-    # The shapes of its features are asked for, by each stage's Distiller; the training of neither runs it.
+    # The shapes of its features are asked for, by the Distiller; the training does not run it.
     assert len(counted) < without
     for with_cache, exact in zip(losses(tmp_path / "first"), losses(tmp_path / "off"), strict=True):
         assert with_cache.keys() == exact.keys()
@@ -114,8 +117,9 @@ def test_a_loss_that_compares_padding(run: Callable[..., Any], tmp_path: Path) -
     )
 
 
+@pytest.mark.usefixtures("eager")
 def test_one_pass_is_not_worth_a_cache(run: Callable[..., Any], tmp_path: Path) -> None:
-    assert run("--epochs", 1, "--max-steps", 2).status == 0
+    assert run(*ONE_STAGE, "--epochs", 1, "--max-steps", 2).status == 0
     assert not (tmp_path / "cache").exists()
 
 
