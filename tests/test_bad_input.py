@@ -530,7 +530,7 @@ def test_an_out_directory_with_another_run(scene: Scene, distilled_run: Path) ->
 def test_an_out_directory_that_is_no_run(scene: Scene) -> None:
     assert scene.refused(out=scene.teacher).startswith(f"out: {scene.teacher} is not empty and holds no run")
     path = scene.file("")
-    assert scene.refused(out=path) == f"out: {path} is a file; a new or an empty directory is wanted."
+    assert scene.refused(out=path) == f"out: {path} is a file; expected a new or an empty directory."
     assert f"is inside a file, {path};" in scene.refused(out=path / "run")
 
 
@@ -605,7 +605,7 @@ def test_training_that_leaves_the_numbers(scene: Scene) -> None:
     assert command.out == ""
     line = command.err.splitlines()[-1]
     assert line.startswith("tinybert: stage 'intermediate': the loss is nan (")
-    assert " of 3 with learning_rate=1e+30; a smaller learning rate" in line
+    assert " of 3 with learning_rate=1e+30; try a smaller learning rate" in line
     assert not (scene.out / "student").exists()
     assert not (scene.out / "metrics.json").exists()
 
@@ -622,7 +622,7 @@ def test_training_that_leaves_the_numbers(scene: Scene) -> None:
             "Own.call returned shape (None,); expected a scalar",
         ),
         ("self, **given", "given['student'].foo", "Own.call fails, {file}:8: AttributeError: "),
-        ("self, student, teacher", "0.0", "Own.call takes no `mask`; `call(self, *, student, teacher, mask)` is"),
+        ("self, student, teacher", "0.0", "Own.call takes no `mask`; expected `call(self, *, student, teacher, mask)`"),
     ],
 )
 def test_a_loss_of_ones_own(scene: Scene, arguments: str, body: str, message: str) -> None:

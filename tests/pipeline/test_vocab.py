@@ -97,8 +97,8 @@ def test_chinese_from_the_corpus_to_batches(tmp_path: Path, lowercase: bool) -> 
     ("content", "flags", "message"),
     [
         (ENGLISH, ["--size", 20], "vocab_size=20 is too small for the characters of these texts; at least "),
-        (ENGLISH, ["--size", -1], "vocab_size=-1 is too small"),
-        (ENGLISH, ["--size", 100, "--min-frequency", 0], "min_frequency: expected an integer >= 1, got 0"),
+        (ENGLISH, ["--size", -1], "--size: expected an integer >= 1, got '-1'"),
+        (ENGLISH, ["--size", 100, "--min-frequency", 0], "--min-frequency: expected an integer >= 1, got '0'"),
         ("One.\n\n\nTwo.\n", ["--size", 100], "{path}:3: an empty line after another one is an empty document"),
         ("One.\nT\0wo.\n", ["--size", 100], "{path}:2: a zero byte, so this is not a text file"),
         ("", ["--size", 100], "{path}: the file is empty; one sentence a line"),
@@ -121,7 +121,7 @@ def test_out_is_not_written_over(tinybert: Tinybert, tmp_path: Path) -> None:
     before = path.read_bytes()
     for out, message in (
         (tmp_path, f"out: {tmp_path} is not empty; give a new or an empty directory."),
-        (path, f"out: {path} is a file; a new or an empty directory is wanted."),
+        (path, f"out: {path} is a file; expected a new or an empty directory."),
     ):
         command = tinybert("vocab", "--corpus", path, "--size", 100, "--out", out)
         assert (command.status, command.err) == (2, f"tinybert: {message}\n")

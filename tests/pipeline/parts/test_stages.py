@@ -318,7 +318,9 @@ def test_everything_is_checked_before_anything_is_trained(make_batches: Callable
 
 def test_a_learning_rate_that_breaks_the_model(make_batches: Callable[[int], Batches]) -> None:
     stage = Stage("one", [], epochs=2, learning_rate=1e30, warmup_fraction=0.0)
-    with pytest.raises(InputError, match=r"stage 'one': .* after step \d of 4 with learning_rate=1e\+30; a smaller"):
+    with pytest.raises(
+        InputError, match=r"stage 'one': .* after step \d of 4 with learning_rate=1e\+30; try a smaller"
+    ):
         train_stage(make_model(1, seed=1), stage, make_batches(4), verbose=0)
 
 
