@@ -43,6 +43,7 @@ def test_no_other_map_is_closer() -> None:
     )
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_student_of_a_directory(
     tinybert: Callable[..., Any],
     teacher_run: Path,
@@ -52,7 +53,7 @@ def test_a_student_of_a_directory(
 ) -> None:
     """Its first stage begins with a small loss: nothing is learned in it."""
     narrow = ["--set", "student.hidden_size=8", "--set", "stages=[{name: one, losses: [hidden_state, prediction]}]"]
-    flags = ["distill", "--teacher", teacher_run, *data_flags, *training_flags]
+    flags = ["distill", "--teacher", teacher_run, *data_flags, *training_flags, "--batch-size", 40]
     assert tinybert(*flags, *narrow, "--out", tmp_path / "first").status == 0
     stages = "stages=[{name: one, losses: [hidden_state], epochs: 1, learning_rate: 1e-12}]"
     losses = []

@@ -110,6 +110,7 @@ def test_total_steps(make_batches: Callable[[int], Batches], max_steps: int | No
     assert stage.total_steps(len(make_batches(3))) == steps  # 8 rows: the partial batch counts
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_stage_of_steps_takes_as_many_epochs_as_they_are(make_batches: Callable[[int], Batches]) -> None:
     batches = make_batches(3)
     stage = Stage("one", [tb.PredictionLoss()], max_steps=8)
@@ -190,27 +191,28 @@ def test_two_stages_from_python(make_batches: Callable[[int], Batches]) -> None:
     assert not np.array_equal(records.stages[2][1], head)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_cut_student_from_python(make_batches: Callable[[int], Batches]) -> None:
     model, student = make_model(2, seed=1, hidden_size=12), make_model(1, seed=2)
     cut = tb.cut_student(student, model, [(1, 2)], make_batches(4))
     first = {}
     for given in (None, cut):
-        stages = tinybert_stages(epochs=1, learning_rate=1e-9)
+        stages = tinybert_stages(epochs=1, learning_rate=1e-9)[:1]
         keras.utils.set_random_seed(3)
         histories = tb.distill(tb.Teacher(model), student, make_batches(8), stages, verbose=0, cut=given)
         first[given is None] = histories["intermediate"].history["hidden_state_loss"][0]
     assert first[False] < 0.5 * first[True]
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_teacher_that_is_asked_once(make_batches: Callable[[int], Batches], tmp_path: Path) -> None:
     """The last cache has room for one byte, which is enough where all is there."""
     found = []
+    stages = [Stage("inside", [tb.HiddenStateLoss()], epochs=2), Stage("outside", [tb.PredictionLoss()], epochs=2)]
     for cache in (None, tb.TeacherCache(tmp_path / "cache"), tb.TeacherCache(tmp_path / "cache", max_bytes=1)):
         teacher, student = tb.Teacher(make_model(2, seed=1, hidden_size=12), precision="float32"), make_model(1, seed=2)
         keras.utils.set_random_seed(3)
-        histories = tb.distill(
-            teacher, student, make_batches(4), tinybert_stages(epochs=2), verbose=0, teacher_cache=cache
-        )
+        histories = tb.distill(teacher, student, make_batches(4), stages, verbose=0, teacher_cache=cache)
         found.append([loss for history in histories.values() for loss in history.history["loss"]])
     np.testing.assert_allclose(found[1], found[0], rtol=5e-3)
     np.testing.assert_allclose(found[2], found[1], rtol=1e-5)
@@ -247,6 +249,7 @@ class FirstEpochs(keras.callbacks.Callback):
         self.seen.append([batches.epoch for batches in self.batches])
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("max_steps", [None, 3])
 def test_no_epoch_is_served_twice(make_batches: Callable[[int], Batches], max_steps: int | None) -> None:
     """Also where `max_steps` ends a stage inside an epoch: as `tinybert distill`, the next stage begins another one."""
@@ -259,6 +262,7 @@ def test_no_epoch_is_served_twice(make_batches: Callable[[int], Batches], max_st
     assert train.epoch == 4
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_stage_with_batches_of_its_own(make_batches: Callable[[int], Batches]) -> None:
     teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
     train, own = make_batches(4), make_batches(2)
@@ -278,6 +282,7 @@ def test_a_stage_with_batches_of_its_own(make_batches: Callable[[int], Batches])
     assert taken == [2, 8, 2]
 
 
+@pytest.mark.usefixtures("eager")
 def test_patience_ends_a_stage(make_batches: Callable[[int], Batches]) -> None:
     """Nothing is learned at this rate: the first epoch's dev loss is never beaten."""
     teacher, student = tb.Teacher(make_model(1, seed=1), precision="float32"), make_model(1, seed=2)
@@ -290,6 +295,7 @@ def test_patience_ends_a_stage(make_batches: Callable[[int], Batches]) -> None:
         tb.distill(teacher, student, train, stages, verbose=0)
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_last_step_leaves_the_schedule_alone(make_batches: Callable[[int], Batches]) -> None:
     model, train = make_model(1, seed=1), make_batches(4)
     stage = Stage("one", [], epochs=4, patience=1, learning_rate=1e-12, warmup_fraction=0.0)
@@ -300,6 +306,7 @@ def test_the_last_step_leaves_the_schedule_alone(make_batches: Callable[[int], B
     assert train.epoch == 4
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_schedule_of_a_stage(make_batches: Callable[[int], Batches]) -> None:
     model = make_model(1, seed=1)
     train_stage(model, Stage("one", [], epochs=2, learning_rate=1e-3, schedule="constant"), make_batches(4), verbose=0)
@@ -324,6 +331,7 @@ def test_a_learning_rate_that_breaks_the_model(make_batches: Callable[[int], Bat
         train_stage(make_model(1, seed=1), stage, make_batches(4), verbose=0)
 
 
+@pytest.mark.usefixtures("eager")
 def test_projections_go_on_from_stage_to_stage(make_batches: Callable[[int], Batches]) -> None:
     """Also over a stage that has none; nothing is learned in the last one."""
     teacher, student = make_model(2, seed=1, hidden_size=12), make_model(1, seed=2)
