@@ -41,7 +41,7 @@ def fit(model: Any, inputs: Arrays, labels: np.ndarray, *callbacks: Any, epochs:
 
 
 def test_sparsity_after_each_step_is_tfmots(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
-    model, recorded = make_model(), Recorded()
+    model, recorded = make_model(num_hidden_layers=1), Recorded()
     pruning = MagnitudePruning(0.75, begin_step=2, end_step=20, frequency=3)
     fit(model, inputs, labels, pruning, recorded, epochs=2, run_eagerly=False)
     theirs = tfmot_module("sparsity.keras.pruning_schedule").PolynomialDecay(0.0, 0.75, 2, 20, frequency=3)
@@ -66,9 +66,9 @@ def test_every_kernel_of_the_layers_and_nothing_else(make_model: MakeModel, inpu
 
 
 def test_zeros_stay_zero_whatever_momentum_has(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
-    model, recorded = make_model(), Recorded()
+    model, recorded = make_model(num_hidden_layers=1), Recorded()
     pruning = MagnitudePruning(0.6, begin_step=8, end_step=9, schedule="constant")
-    fit(model, inputs, labels, pruning, recorded, epochs=3)
+    fit(model, inputs, labels, pruning, recorded, epochs=2)
     assert not any(zeros.any() for zeros in recorded.zeros[:7])  # Adam's momentum is that of all weights by then
     for zeros in recorded.zeros[9:]:
         np.testing.assert_array_equal(zeros, recorded.zeros[8])
@@ -77,8 +77,7 @@ def test_zeros_stay_zero_whatever_momentum_has(make_model: MakeModel, inputs: Ar
 
 
 def test_from_step_0_the_first_pass_is_pruned(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
-    model = make_model()
-    pruned = make_model()
+    model, pruned = (make_model(num_hidden_layers=1) for _ in range(2))
     MagnitudePruning(0.5, end_step=1, schedule="constant").set_model(pruned)
     for name, variable in prunable_weights(pruned).items():
         kernel = model.variables_by_name()[name].numpy()
@@ -94,9 +93,9 @@ def test_from_step_0_the_first_pass_is_pruned(make_model: MakeModel, inputs: Arr
 
 @pytest.mark.parametrize("pattern", ["1x4", "4x1", "8x2", "2:4"])
 def test_patterns(pattern: str, make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
-    model = make_model()
-    pruning = MagnitudePruning(0.5, end_step=12, pattern=pattern)
-    fit(model, inputs, labels, pruning, epochs=2)
+    model = make_model(num_hidden_layers=1)
+    pruning = MagnitudePruning(0.5, end_step=6, pattern=pattern)
+    fit(model, inputs, labels, pruning)
     height, width = pruning.pattern.block
     for variable in prunable_weights(model).values():
         kept = variable.numpy() != 0
@@ -107,7 +106,7 @@ def test_patterns(pattern: str, make_model: MakeModel, inputs: Arrays, labels: n
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision(policy: str, make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
-    model = make_model(dtype=policy)
+    model = make_model(dtype=policy, num_hidden_layers=1)
     fit(model, inputs, labels, MagnitudePruning(0.5, end_step=12), run_eagerly=False)
     for variable in prunable_weights(model).values():
         assert variable.dtype == "float32"
@@ -125,7 +124,7 @@ def test_an_interrupted_training_goes_on(parts: int, make_model: MakeModel, inpu
             model.fit(inputs, labels, batch_size=2, shuffle=False, callbacks=[callback], verbose=0)
 
     whole, first = pruning(), pruning()
-    uninterrupted, model = make_model(), make_model()
+    uninterrupted, model = (make_model(num_hidden_layers=1) for _ in range(2))
     for each in (uninterrupted, model):
         optimizer = bert_optimizer(1e-2, total_steps=36, schedule="constant", warmup_fraction=0.0)
         each.compile(optimizer=optimizer, accumulation_steps=parts)
@@ -199,9 +198,9 @@ def test_several_steps_an_execution_are_refused(make_model: MakeModel, inputs: A
 
 def test_another_models_masks_are_refused(make_model: MakeModel, inputs: Arrays, labels: np.ndarray) -> None:
     pruning = MagnitudePruning(0.5, end_step=10)
-    fit(make_model(), inputs, labels, pruning)
+    fit(make_model(num_hidden_layers=1), inputs, labels, pruning)
     with pytest.raises(InputError, match="masks belong to another model"):
-        fit(make_model(intermediate_size=20), inputs, labels, pruning)
+        fit(make_model(num_hidden_layers=1, intermediate_size=20), inputs, labels, pruning)
 
 
 @pytest.mark.slow

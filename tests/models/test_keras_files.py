@@ -81,7 +81,7 @@ def test_a_compiled_one_goes_on_training(tmp_path: Path) -> None:
     """With its loss, its optimizer's state and the parts of a batch."""
     labels = np.array([0, 1, 0, 1, 1, 0])
     model = quantize_aware(SequenceClassifier(CONFIG, dropout=0.0), [INPUTS])
-    model.compile(optimizer=bert_optimizer(learning_rate=0.01, total_steps=8), accumulation_steps=2)
+    model.compile(optimizer=bert_optimizer(learning_rate=0.01, total_steps=8), accumulation_steps=2, run_eagerly=True)
     model.fit(INPUTS, labels, epochs=1, verbose=0, batch_size=6)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

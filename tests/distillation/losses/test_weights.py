@@ -47,7 +47,7 @@ def test_the_sum_follows_the_optimizers_steps(
         HiddenStateLoss(weight=WeightSchedule(3.0, 1.0, steps=2)),
         LogitsMSELoss(weight=lambda step: ops.cast(step, "float32")),  # any function of the step
     ]
-    teacher, student = make_model(seed=1), make_model(seed=2, dtype=dtype)
+    teacher, student = (make_model(seed, of, num_hidden_layers=1) for seed, of in ((1, None), (2, dtype)))
     distiller = Distiller(teacher, student, losses=losses)
     distiller.compile(optimizer=keras.optimizers.SGD(1e-3))  # traced: the weight is no constant of the first trace
     batch = make_inputs([5, 3]), np.array([0, 1])
