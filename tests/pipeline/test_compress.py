@@ -30,7 +30,7 @@ STEPS = """
 structure: {num_attention_heads: 1, intermediate_size: 20, rounds: 2}
 pruning: {sparsity: 0.75, end: 0.5}
 clustering: {num_clusters: 8}
-export: {quantize: dynamic_int8, lengths: [12, 16], min_agreement: 0.9}
+export: {quantize: dynamic_int8, lengths: [24], min_agreement: 0.9}
 """
 
 
@@ -92,7 +92,7 @@ def test_a_student_becomes_smaller(
         assert f"| {name} " in command.out
     assert "gzipped bytes" in command.out
     exported = json.loads((out / "export" / "metrics.json").read_text(encoding="utf-8"))
-    assert (exported["quantize"], exported["lengths"]) == ("dynamic_int8", [12, 16])
+    assert (exported["quantize"], exported["lengths"]) == ("dynamic_int8", [24])
     assert exported["verification"]["agreement"] >= 0.9
     assert Path(exported["verification"]["source"]).name == "dev.tsv"
 

@@ -287,6 +287,7 @@ def test_labels_of_an_own_file_are_read_where_they_are_wanted(
         assert prepare(given).splits[str(tmp_path / "more.tsv")].labels is None
 
 
+@pytest.mark.usefixtures("eager")
 def test_three_stages_in_an_odd_order(
     config: DistillConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

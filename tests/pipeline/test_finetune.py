@@ -117,6 +117,7 @@ def test_another_metric_chooses_the_best_epoch(
     assert "dev matthews_correlation" in command.out
 
 
+@pytest.mark.usefixtures("eager")
 def test_patience_ends_it(
     tinybert: Callable[..., Any], encoder_dir: Path, data_flags: list[str], tmp_path: Path
 ) -> None:

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 
+
+@pytest.mark.usefixtures("eager")
 def test_what_is_learned_is_logged(
     tinybert: Callable[..., Any], data_flags: list[str], training_flags: list[str], teacher_run: Path, tmp_path: Path
 ) -> None:
     stages = (
         "stages=[{name: one, losses: [hidden_state], layer_map: emd, epochs: 2}, {name: two, losses: [prediction]}]"
     )
-    given = ["--teacher", teacher_run, *data_flags, *training_flags, "--set", stages, "--out", tmp_path / "run"]
+    training = [*data_flags, *training_flags, "--batch-size", 40]
+    given = ["--teacher", teacher_run, *training, "--set", stages, "--out", tmp_path / "run"]
     command = tinybert("distill", *given)
     assert command.status == 0, command.err
     with (tmp_path / "run" / "layer_maps.csv").open(newline="") as file:
