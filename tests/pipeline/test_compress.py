@@ -129,7 +129,10 @@ def rows_at(epoch: int) -> float:
             "clustering: {kernels: nothing}",
             "clustering: kernels='nothing' matches no weight; expected to match one of ",
         ),
-        ("pruning: {}\nexport: {format: tflite}", "format 'tflite'"),
+        (
+            "pruning: {}\nexport: {format: tflite}",
+            "format: expected one of litert, saved_model, onnx, hf, got 'tflite'",
+        ),
         ("pruning: {}\nexport: {quantize: int3}", "--quantize int3: litert has "),
         ("pruning: {}\nexport: {lengths: [500]}", "--lengths 500: the student takes texts of 8 to 24 tokens"),
         (
