@@ -66,9 +66,10 @@ def test_several_tasks(encoder_dir: Path, opinions: Path, tmp_path: Path) -> Non
         ("custom_teacher.py", "FileOfLogits"),
     ],
 )
-def test_readme_shows_the_examples(example: str, name: str) -> None:
-    readme = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S))
-    assert without_docstrings(readme, name) == without_docstrings((EXAMPLES / example).read_text(), name)
+def test_the_guide_shows_the_examples(example: str, name: str) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    shown = "\n".join(re.findall(r"```python\n(.*?)```", page, re.S))
+    assert without_docstrings(shown, name) == without_docstrings((EXAMPLES / example).read_text(), name)
 
 
 def without_docstrings(source: str, name: str) -> str:
