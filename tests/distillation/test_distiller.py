@@ -368,7 +368,10 @@ def test_a_tf_dataset_with_any_lengths(teacher: Teacher, student: Any, make_inpu
 
 def test_sample_weights_are_refused(teacher: Teacher, student: Any, inputs: Inputs) -> None:
     distiller = compiled(Distiller(teacher, student, losses=[PredictionLoss()]), run_eagerly=False)
-    with pytest.raises(InputError, match=r"^a Distiller takes no sample weights; use the losses' own weights\.$"):
+    with pytest.raises(
+        InputError,
+        match=r"^sample_weight: Distiller takes none, its losses compare two models; use the losses' own weights\.$",
+    ):
         distiller.fit(inputs, LABELS, sample_weight=np.ones(6), verbose=0)
 
 

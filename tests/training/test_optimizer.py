@@ -135,19 +135,19 @@ def test_survives_serialization() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"learning_rate": 0.0}, "learning_rate=0.0: a number above 0"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: expected a number > 0"),
         ({"learning_rate": -1e-3}, "learning_rate=-0.001"),
         ({"learning_rate": math.nan}, "learning_rate=nan"),
         ({"learning_rate": math.inf}, "learning_rate=inf"),
-        ({"total_steps": 0}, "total_steps=0: at least one"),
+        ({"total_steps": 0}, "total_steps=0: expected an integer >= 1"),
         ({"total_steps": -5}, "total_steps=-5"),
         ({"schedule": "step"}, "schedule='step': expected one of linear, constant, cosine"),
-        ({"warmup_fraction": 1.0}, r"warmup_fraction=1.0: a fraction in \[0, 1\)"),
+        ({"warmup_fraction": 1.0}, r"warmup_fraction=1.0: expected a fraction in \[0, 1\)"),
         ({"warmup_fraction": -0.1}, "warmup_fraction=-0.1"),
         ({"warmup_fraction": math.nan}, "warmup_fraction=nan"),
-        ({"weight_decay": -0.01}, "weight_decay=-0.01: a number of at least 0"),
+        ({"weight_decay": -0.01}, "weight_decay=-0.01: expected a number >= 0"),
         ({"weight_decay": math.nan}, "weight_decay=nan"),
-        ({"global_clipnorm": 0.0}, "global_clipnorm=0.0: a number above 0"),
+        ({"global_clipnorm": 0.0}, "global_clipnorm=0.0: expected a number > 0"),
     ],
 )
 def test_refusals(arguments: dict[str, Any], message: str) -> None:

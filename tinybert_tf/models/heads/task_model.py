@@ -27,7 +27,8 @@ class TaskModel(PretrainedModel):
     A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which returns the logits and
     whatever else `answers` names; `predicts` names the kind of its logits, see `tinybert_tf.features`. `compile` and
     `fit` train it as any Keras model; losses and metrics get the logits, and `compile` has a default loss. A frozen
-    encoder (`encoder.trainable = False`) runs without dropout.
+    encoder (`encoder.trainable = False`) runs without dropout. `keep_pooler` gives an encoder that is made from a config a
+    pooler which the head does not read, so that a copy has the weights of its original.
     """
 
     config_argument = "encoder"
@@ -35,12 +36,15 @@ class TaskModel(PretrainedModel):
     answers: ClassVar[tuple[str, ...]] = (features.LOGITS,)
     predicts: str = features.CLASSES
 
-    def __init__(self, encoder: TransformerEncoder | EncoderConfig, **kwargs: Any) -> None:
+    def __init__(
+        self, encoder: TransformerEncoder | EncoderConfig, *, keep_pooler: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         config = encoder if isinstance(encoder, EncoderConfig) else encoder.config
         needs_pooler = self.needs_pooler(config)
         if isinstance(encoder, EncoderConfig):
-            encoder = TransformerEncoder(encoder, add_pooler=needs_pooler, dtype=self.dtype_policy, name="bert")
+            has_pooler = needs_pooler or keep_pooler
+            encoder = TransformerEncoder(encoder, add_pooler=has_pooler, dtype=self.dtype_policy, name="bert")
         if needs_pooler and encoder.pooler is None:
             raise InputError(f"{type(self).__name__} needs an encoder with a pooler; this one has none.")
         self.encoder = encoder
@@ -130,8 +134,10 @@ class TaskModel(PretrainedModel):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for `from_config`."""
+        unread = self.encoder.pooler is not None and not self.needs_pooler(self.config)
         return {
             "encoder": dataclasses.asdict(self.config),
+            **({"keep_pooler": True} if unread else {}),
             "dtype": self.dtype_policy.name,
             "name": self.name,
             **super().get_config(),

@@ -193,7 +193,7 @@ class FiniteTraining(CountsSteps):
                 self._refuse(f"{variable.path} is not finite")
 
     def _refuse(self, what: str) -> None:
-        remedy = "try a smaller learning rate, with --overwrite or another --out"
+        remedy = "try a smaller learning rate"
         if self.step == 1:  # the learning rate is not the reason
             remedy = "expected a finite loss from the first step on"
         raise InputError(
