@@ -27,7 +27,7 @@ class TaskModel(PretrainedModel):
     A subclass builds its head's layers and implements `head(inputs, outputs, training)`, which returns the logits and
     whatever else `answers` names; `predicts` names the kind of its logits, see `tinybert_tf.features`. `compile` and
     `fit` train it as any Keras model; losses and metrics get the logits, and `compile` has a default loss. A frozen
-    encoder (`encoder.trainable = False`) runs without dropout. With `keep_pooler`, an encoder that is made from a config
+    encoder (`encoder.trainable = False`) runs without dropout. With `keep_pooler`, an encoder made from a config
     has a pooler even if the head does not read it; a copy needs that to have the weights of its original.
     """
 
