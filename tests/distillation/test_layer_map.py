@@ -115,11 +115,11 @@ def test_a_learned_map_pairs_every_layer_and_prints_as_a_table() -> None:
         ([(4, 1)], r"pair \(4, 1\) names student layer 4; the student has layers 0 to 3"),
         ([(-1, 1)], r"pair \(-1, 1\) names student layer -1"),
         ([(1, -1)], r"pair \(1, -1\) names teacher layer -1"),
-        ([(1, 2), (2, 4), (1, 2)], r"the pair \(1, 2\) stands twice"),
-        ([(1, 2, 3)], r"\(1, 2, 3\) is not a pair \(student_layer, teacher_layer\) of integers"),
-        ([(1, "2")], r"\(1, '2'\) is not a pair"),
-        ([(1, 2.0)], r"\(1, 2.0\) is not a pair"),
-        ("middle", "'middle' is not known; one of uniform, top, bottom, emd, attention, or pairs, is"),
+        ([(1, 2), (2, 4), (1, 2)], r"pair \(1, 2\) is given twice; expected it once"),
+        ([(1, 2, 3)], r"expected pairs \(student_layer, teacher_layer\) of integers, got \(1, 2, 3\)"),
+        ([(1, "2")], r"of integers, got \(1, '2'\)"),
+        ([(1, 2.0)], r"of integers, got \(1, 2.0\)"),
+        ("middle", "'middle' is not known; expected one of uniform, top, bottom, emd, attention, or pairs"),
         (LayerMap.uniform(2, 4), "was made for 2 student and 4 teacher layers; the models have 2 and 6"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_map_needs_a_pair() -> None:
 
 @pytest.mark.parametrize("name", NAMED_MAPS)
 def test_named_maps_refuse_a_deeper_student(name: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}': num_hidden_layers=7 of the student, the teacher has 6;"):
+    with pytest.raises(InputError, match=f"'{name}': the student has num_hidden_layers=7, the teacher 6;"):
         LayerMap.resolve(name, 7, 6)
 
 

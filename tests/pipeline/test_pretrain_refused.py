@@ -143,8 +143,8 @@ def test_more_layers_than_the_teacher_has(scene: Scene) -> None:
     layers = ["--set", "model.num_hidden_layers=3"]
     for init in ("auto", "random", "layers"):
         assert scene.refused(*layers, "--set", f"model.init={init}", start="teacher") == (
-            "layer map 'uniform': num_hidden_layers=3 of the student, the teacher has 2; at most that many, or a layer "
-            "map of pairs, are accepted."
+            "layer map 'uniform': the student has num_hidden_layers=3, the teacher 2; expected at most as many as the "
+            "teacher has, or a layer map of pairs."
         )
     assert scene.refused(*layers, "--set", "model.init=cut", start="teacher") == (
         "model.num_hidden_layers=3: a student cut from its teacher has at most the teacher's 2."

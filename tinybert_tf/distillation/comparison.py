@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import itertools
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tinybert_tf import features
 from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.learned_map import LEARNED_MAPS, LayerWeights
 from tinybert_tf.distillation.losses.base import DistillationLoss, Means
+from tinybert_tf.distillation.paired_layers import FIXED, PairedLayers, Pairs, WholeFeature
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable.loss_terms import ratio
 
@@ -25,16 +25,12 @@ Project = Callable[..., Any]  # (tensor, name=, layer=) to tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """A loss and its pairs of layers; `pairs` is None where nothing is paired (logits, or all layers at once).
-
-    `predicts`: what the logits are, where the models say so. `weights`: of a learned map's pairs.
-    """
+    """A loss and the layers that it compares; `predicts` is the meaning of the logits, where the models name it."""
 
     loss: DistillationLoss
     name: str
-    pairs: tuple[tuple[int, int], ...] | None
+    layers: PairedLayers
     predicts: str | None = None
-    weights: LayerWeights | None = None
 
     @classmethod
     def bind(cls, loss: DistillationLoss, name: str, layer_map: LayerMap, predicts: str | None = None) -> Comparison:
@@ -48,30 +44,36 @@ class Comparison:
                 f"{name} compares {' or '.join(loss.compares)}, and the models predict {predicts}; `prediction` and "
                 f"`logits_mse` compare these."
             )
-        if not loss.is_per_layer or loss.layers == "all":
-            return cls(loss, name, None, predicts)
-        pairs = layer_map.embedding_pairs() if loss.layers == "embedding" else layer_map.layer_pairs()
-        if not pairs:
-            wanted = "(0, ...), the embedding output" if loss.layers == "embedding" else "for a layer from 1 to N"
-            raise InputError(f"{name} finds no pair {wanted} in the layer map {layer_map.pairs}.")
-        if loss.layers == "consecutive" and len(pairs) < 2:
-            raise InputError(f"{name} compares two pairs of layers; the layer map has {pairs} alone.")
-        weights = None
-        if layer_map.learned is not None and loss.layers != "embedding":
-            students, teachers = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
-            weights = LEARNED_MAPS[layer_map.learned](loss, name, students, teachers)
-        return cls(loss, name, pairs, predicts, weights)
+        return cls(loss, name, _paired(loss, name, layer_map), predicts)
+
+    @property
+    def pairs(self) -> Pairs | None:
+        """The pairs of layers; None where nothing is paired (logits, or all layers at once)."""
+        return self.layers.pairs
+
+    @property
+    def weights(self) -> LayerWeights | None:
+        """The weights of the pairs, where the layer map is learned."""
+        return self.layers if isinstance(self.layers, LayerWeights) else None
 
     def requested(self, side: int) -> features.LayerRequest:
         """The layers of the student (side 0) or the teacher (side 1) whose features the loss compares."""
-        if self.pairs is None:
-            return self.loss.layers == "all"
-        return tuple(sorted({pair[side] for pair in self.pairs}))
+        return True if self.pairs is None else tuple(sorted({pair[side] for pair in self.pairs}))
 
     def compared(self, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Iterator[tuple[int | None, Any, Any]]:
-        """What is compared, pair by pair: the student's layer, its feature, the teacher's feature."""
+        """The features that are compared, pair by pair: the student's layer, its feature, the teacher's feature."""
         for ours, theirs in self.pairs if self.pairs is not None else [(None, None)]:
             yield ours, self._select(student, ours), self._select(teacher, theirs)
+
+    def check_shapes(self, student: Mapping[str, Any], teacher: Mapping[str, Any], projections: Project) -> None:
+        """Refuse outputs, or their specs, that the loss cannot compare; all layers at once may differ.
+
+        Raises:
+            InputError: as the loss.
+        """
+        for layer, ours, theirs in self.compared(student, teacher):
+            if self.loss.layers != "all":
+                self.loss.check_shapes(self.project(ours, layer, projections), theirs)
 
     def project(self, feature: Any, layer: int | None, projections: Project) -> Any:
         """The student's feature, projected where the loss allows it."""
@@ -80,24 +82,18 @@ class Comparison:
         return projections(feature, name=self.loss.feature_names[0], layer=layer)
 
     def mean_over(self, student: Mapping[str, Any]) -> str:
-        """What the loss is a mean over, of these outputs or their specs: a key of `COUNTS`."""
+        """The unit of the loss's mean for these outputs or their specs, a key of `COUNTS`."""
         return self.loss.mean_over if self.pairs else self.loss.mean_over_of(self._select(student, None), self.predicts)
 
     @property
     def couples_rows(self) -> bool:
-        """Whether the rows of a batch depend on each other: it cannot be passed through in parts."""
-        return self.loss.couples_rows or (self.weights is not None and self.weights.couples_rows)
+        """Whether the rows of a batch depend on each other, so that it cannot be split into parts."""
+        return self.loss.couples_rows or self.layers.couples_rows
 
     @property
     def num_means(self) -> int:
         """The number of `(total, count)` pairs of all layers together."""
-        if self.pairs is None:
-            calls = 1
-        elif self.weights is not None:
-            calls = self.weights.num_comparisons
-        else:
-            calls = len(self.pairs) - (self.loss.layers == "consecutive")
-        return calls * self.loss.num_means
+        return self.layers.num_comparisons * self.loss.num_means
 
     def __call__(
         self,
@@ -108,23 +104,18 @@ class Comparison:
         projections: Project,
         training: bool = False,
     ) -> Means:
-        """The unweighted loss of all its pairs of layers, or as a learned map weighs them."""
+        """The unweighted loss of all its layers, by totals and counts."""
 
-        def compare(ours: Any, theirs: Any) -> Means:
-            return self.loss.means(ours, theirs, mask, labels, self.predicts)
+        def ours(layer: int | None) -> Any:
+            return self.project(self._select(student, layer), layer, projections)
 
-        if self.weights is not None:
-            students = [
-                self.project(self._select(student, layer), layer, projections) for layer in self.weights.students
-            ]
-            teachers = [self._select(teacher, layer) for layer in self.weights.teachers]
-            return self.weights.weigh(students, teachers, compare, training)
-        calls = [
-            (self.project(ours, layer, projections), theirs) for layer, ours, theirs in self.compared(student, teacher)
-        ]
-        if self.loss.layers == "consecutive":
-            calls = [((one[0], two[0]), (one[1], two[1])) for one, two in itertools.pairwise(calls)]
-        return [mean for ours, theirs in calls for mean in compare(ours, theirs)]
+        def theirs(layer: int | None) -> Any:
+            return self._select(teacher, layer)
+
+        def compare(one: Any, other: Any) -> Means:
+            return self.loss.means(one, other, mask, labels, self.predicts)
+
+        return self.layers.means(ours, theirs, compare, training)
 
     def value(self, *arguments: Any) -> Any:
         """The unweighted loss of one batch, a scalar; `arguments` as in a call."""
@@ -132,10 +123,10 @@ class Comparison:
         return ratio(ops.stack(totals), ops.stack(counts))
 
     def check_call(self, student: Mapping[str, Any], teacher: Mapping[str, Any], projections: Project) -> None:
-        """Call the loss with symbolic tensors of models' outputs, so that what it refuses is refused before training.
+        """Call the loss with symbolic tensors in the shapes of the models' outputs, so that it fails before training.
 
         Raises:
-            InputError: as the loss; or it fails, said with the place where it does.
+            InputError: as the loss; or the loss fails, and the message names the line.
         """
         mask = keras.KerasTensor((None, None), dtype="int32")
         labels = label_spec(student.get(features.LOGITS), self.predicts)
@@ -146,7 +137,7 @@ class Comparison:
         def compare(student: Any, teacher: Any, mask: Any, labels: Any) -> Any:
             try:
                 return self(student, teacher, mask, labels, projections)
-            except Exception as error:  # of which Keras tells in other words
+            except Exception as error:  # Keras would replace its message
                 failures.append(error)
                 raise
 
@@ -173,6 +164,27 @@ class Comparison:
         return {name: pick(name) for name in self.loss.feature}
 
 
+def _paired(loss: DistillationLoss, name: str, layer_map: LayerMap) -> PairedLayers:
+    """The layers of the map that a loss compares.
+
+    Raises:
+        InputError: the map has too few pairs for it, or is learned and not for this loss.
+    """
+    if loss.part_of_map in ("prediction", "every layer"):
+        return WholeFeature()
+    of_embedding = loss.layers == "embedding"
+    pairs = layer_map.embedding_pairs() if of_embedding else layer_map.layer_pairs()
+    if not pairs:
+        expected = "(0, ...), the embedding output" if of_embedding else "for a layer from 1 to N"
+        raise InputError(f"{name} finds no pair {expected} in the layer map {layer_map.pairs}.")
+    if layer_map.learned is not None and not of_embedding:
+        students, teachers = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
+        return LEARNED_MAPS[layer_map.learned](loss, name, students, teachers)
+    if loss.layers == "consecutive" and len(pairs) < 2:
+        raise InputError(f"{name} compares each pair of layers with the next; the layer map has {pairs} alone.")
+    return FIXED[loss.layers](pairs)
+
+
 def _choices(name: str, outputs: Iterable[str]) -> str:
     """All features that a loss may ask for, the nearest one, and the one that it asks for."""
     known = list(dict.fromkeys([*features.REQUESTED_BY, *outputs]))
@@ -182,19 +194,19 @@ def _choices(name: str, outputs: Iterable[str]) -> str:
 
 
 class _Called(keras.layers.Layer):
-    """A function as a layer, which has the shape of what it returns."""
+    """A function as a layer, so that Keras infers the shape of its result."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(dtype="float32")
         self.function = function
 
     def call(self, *arguments: Any) -> Any:
-        """What the function returns."""
+        """The function's result."""
         return self.function(*arguments)
 
 
 def label_spec(logits: Any, predicts: str | None) -> Any:
-    """What labels are where logits are these; None where there are no logits."""
+    """The shape and type of the labels for these logits; None without logits."""
     if logits is None:
         return None
     batch, *rest = logits.shape
@@ -206,7 +218,7 @@ def label_spec(logits: Any, predicts: str | None) -> Any:
 
 
 def call_arguments(comparisons: Iterable[Comparison], side: int, num_hidden_layers: int) -> dict[str, Any]:
-    """The `output_*` arguments that make a model give all features compared; side 0 is the student, 1 the teacher.
+    """The `output_*` arguments that make a model return all features compared; side 0 is the student, 1 the teacher.
 
     With `last_layer`, where nothing above that layer is compared.
     """

@@ -17,7 +17,8 @@ from tinybert_tf.distillation.agreement import agree_on_labels, agree_on_predict
 from tinybert_tf.distillation.compared import compared_shapes, distinct_names, projection_widths
 from tinybert_tf.distillation.comparison import Comparison, call_arguments
 from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.distillation.losses.base import COUNTS, DistillationLoss
+from tinybert_tf.distillation.losses.base import DistillationLoss
+from tinybert_tf.distillation.losses.declared import COUNTS
 from tinybert_tf.distillation.projections import Projections
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable.box import Box
@@ -106,9 +107,7 @@ class Distiller(TrainableModel):
         widths = projection_widths(self.comparisons, student_spec, teacher_spec)
         self.projections = Projections(widths, projections, dtype=student.dtype_policy, name="projections")
         for comparison in self.comparisons:
-            for layer, ours, theirs in comparison.compared(student_spec, teacher_spec):
-                if comparison.loss.layers != "all":
-                    comparison.loss.check_shapes(comparison.project(ours, layer, self.projections), theirs)
+            comparison.check_shapes(student_spec, teacher_spec, self.projections)
         self._units = [comparison.mean_over(student_spec) for comparison in self.comparisons]
         # What a batch holds in the mean of what losses are means over, in the order of `COUNTS`; 0 is not known.
         self._mean_counts = Box(

@@ -18,8 +18,8 @@ class LayerMap:
     prediction from the prediction (arXiv 1909.10351, section 3.1), rounded to the nearest layer where N does not divide
     M. `top` takes the teacher's last layers, `bottom` its first (section 4.6).
 
-    `emd` and `attention` pair every layer with every layer, and the Distiller learns what each pair weighs (`learned`):
-    see `tinybert_tf.distillation.learned_map`.
+    `emd` and `attention` pair every layer with every layer, and the Distiller learns the weight of each pair
+    (`learned`): see `tinybert_tf.distillation.learned_map`.
 
     Raises:
         InputError: no pairs, a negative layer, a pair twice; for the named maps, a student deeper than its teacher.
@@ -43,7 +43,7 @@ class LayerMap:
             raise InputError("a layer map needs at least one pair (student_layer, teacher_layer).")
         if len(set(self.pairs)) != len(self.pairs):
             twice = next(pair for pair in self.pairs if self.pairs.count(pair) > 1)
-            raise InputError(f"layer map: the pair {twice} stands twice.")
+            raise InputError(f"layer map: pair {twice} is given twice; expected it once.")
         if self.num_student_layers is not None and self.num_teacher_layers is not None:
             top = (self.num_student_layers + 1, self.num_teacher_layers + 1)
             for student, teacher in self.pairs:
@@ -105,8 +105,8 @@ class LayerMap:
     def _named(cls, name: str, n: int, m: int, teacher_layer: Callable[[int], int]) -> LayerMap:
         if n > m:
             raise InputError(
-                f"layer map {name!r}: num_hidden_layers={n} of the student, the teacher has {m}; at most that many, or "
-                f"a layer map of pairs, are accepted."
+                f"layer map {name!r}: the student has num_hidden_layers={n}, the teacher {m}; expected at most as many "
+                f"as the teacher has, or a layer map of pairs."
             )
         layers = [(layer, teacher_layer(layer)) for layer in range(1, n + 1)]
         return cls(((0, 0), *layers, (n + 1, m + 1)), n, m)
@@ -125,7 +125,7 @@ class LayerMap:
                 return cls._every(layer_map, num_student_layers, num_teacher_layers)
             if layer_map not in NAMED_MAPS:
                 known = ", ".join([*NAMED_MAPS, *LEARNED])
-                raise InputError(f"layer map {layer_map!r} is not known; one of {known}, or pairs, is.")
+                raise InputError(f"layer map {layer_map!r} is not known; expected one of {known}, or pairs.")
             return NAMED_MAPS[layer_map](num_student_layers, num_teacher_layers)
         if not isinstance(layer_map, LayerMap):
             return cls.from_pairs(layer_map, num_student_layers, num_teacher_layers)
@@ -147,7 +147,7 @@ class LayerMap:
         num_student_layers: int,
         num_teacher_layers: int,
     ) -> LayerMap:
-        """As `resolve`; where predictions alone are compared, the teacher may be shallower or have no layers."""
+        """As `resolve`; for losses of predictions alone, the teacher may be shallower or have no layers."""
         is_named = isinstance(layer_map, str) and layer_map in NAMED_MAPS
         is_for_predictions = is_named and not any(loss.is_per_layer for loss in losses)
         return cls.resolve(() if is_for_predictions else layer_map, num_student_layers, num_teacher_layers)
@@ -157,7 +157,7 @@ class LayerMap:
         return tuple(pair for pair in self.pairs if pair[0] > 0 and pair[0] != self._prediction)
 
     def one_to_one(self) -> tuple[tuple[int, int], ...]:
-        """The pairs of student layers 1..N that weights can be copied along: of a learned map, `uniform`'s."""
+        """The pairs of student layers 1..N along which weights can be copied; for a learned map those of `uniform`."""
         if self.learned is None or self.num_student_layers is None or self.num_teacher_layers is None:
             return self.layer_pairs()
         return LayerMap.uniform(self.num_student_layers, self.num_teacher_layers).layer_pairs()
@@ -181,16 +181,11 @@ class LayerMap:
 
     def table(self, losses: Iterable[DistillationLoss]) -> str:
         """The map as a table, without the pairs that none of these losses reads."""
-        read = {self._read_by(loss) for loss in losses}
+        read = {loss.part_of_map for loss in losses}
         return self._table([pair for pair in self.pairs if read & {"every layer", self._kind(pair)}])
 
     def _kind(self, pair: tuple[int, int]) -> str:
         return {0: "embedding output", self._prediction: "prediction"}.get(pair[0], "layers")
-
-    def _read_by(self, loss: DistillationLoss) -> str:
-        if not loss.is_per_layer:
-            return "prediction"
-        return {"embedding": "embedding output", "all": "every layer"}.get(loss.layers, "layers")
 
     def _table(self, read: Iterable[tuple[int, int]]) -> str:
         pairs: dict[tuple[int, object], str] = {}
@@ -210,12 +205,12 @@ NAMED_MAPS: dict[str, Callable[[int, int], LayerMap]] = {
     "bottom": LayerMap.bottom,
 }
 
-# Maps of which the Distiller learns the weights.
+# Maps whose weights the Distiller learns.
 LEARNED = ("emd", "attention")
 
 
 def _as_pair(pair: Iterable[int]) -> tuple[int, int]:
     numbers = tuple(pair)
     if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
-        raise InputError(f"layer map: {numbers} is not a pair (student_layer, teacher_layer) of integers.")
+        raise InputError(f"layer map: expected pairs (student_layer, teacher_layer) of integers, got {numbers}.")
     return numbers[0], numbers[1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,19 +12,18 @@ from keras import ops
 
 from tinybert_tf import features
 from tinybert_tf.distillation.losses.base import DistillationLoss, Means
+from tinybert_tf.distillation.paired_layers import Compare, FeatureOf, Pairs
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable.replicas import sum_across_replicas
 
-Compare = Callable[[Any, Any], Means]  # (student, teacher) to the loss of the two, by totals and counts
-
 
 class LayerWeights(keras.layers.Layer):
-    """The weights of one loss's pairs, `(student layers, teacher layers)`, and the loss that they make of the pairs.
+    """The learned weights of one loss's pairs of layers, and the loss weighted by them; a `PairedLayers`.
 
-    `matrix` holds those of the last training step; it prints as a table.
+    `matrix` holds the weights of the last training step, `(student layers, teacher layers)`; it prints as a table.
 
     Args:
-        loss: what compares two layers.
+        loss: the loss that compares two layers.
         name: the name it is logged under.
         students: the student's layers.
         teachers: the teacher's.
@@ -46,9 +46,19 @@ class LayerWeights(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=even, trainable=False, aggregation="mean", name=name)
 
     @property
+    def pairs(self) -> Pairs:
+        """Every student layer with every teacher layer."""
+        return tuple(itertools.product(self.students, self.teachers))
+
+    @property
     def num_comparisons(self) -> int:
         """How often `weigh` compares."""
         raise NotImplementedError
+
+    def means(self, student: FeatureOf, teacher: FeatureOf, compare: Compare, training: bool) -> Means:
+        """The loss of all layers; see `weigh`."""
+        students, teachers = [student(layer) for layer in self.students], [teacher(layer) for layer in self.teachers]
+        return self.weigh(students, teachers, compare, training)
 
     def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
         """The loss of all layers, from their features."""
@@ -76,14 +86,14 @@ class LayerWeights(keras.layers.Layer):
 class EarthMover(LayerWeights):
     """Many-to-many by the earth mover's distance (BERT-EMD, Li et al., arXiv 2010.06133).
 
-    The flow F between student and teacher layers is the cheapest that carries the layers' masses, where moving costs
-    what the loss says of a pair, D; the loss is `sum F D`, F taken as constant. Then the masses learn: a layer of which
-    moving costs less gets more, `softmax((sum c / c_i) / tau)` of the cost `c_i` of a unit of its mass. Tau is an
-    argument of the authors' code; here it is the number of layers, so that depth does not sharpen.
+    The flow F between student and teacher layers is the cheapest that carries the layers' masses; the cost of a pair,
+    D, is its loss. The loss is `sum F D`, F taken as constant. Then the masses learn: a layer that is cheaper to move
+    gets more, `softmax((sum c / c_i) / tau)` with `c_i` the cost of a unit of its mass. Tau is an argument of the
+    authors' code; here it is the number of layers, so that deeper models do not make sharper masses.
 
     F is found by Sinkhorn's iterations (Cuturi, arXiv 1306.0895) with an entropy of 0.05 of the costs' deviation. Costs
-    are those of the whole batch, on all devices together; in parts of a batch the flows would be others. Where a cost
-    is not finite, the flow and the masses stay as they were.
+    are those of the whole batch on all devices together; parts of a batch would have other flows. Where a cost is not
+    finite, the flow and the masses stay as they were.
     """
 
     couples_rows = True
@@ -100,7 +110,7 @@ class EarthMover(LayerWeights):
         return len(self.students) * len(self.teachers)
 
     def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
-        """The terms of `sum F D`, D without F."""
+        """The terms of `sum F D`: totals times F, and counts."""
         compared = [compare(ours, theirs) for ours in students for theirs in teachers]
         totals, counts = (ops.stack([[mean[side] for mean in means] for means in compared]) for side in (0, 1))
         sums = [sum_across_replicas(ops.stop_gradient(each)) for each in (totals, counts)]
@@ -159,7 +169,7 @@ class LayerAttention(LayerWeights):
 LEARNED_MAPS: dict[str, type[LayerWeights]] = {"emd": EarthMover, "attention": LayerAttention}
 
 
-# Scalings between two times that they go into the exponents, and the least that a flow, or a sum of flows, is there.
+# The number of scalings before they go into the exponents, and the lower bound of a flow or a sum of flows there.
 SCALINGS = 10
 LEAST = 1e-30
 
@@ -170,7 +180,7 @@ def _softmax(values: Any) -> Any:
 
 
 def _learned_masses(masses: Any, moved: Any, axis: int) -> Any:
-    """The masses of one side's layers, from what each has paid to be moved, `flow * costs`."""
+    """The masses of one side's layers, from the cost that each has paid, `flow * costs`."""
     cost = ops.sum(moved, axis=1 - axis) / ops.maximum(masses, 1e-6)
     share = ops.sum(cost) / ops.maximum(cost, 1e-6 * ops.max(cost) + 1e-12)
     return _softmax(share / share.shape[0])
@@ -179,8 +189,8 @@ def _learned_masses(masses: Any, moved: Any, axis: int) -> Any:
 def cheapest_flow(costs: Any, supply: Any, demand: Any, entropy: float, iterations: int) -> Any:
     """The flow `(n, m)` with sums `supply` `(n,)` and `demand` `(m,)` that costs least, smoothed; costs `(n, m)`.
 
-    The iterations scale rows and columns by turns, some of them between two times that the scales go into the
-    exponents (Schmitzer, arXiv 1610.06519): so they stay numbers, and need no logarithm each.
+    The iterations scale rows and columns by turns; after every `SCALINGS` of them the scales go into the exponents
+    (Schmitzer, arXiv 1610.06519), so that they stay finite without a logarithm in each iteration.
     """
     scores = (ops.min(costs) - costs) / ops.maximum(entropy * ops.std(costs), 1e-12)
     scores = scores + (ops.log(supply) - ops.logsumexp(scores, axis=1))[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -115,23 +115,38 @@ def test_a_loss_needs_a_feature() -> None:
         Nameless()
 
 
-def test_a_projection_is_of_one_feature() -> None:
-    class Projected(QueriesAndKeys):
-        projected = True
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"layers": "odd"}, r"Odd\.layers is 'odd'; expected one of mapped, consecutive, embedding, all"),
+        ({"mean_over": "words"}, r"Odd\.mean_over is 'words'; expected one of rows, tokens, token_pairs"),
+        ({"feature": 3}, r"Odd\.feature is 3; expected a key of the output dict, or several"),
+        ({"feature": ("keys", "logits")}, r"Odd compares \('keys', 'logits'\): some exist layer by layer, some once"),
+        ({"feature": ("queries", "keys"), "projected": True}, "a projection is for a loss of one feature"),
+        ({"call": lambda self, student, teacher: 0.0}, r"Odd\.call takes no `mask`; expected `call\(self, \*, student"),
+    ],
+)
+def test_a_class_is_checked_when_it_is_made(declared: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}" if message.startswith("Odd") else message):
+        type("Odd", (DistillationLoss,), {"feature": "hidden_states", **declared})
 
-    with pytest.raises(
-        InputError, match=r"Projected compares \('queries', 'keys'\); a projection is for a loss of one"
-    ):
-        Projected()
 
+def test_a_base_class_may_leave_the_feature_to_its_subclasses_or_losses() -> None:
+    class Base(DistillationLoss):
+        def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
+            return ops.mean(student - teacher)
 
-def test_layers_is_one_of_three() -> None:
-    class Odd(DistillationLoss):
-        feature = "hidden_states"
-        layers: ClassVar[str] = "odd"
+    class Chosen(Base):
+        def __init__(self, chosen: str) -> None:
+            self.chosen = chosen
+            super().__init__()
 
-    with pytest.raises(InputError, match=r"Odd\.layers is 'odd'; expected one of mapped, consecutive, embedding, all"):
-        Odd()
+        @property
+        def feature(self) -> str:  # type: ignore[override]
+            return self.chosen
+
+    assert Chosen("values").part_of_map == "layers"
+    assert Chosen("logits").part_of_map == "prediction"
 
 
 @pytest.mark.parametrize("weight", [-1.0, -1e-9, math.nan])
@@ -232,17 +247,11 @@ def test_a_loss_without_call() -> None:
         Bare()
 
 
-def test_a_call_that_takes_too_little() -> None:
-    class Short(DistillationLoss):
+def test_a_call_that_takes_all() -> None:
+    class Open(DistillationLoss):
         feature = "logits"
 
-        def call(self, student: Any, teacher: Any) -> Any:  # type: ignore[override]
-            return 0.0
-
-    class Open(Short):
         def call(self, **given: Any) -> Any:
-            return 0.0
+            return given["student"][0, 0]
 
-    with pytest.raises(InputError, match=r"^Short\.call takes no `mask`; "):
-        Short()
-    Open()
+    assert float(Open()(student=np.ones((1, 2)), teacher=np.zeros((1, 2)))) == 1.0

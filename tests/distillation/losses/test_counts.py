@@ -97,7 +97,7 @@ def test_an_unknown_unit() -> None:
 @pytest.mark.parametrize(
     ("loss", "size", "message"),
     [
-        (LOSSES["standardized_kl"](), 2, "found a last axis of 2, of which this loss is constant; expected 3 or more"),
+        (LOSSES["standardized_kl"](), 2, "found a last axis of 2, which makes the loss constant; expected 3 or more"),
         (DKDLoss(alpha=0.0), 2, "expected alpha > 0"),
         (LOSSES["kl"](), 1, "one column"),
         (PredictionLoss(), 1, "one class has always the probability 1"),

@@ -24,9 +24,9 @@ def test_a_straight_line_that_ends(step: int, weight: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((-1.0, 0.0, 1), "start=-1.0; a number of at least 0"),
-        ((1.0, float("nan"), 1), "end=nan; a number of at least 0"),
-        ((1.0, 0.0, 0), "steps=0; at least 1"),
+        ((-1.0, 0.0, 1), "start=-1.0; expected a number >= 0"),
+        ((1.0, float("nan"), 1), "end=nan; expected a number >= 0"),
+        ((1.0, 0.0, 0), "steps=0; expected a number >= 1"),
     ],
 )
 def test_refusals(arguments: tuple[float, float, int], message: str) -> None:

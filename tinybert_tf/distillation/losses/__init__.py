@@ -23,7 +23,7 @@ from tinybert_tf.distillation.losses.relation import (
 from tinybert_tf.distillation.losses.rkd import RKDLoss
 from tinybert_tf.distillation.losses.weights import WeightSchedule
 
-# What a config writes under `losses`.
+# By the names that a config writes under `losses`.
 LOSSES: dict[str, type[DistillationLoss]] = {
     "embedding": EmbeddingLoss,
     "attention": AttentionLoss,

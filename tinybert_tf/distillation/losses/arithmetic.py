@@ -1,4 +1,4 @@
-"""What several losses compute alike: means over real tokens, unit vectors, divergences, relations' rows."""
+"""Arithmetic that several losses share: means over real tokens, unit vectors, divergences."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MASKED = -1e9
 
 
 def masked_sum(values: Any, mask: Any, counted: Any = 1.0) -> tuple[Any, Any]:
-    """`(total, count)` of `(batch,)`, or of `(batch, seq_len)` over real tokens, where `counted` is 1."""
+    """`(total, count)` of `(batch,)`, or of `(batch, seq_len)` over real tokens; `counted` 0 leaves a value out."""
     weights = counted * (mask if len(values.shape) == 2 else ops.ones_like(values))
     return ops.sum(values * weights), ops.sum(weights)
 
 
 def masked_mean(values: Any, mask: Any, counted: Any = 1.0) -> Any:
-    """As `masked_sum`, divided: the mean, a scalar; 0 where nothing is counted."""
+    """The mean of the values that `masked_sum` counts, a scalar; 0 where it counts none."""
     return global_mean(*masked_sum(values, mask, counted))
 
 
@@ -53,9 +53,10 @@ def kl_divergence(student: Any, teacher: Any) -> Any:
 
 
 def row_divergence(student: Any, teacher: Any, mask: Any) -> tuple[Any, Any]:
-    """`kl_divergence` of rows of `(batch, heads, seq_len, seq_len)` scores, to be averaged over heads and real tokens.
+    """`(total, count)` of `kl_divergence` over real tokens, averaged over heads.
 
-    Columns of padding are left out of the softmax, rows of padding out of the mean.
+    Scores are `(batch, heads, seq_len, seq_len)`. Columns of padding are left out of the softmax, rows of padding out
+    of the mean.
     """
     padded = (1.0 - mask[:, None, None, :]) * MASKED
     rows = kl_divergence(student + padded, teacher + padded)  # (batch, heads, seq_len)

@@ -43,7 +43,11 @@ class AttentionLoss(DistillationLoss):
         self.reduction = check_reduction(reduction, self)
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
-        """Refuse different numbers of heads, and say what to use instead."""
+        """Refuse different numbers of heads.
+
+        Raises:
+            InputError: the numbers differ.
+        """
         check_heads(self.name, student, teacher, "leave this loss out and use HiddenStateLoss alone")
         super().check_shapes(student, teacher)
 
@@ -72,7 +76,7 @@ class AttentionLoss(DistillationLoss):
 
 
 def check_heads(name: str, student: Any, teacher: Any, instead: str) -> None:
-    """Refuse `(batch, heads, ...)` of different numbers of heads; `instead` is what else could be done.
+    """Refuse `(batch, heads, ...)` of different numbers of heads; `instead` is advice for the message.
 
     Raises:
         InputError: the numbers differ.
@@ -80,7 +84,7 @@ def check_heads(name: str, student: Any, teacher: Any, instead: str) -> None:
     ours, theirs = student.shape[1], teacher.shape[1]
     if ours != theirs:
         raise InputError(
-            f"{name}: the student has {ours} attention heads, the teacher {theirs}, which are compared head by head. "
+            f"{name} compares head by head: the student has {ours} attention heads, the teacher {theirs}. "
             f"Give the student num_attention_heads={theirs}, or {instead}."
         )
 

@@ -4,53 +4,46 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from keras import ops, tree
 
 from tinybert_tf import features
+from tinybert_tf.distillation.losses.declared import COUNTS, LAYERS, check_declared
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 from tinybert_tf.short_repr import short_repr
 from tinybert_tf.trainable.loss_terms import ratio
 
-LAYERS = ("mapped", "consecutive", "embedding", "all")
 Means = list[tuple[Any, Any]]  # (total, count) pairs of scalars; the loss is the sum of `total / count`
-
-# What a loss that returns a scalar is a mean over, counted from the real tokens of each row, `(rows,)`.
-COUNTS: dict[str, Callable[[Any], Any]] = {
-    "rows": lambda lengths: ops.sum(ops.ones_like(lengths)),
-    "tokens": ops.sum,
-    "token_pairs": lambda lengths: ops.sum(ops.square(lengths)),
-}
 
 
 class DistillationLoss:
     """Compares one feature of the student with the same feature of the teacher.
 
-    A subclass names the `feature` and implements `call`:
+    A subclass sets `feature` and implements `call`; it is checked when Python makes the class:
 
     - `feature`: a key of the models' output dict (`hidden_states`, `attention_scores`, `queries`, `keys`, `values`,
       `pooled_output`, `last_hidden_state`, `logits`), or a tuple of keys: `student` and `teacher` are dicts then.
-    - `layers`: for a feature that exists layer by layer, which layers are compared. `mapped` (default): once for each
-      pair of the layer map's layers 1..N, summed. `consecutive`: once for each of these pairs and the next, with
-      `(lower, upper)` tensors. `embedding`: once, for the embedding outputs. `all`: once, with `{layer: tensor}` of all
-      layers.
+    - `layers`: the layers that are compared, of a feature that exists layer by layer. `mapped` (default): one call for
+      each pair of the layer map's layers 1..N; the losses are summed. `consecutive`: one call for each of these pairs
+      and the next, with `(lower, upper)` tensors. `embedding`: one call, with the embedding outputs. `all`: one call,
+      with `{layer: tensor}` of all layers.
     - `projected`: whether a learned projection may bring the student's last axis to the teacher's width. `any_width`:
-      whether that axis may differ as it is. `compares`: what logits may be (`tinybert_tf.features`); None is anything.
-    - `call(self, *, student, teacher, mask)` returns `(total, count)`, two scalars: what it sums, and over how many.
-      Both are added up over the parts of a batch and over all devices, and divided once; `arithmetic.py` makes them.
-      `num_means` of such pairs in a list are that many means, which are added. A `call` may also return a scalar: the
-      mean over what `mean_over` names (`tokens`, `token_pairs` or `rows`).
-      The tensors are float32; `mask` is `(batch, seq_len)`, 1 on real tokens and 0 on padding. A `call` that also names
-      `labels` gets them, and one that names `predicts` what the logits of both models are (`tinybert_tf.features`; None
-      where they do not say).
-    - `couples_rows`: whether the loss compares rows of a batch with each other, so that it is no sum over parts of it.
-      `min_rows`: the fewest rows of a batch, on one device, of which it is not constant; fewer count 0. `min_width`:
-      the fewest numbers in the last axis, or classes, of which it is not constant; fewer are refused.
+      whether the last axes may differ without one. `compares`: the kinds of logits that the loss accepts
+      (`tinybert_tf.features`); None accepts all.
+    - `call(self, *, student, teacher, mask)` returns two scalars, `(total, count)`: a sum, and the number of its terms.
+      The Distiller adds up both over the parts of a batch and over all devices, and divides once; `arithmetic.py` has
+      functions that make them. A loss that is the sum of several means returns a list of `num_means` such pairs. A
+      `call` may also return one scalar, the mean over `mean_over` (`tokens`, `token_pairs` or `rows`).
+      The tensors are float32; `mask` is `(batch, seq_len)`, 1 on real tokens and 0 on padding. A `call` with a
+      parameter `labels` gets them, and one with `predicts` gets the meaning of the logits (`tinybert_tf.features`; None
+      where the models do not name it).
+    - `couples_rows`: whether the loss compares rows of a batch with each other, so that parts of a batch do not add up
+      to it. `min_rows`: a batch of fewer rows on a device makes the loss constant, and counts 0. `min_width`: a smaller
+      last axis, or number of classes, makes the loss constant, and is refused.
 
-    Calling the loss gives the unweighted float32 scalar; `weight` is applied by the Distiller.
+    Calling the loss gives the unweighted float32 scalar; the Distiller applies `weight`.
 
     Args:
         weight: factor in the Distiller's sum: a number of at least 0, or a function of the optimizer's step that gives
@@ -58,8 +51,10 @@ class DistillationLoss:
         name: the name it is logged under; by default the class's, in snake case.
 
     Raises:
-        InputError: no `feature`, an unknown `mean_over`, a negative weight; when called, tensors of different shapes, a
-            result that is neither a scalar nor such pairs, labels that are not there.
+        InputError: when the class is made: an unknown `layers` or `mean_over`, features that do not go together, a
+            `call` without `student`, `teacher` or `mask`. When a loss is made: no `feature`, no `call`, a negative
+            weight. When called: tensors of different shapes, missing labels, a result that is neither a scalar nor such
+            pairs.
 
     Example:
         >>> class CosineLoss(DistillationLoss):
@@ -80,28 +75,16 @@ class DistillationLoss:
     min_rows: ClassVar[int] = 1
     min_width: ClassVar[int] = 1
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_declared(cls)
+
     def __init__(self, weight: Weight = 1.0, name: str | None = None) -> None:
         cls = type(self)
         if not getattr(cls, "feature", None):
             raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
-        if cls.layers not in LAYERS:
-            raise InputError(f"{cls.__name__}.layers is {cls.layers!r}; expected one of {', '.join(LAYERS)}.")
-        if len({features.is_per_layer(name) for name in self.feature_names}) > 1:
-            raise InputError(
-                f"{cls.__name__} compares {cls.feature}: some exist layer by layer, some once; expected two losses."
-            )
-        if cls.projected and not isinstance(cls.feature, str):
-            raise InputError(f"{cls.__name__} compares {cls.feature}; a projection is for a loss of one feature.")
-        parameters = inspect.signature(self.call).parameters
-        missing = [name for name in ("student", "teacher", "mask") if name not in parameters]
         if cls.call is DistillationLoss.call:
             raise InputError(f"{cls.__name__} implements no `call(self, *, student, teacher, mask)`.")
-        if missing and all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
-            raise InputError(
-                f"{cls.__name__}.call takes no `{missing[0]}`; expected `call(self, *, student, teacher, mask)`."
-            )
-        if isinstance(cls.mean_over, str) and cls.mean_over not in COUNTS:  # not a property
-            raise InputError(f"{cls.__name__}.mean_over is {cls.mean_over!r}; expected one of {', '.join(COUNTS)}.")
         if not callable(weight) and not weight >= 0:
             raise InputError(f"{cls.__name__}: weight={weight}; expected a number >= 0.")
         self.weight = weight if callable(weight) else float(weight)
@@ -118,16 +101,21 @@ class DistillationLoss:
         return all(features.is_per_layer(name) for name in self.feature_names)
 
     @property
-    def mean_over(self) -> str:
-        """What a scalar is the mean over, a key of `COUNTS`: by default tokens, or rows for what a row has once.
+    def part_of_map(self) -> str:
+        """The part of a layer map that the loss reads: `prediction`, or a value of `LAYERS`."""
+        return LAYERS[self.layers] if self.is_per_layer else "prediction"
 
-        Batches have different numbers of them. `Distiller.fit` weighs a batch's gradient by its number, so that an
-        epoch's sum is that of the data set's mean, however its rows are grouped.
+    @property
+    def mean_over(self) -> str:
+        """The unit of the mean, a key of `COUNTS`: by default tokens, or rows for a feature that a row has once.
+
+        Batches have different numbers of them. `Distiller.fit` multiplies a batch's gradient by its number, so that an
+        epoch adds up to the data set's mean, whatever batches its rows are in.
         """
         return "tokens" if self.is_per_layer and not self.reads_padding else "rows"
 
     def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
-        """`mean_over` where a feature that a row has once is compared; of logits of tokens, `tokens`."""
+        """`mean_over` for a feature that a row has once; for logits of tokens, `tokens`."""
         return "tokens" if self.feature == features.LOGITS and len(student.shape) > 2 else self.mean_over
 
     @property
@@ -137,17 +125,17 @@ class DistillationLoss:
 
     @property
     def uses_labels(self) -> bool:
-        """Whether `call` wants the labels."""
+        """Whether `call` takes the labels."""
         return self._wants("labels")
 
     @property
     def needs_labels(self) -> bool:
-        """Whether data without labels is refused; by default, where `call` wants them."""
+        """Whether data without labels is refused; by default, where `call` takes them."""
         return self.uses_labels
 
     @property
     def reads_padding(self) -> bool:
-        """Whether the loss looks at the teacher's features of padding, which a cache of them does not have."""
+        """Whether the loss reads the teacher's features of padding, which a cache does not have."""
         return False
 
     def call(self, *, student: Any, teacher: Any, mask: Any) -> Any:
@@ -158,8 +146,8 @@ class DistillationLoss:
         """Refuse tensors that cannot be compared; by default, those of different shapes.
 
         Raises:
-            InputError: the shapes differ, elsewhere than in the last axis where that may be of `any_width`; a last axis
-                that makes the loss constant.
+            InputError: the shapes differ, other than in the last axis with `any_width`; a last axis that makes the loss
+                constant.
         """
         end = -1 if self.any_width else None
         if _shape(student, end) != _shape(teacher, end):
@@ -179,7 +167,7 @@ class DistillationLoss:
         ]
         if narrow:
             raise InputError(
-                f"{self.name}: found a last axis of {narrow[0]}, of which this loss is constant; expected "
+                f"{self.name}: found a last axis of {narrow[0]}, which makes the loss constant; expected "
                 f"{self.min_width} or more."
             )
 
@@ -214,7 +202,7 @@ class DistillationLoss:
         return [(ops.where(count > 0, self._scalar(result), 0.0) * count, count)]
 
     def _pairs(self, result: Any) -> Means:
-        """What `call` returned, `(total, count)` or a list of these."""
+        """The result of `call`, `(total, count)` or a list of these."""
         pairs = result if isinstance(result, list) else [result]
         if len(pairs) != self.num_means or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in pairs):
             raise InputError(f"{type(self).__name__}.call returned {result!r}; expected {self._expected()}.")
@@ -250,7 +238,7 @@ class DistillationLoss:
 
 
 def global_mean(total: Any, count: Any) -> Any:
-    """`total / count`, 0 where there is nothing to count; for losses that return a scalar."""
+    """`total / count`, 0 where the count is 0; for losses that return a scalar."""
     return ratio(ops.cast(total, "float32"), ops.cast(count, "float32"))
 
 

@@ -14,8 +14,8 @@ class CKALoss(DistillationLoss):
     """`1 - CKA(H_S, H_T)` for each mapped pair; linear CKA (Kornblith et al., arXiv 1905.00414).
 
     `CKA = |Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)`. The rows of X and Y are the batch's real tokens, their columns centred.
-    Nothing that turns, scales or shifts the student's space changes it, and widths may differ: no projection. On
-    several devices it is the mean of what each finds in its part of the batch, weighed by real tokens.
+    It stays the same when the student's space is turned, scaled or shifted, and widths may differ: no projection. On
+    several devices it is the mean of the devices' values, weighted by their real tokens.
 
     Example:
         >>> import numpy as np
@@ -35,7 +35,7 @@ class CKALoss(DistillationLoss):
         x, y = _centred(student, mask, tokens), _centred(teacher, mask, tokens)
         alignment = ops.square(length(_covariance(x, y), axis=(0, 1)))
         alignment = alignment / (length(_covariance(x, x), axis=(0, 1)) * length(_covariance(y, y), axis=(0, 1)))
-        # Two tokens are always aligned: nothing is counted.
+        # Two tokens are always aligned, so they do not count.
         counted = ops.where(tokens > 2, tokens, 0.0)
         return (1.0 - alignment) * counted, counted
 

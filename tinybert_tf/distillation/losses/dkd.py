@@ -16,9 +16,9 @@ from tinybert_tf.trainable.label_losses import known_classes
 class DKDLoss(SoftenedLoss):
     """`T^2 (alpha TCKD + beta NCKD)`, the mean over labelled predictions (Zhao et al., arXiv 2203.08679).
 
-    The KL divergence in two parts. TCKD is that of the label's class against all others, `[p, 1 - p]`; NCKD that among
-    the other classes, which plain distillation weighs by `1 - p_T`: nothing where the teacher is sure. With two classes
-    NCKD is 0.
+    The KL divergence in two parts. TCKD is the divergence of `[p, 1 - p]`, the label's class against all others. NCKD
+    is the divergence among the other classes; plain distillation multiplies it by `1 - p_T`, so that it vanishes where
+    the teacher is sure. With two classes NCKD is 0.
 
     Args:
         alpha: weight of the label's class.
@@ -29,7 +29,7 @@ class DKDLoss(SoftenedLoss):
 
     Raises:
         InputError: a weight below 0, or both 0, and as `SoftenedLoss`; when called, no labels, or two classes and no
-            `alpha`. A label below 0 is none; a class that the logits do not have makes NaN.
+            `alpha`. A label below 0 counts as missing; a class that the logits do not have makes the loss NaN.
 
     Example:
         >>> import numpy as np
@@ -62,7 +62,7 @@ class DKDLoss(SoftenedLoss):
         """
         super().check_shapes(student, teacher)
         if student.shape[-1] == 2 and self.alpha == 0:
-            raise InputError(f"{self.name}: alpha=0 leaves nothing to learn of two classes; expected alpha > 0.")
+            raise InputError(f"{self.name}: alpha=0 leaves nothing to learn from two classes; expected alpha > 0.")
 
     def call(self, *, student: Any, teacher: Any, mask: Any, labels: Any = None) -> Any:
         """The loss, `(total, count)`."""

@@ -36,7 +36,7 @@ class FSPLoss(DistillationLoss):
     """As `GramLoss`, with `G = H_1^T H_2 / length` from each mapped pair of layers to the next one in the map.
 
     The flow of solution procedure (Yim et al., "A Gift from Knowledge Distillation", CVPR 2017): how
-    a stack of layers changes what enters it. The squared error is the mean over the matrix.
+    a stack of layers changes its input. The squared error is the mean over the matrix.
 
     Example:
         >>> import numpy as np

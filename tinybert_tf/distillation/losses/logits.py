@@ -46,8 +46,8 @@ class SoftenedLoss(DistillationLoss):
         super().check_shapes(student, teacher)
         if student.shape[-1] == 1 and not self.takes_scores:
             raise InputError(
-                f"{self.name} compares classes, and these logits have one column: scores, which `prediction` and "
-                f"`logits_mse` compare."
+                f"{self.name} compares classes; found logits of one column, which are scores. `prediction` and "
+                f"`logits_mse` compare scores."
             )
 
     def get_config(self) -> dict[str, Any]:

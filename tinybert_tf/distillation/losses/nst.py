@@ -18,7 +18,7 @@ class NSTLoss(DistillationLoss):
 
     `mean k(f_S, f_S') + mean k(f_T, f_T') - 2 mean k(f_S, f_T)`, the mean over the batch. It equals
     `|F_S F_S^T / d_S - F_T F_T^T / d_T|_F^2` with patterns as columns of F, which is what is computed: `(seq_len,
-    seq_len)` matrices instead of `(d, d)`. Widths may differ: no projection.
+    seq_len)` matrices in place of `(d, d)`. Widths may differ: no projection.
 
     Example:
         >>> import numpy as np

@@ -14,7 +14,7 @@ class PKDLoss(DistillationLoss):
     """`| h_S / |h_S| - h_T / |h_T| |^2` of [CLS], for each mapped pair (Sun et al., arXiv 1908.09355).
 
     Hidden states are `(batch, seq_len, hidden_size)`, projected where widths differ; the mean is over the batch. The
-    paper skips the last layer: give it no pair.
+    paper skips the last layer: leave it out of the layer map.
 
     Example:
         >>> import numpy as np

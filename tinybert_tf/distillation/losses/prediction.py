@@ -21,7 +21,7 @@ class PredictionLoss(SoftenedLoss):
     """Cross-entropy between the teacher's and the student's softened predictions (arXiv 1909.10351, equation 10).
 
     `(1 - w) T^2 CE(softmax(z_T / T), softmax(z_S / T)) + w CE(y, softmax(z_S))`; T^2 keeps the gradient's size when T
-    changes (arXiv 1503.02531, section 2). What is one prediction, the models' `predicts` says:
+    changes (arXiv 1503.02531, section 2). The models' `predicts` decides what one prediction is:
 
     - `classes`: the last axis of `(batch, classes)`, or of `(batch, seq_len, classes)` for one prediction a token;
     - `scores`, logits of one column: `(1 - w) (z_T - z_S)^2 + w (y - z_S)^2`. The authors' code trains STS-B on its
@@ -31,18 +31,18 @@ class PredictionLoss(SoftenedLoss):
 
     Args:
         temperature: T, above 0; 1 for scores.
-        hard_label_weight: w, a fraction in [0, 1]; the labels are used where it is not 0. What is below 0 as a class, a
-            position or a yes or no, or NaN as a score, is no label; a class that the logits do not have makes NaN.
-        reduction: `tokens`: the mean over predictions; of one a token, over real tokens. `paper`: the authors' code
-            (task_distill.py, `soft_cross_entropy`): the mean over batch and classes, that is, divided by the number of
+        hard_label_weight: w, a fraction in [0, 1]; above 0 the loss needs labels. A class, position or yes/no below 0
+            and a score of NaN count as missing; a class that the logits do not have makes the loss NaN.
+        reduction: `tokens`: the mean over predictions, without those of padding. `paper`: the authors' code
+            (task_distill.py, `soft_cross_entropy`): the mean over batch and classes, so divided by the number of
             classes, and no T^2.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 
     Raises:
         InputError: a value out of range; a hard-label term without labels, or with labels of another shape; one class,
-            of which the loss is constant; a temperature for scores; the paper's
-            reduction, which knows texts alone, for predictions of tokens or positions.
+            where the loss is constant; a temperature for scores; the paper's reduction for predictions of tokens or
+            positions, where it would average padding.
 
     Example:
         >>> import numpy as np
@@ -79,15 +79,15 @@ class PredictionLoss(SoftenedLoss):
 
     @property
     def num_means(self) -> int:
-        """The soft predictions', and that of the labels, which are fewer where some are missing."""
+        """One for the soft predictions; with labels a second one, over the labels that are not missing."""
         return 2 if self.needs_labels else 1
 
     def mean_over_of(self, student: Any, predicts: str | None = None) -> str:
-        """As of other losses, but for positions, of which a row has one for each column."""
+        """`rows` for positions, which are not predictions of tokens; else as for other losses."""
         return "rows" if predicts == features.POSITIONS else super().mean_over_of(student, predicts)
 
     def check_shapes(self, student: Any, teacher: Any) -> None:
-        """Refuse logits of different shapes, and of tokens where padding would be compared.
+        """Refuse logits of different shapes, and logits of tokens where padding would be averaged.
 
         Raises:
             InputError: the shapes differ; the paper's reduction for tokens.
@@ -126,7 +126,7 @@ class PredictionLoss(SoftenedLoss):
 
 
 def _soft_cross_entropy(student: Any, teacher: Any) -> Any:
-    """Its part of each class, `(..., classes)`."""
+    """The cross-entropy's term of each class, `(..., classes)`."""
     return -ops.softmax(teacher, axis=-1) * ops.log_softmax(student, axis=-1)
 
 
@@ -135,17 +135,17 @@ def _squared_error(student: Any, teacher: Any) -> Any:
 
 
 def _soft_binary(student: Any, teacher: Any) -> Any:
-    """Of each label by itself, `(..., labels, 1)`."""
+    """The cross-entropy of each label by itself, `(..., labels, 1)`."""
     return (ops.softplus(student) - ops.sigmoid(teacher) * student)[..., None]
 
 
 def _over_positions(logits: Any, mask: Any) -> Any:
-    """`(batch, seq_len, columns)` as predictions of a position, `(batch, columns, seq_len)`; padding is none."""
+    """`(batch, seq_len, columns)` as predictions of a position, `(batch, columns, seq_len)`; padding gets no weight."""
     return ops.where(mask[:, None, :] > 0, ops.transpose(logits, (0, 2, 1)), MASKED)
 
 
 def _each_text_or_token(predictions: Any, mask: Any) -> Any:
-    """1 for each of `(batch,)`, of `(batch, seq_len)` where a real token is."""
+    """1 for each text, `(batch,)`; for tokens, `(batch, seq_len)`, 1 for the real ones."""
     return mask if len(predictions.shape) == 2 else ops.ones_like(predictions)
 
 
@@ -155,11 +155,11 @@ def _all(predictions: Any, mask: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What one prediction is, and how two of them are compared.
+    """One kind of prediction, and how two of them are compared.
 
-    `predicts`: as in `features`. `soft(student, teacher)`: the part of each class, on the last axis.
-    `predictions(logits, mask)`: the logits with one prediction along the last axis; `counted(predictions, mask)`: 1 for
-    those that count.
+    `predicts`: as in `features`. `soft(student, teacher)`: the loss's term of each class, on the last axis.
+    `predictions(logits, mask)`: the logits with one prediction along the last axis. `counted(predictions, mask)`: 1 for
+    the predictions that count.
     """
 
     predicts: str
@@ -180,7 +180,7 @@ _KINDS = {
 
 
 def _kind_of(logits: Any, predicts: str | None) -> _Kind:
-    """By what models say that they predict; where they do not, one column is a score."""
+    """The kind of `predicts`; where models have none, one column is a score."""
     if predicts is None:
         predicts = features.SCORES if logits.shape[-1] == 1 else features.CLASSES
     return _KINDS[predicts]

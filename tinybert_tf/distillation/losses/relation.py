@@ -54,8 +54,9 @@ class RelationLoss(DistillationLoss):
     over relation heads and real tokens (MiniLM, arXiv 2002.10957; MiniLMv2, arXiv 2012.15828).
 
     Args:
-        num_relation_heads: the heads are put side by side and split anew into so many, which must divide both models'
-            widths; they may then have different numbers of heads. By default relations are of the heads as they are.
+        num_relation_heads: the number of relation heads: the attention heads are joined and split anew. It must divide
+            both models' widths, and their numbers of heads may then differ. By default each attention head is a
+            relation head.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 
@@ -108,7 +109,7 @@ class RelationLoss(DistillationLoss):
 
 
 class QueryRelationLoss(RelationLoss):
-    """Relations among queries: what MiniLMv2 adds with `KeyRelationLoss`; see `RelationLoss`."""
+    """Relations among queries: one of MiniLMv2's three; see `RelationLoss`."""
 
     feature = "queries"
 
@@ -120,7 +121,7 @@ class KeyRelationLoss(RelationLoss):
 
 
 class ValueRelationLoss(RelationLoss):
-    """Relations among values: MiniLM's beside `AttentionKLLoss`, MiniLMv2's beside the other two; see `RelationLoss`.
+    """Relations among values: MiniLM's second loss, and one of MiniLMv2's three; see `RelationLoss`.
 
     Example:
         >>> import numpy as np

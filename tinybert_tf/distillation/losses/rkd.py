@@ -15,7 +15,7 @@ from tinybert_tf.errors import InputError
 logger = logging.getLogger(__name__)
 
 ANGLE_ROWS = 64
-# Of angles, their differences and gradients, in both models.
+# For angles, their differences and gradients, in both models.
 BYTES_A_TRIPLE = 28
 
 
@@ -23,18 +23,18 @@ class RKDLoss(DistillationLoss):
     """Distances and angles among a batch's [CLS] vectors, for each mapped pair (Park et al., arXiv 1904.05068).
 
     `w_D mean huber(d_T(i, j) - d_S(i, j)) + w_A mean huber(cos_T(i, j, k) - cos_S(i, j, k))`: d is
-    the distance of two examples, divided by the mean distance; cos that of the angle at j of three. The means are over
-    the pairs and triples of different examples. Vectors may have any width, and are not projected. A batch of two says
-    nothing: their distance is the mean distance. On several devices, pairs and triples are those of each device's part
-    of the batch, and both means are over those of all devices.
+    the distance of two examples, divided by the mean distance; cos is the cosine of the angle at j. The means are over
+    the pairs and triples of different examples. Vectors may have any width, and are not projected. A batch of two
+    teaches nothing: their distance is the mean distance. On several devices, pairs and triples are within each device's
+    part of the batch, and both means are over all devices.
 
     Angles take about `28 * rows**3` bytes of memory for each pair of layers.
 
     Args:
         distance_weight: w_D, at least 0.
         angle_weight: w_A, at least 0; twice the other in the paper.
-        angle_rows: the most rows of a batch whose angles are compared, at least 3: of a larger batch, so many in equal
-            steps. More than the default is answered by a log message that says the memory.
+        angle_rows: the most rows of a batch whose angles are compared, at least 3; from a larger batch the loss takes
+            evenly spaced rows. A value above the default logs the memory that it needs.
         weight: factor in the Distiller's sum.
         name: the name it is logged under.
 

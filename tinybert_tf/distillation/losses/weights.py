@@ -18,7 +18,7 @@ Weight = float | Callable[[Any], Any]
 class WeightSchedule:
     """A weight that goes in a straight line from `start` to `end` in `steps` optimizer steps, and stays there.
 
-    Teacher annealing (Clark et al., arXiv 1907.04829) is one loss that falls and one that rises. A stage
+    Teacher annealing (Clark et al., arXiv 1907.04829) lets one loss fall while another rises. A stage
     counts its steps from 0.
 
     Args:
@@ -46,7 +46,7 @@ class WeightSchedule:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"WeightSchedule: {name}={getattr(self, name)}; expected a number >= 0.")
         if not self.steps >= 1:
-            raise InputError(f"WeightSchedule: steps={self.steps}; expected 1 or more.")
+            raise InputError(f"WeightSchedule: steps={self.steps}; expected a number >= 1.")
 
     def __call__(self, step: Any) -> Any:
         """The weight of an optimizer step, counted from 0; a float32 scalar."""

@@ -50,11 +50,13 @@ def load_loss_class(reference: str) -> type[DistillationLoss]:
 
     Raises:
         InputError: the file, module or class does not exist or cannot be imported, or the class is no
-            `DistillationLoss`.
+            `DistillationLoss`, or declares its loss wrongly.
     """
     place, _, name = reference.partition(":")
     try:
         module = _run(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    except InputError:  # from a class that declares its loss wrongly
+        raise
     except Exception as error:  # the user's file may raise anything
         raise InputError(f"loss {reference!r}: {place} cannot be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)

@@ -1,0 +1,68 @@
+"""What the class of a loss declares, and the checks of it when Python makes the class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from keras import ops
+
+from tinybert_tf import features
+from tinybert_tf.errors import InputError
+
+# The values of `layers`, and the part of a layer map that each of them reads.
+LAYERS = {"mapped": "layers", "consecutive": "layers", "embedding": "embedding output", "all": "every layer"}
+
+# The values of `mean_over`, and the number of each in a batch, from the real tokens of each row, `(rows,)`.
+COUNTS: dict[str, Callable[[Any], Any]] = {
+    "rows": lambda lengths: ops.sum(ops.ones_like(lengths)),
+    "tokens": ops.sum,
+    "token_pairs": lambda lengths: ops.sum(ops.square(lengths)),
+}
+
+
+def check_declared(loss: Any) -> None:
+    """Check the class of a loss.
+
+    A `feature` or a `call` may be missing: a subclass can add it, and only a loss that is made needs both.
+
+    Raises:
+        InputError: an unknown `layers` or `mean_over`, features that do not go together, a `call` without one of
+            its three arguments.
+    """
+    _check_known(loss, "layers", LAYERS)
+    if isinstance(loss.mean_over, str):  # else a property
+        _check_known(loss, "mean_over", COUNTS)
+    feature = getattr(loss, "feature", None)
+    if feature is not None and not hasattr(feature, "__get__"):  # a property has its value when the loss is made
+        _check_features(loss)
+    _check_call(loss)
+
+
+def _check_known(loss: Any, variable: str, known: Iterable[str]) -> None:
+    value = getattr(loss, variable)
+    if value not in tuple(known):
+        raise InputError(f"{loss.__name__}.{variable} is {value!r}; expected one of {', '.join(known)}.")
+
+
+def _check_features(loss: Any) -> None:
+    names = (loss.feature,) if isinstance(loss.feature, str) else loss.feature
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{loss.__name__}.feature is {loss.feature!r}; expected a key of the output dict, or several.")
+    if len({features.is_per_layer(name) for name in names}) > 1:
+        raise InputError(
+            f"{loss.__name__} compares {loss.feature}: some exist layer by layer, some once; expected two losses."
+        )
+    if loss.projected and not isinstance(loss.feature, str):
+        raise InputError(f"{loss.__name__} compares {loss.feature}; a projection is for a loss of one feature.")
+
+
+def _check_call(loss: Any) -> None:
+    parameters = inspect.signature(loss.call).parameters
+    takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    missing = [name for name in ("student", "teacher", "mask") if name not in parameters]
+    if missing and not takes_all:
+        raise InputError(
+            f"{loss.__name__}.call takes no `{missing[0]}`; expected `call(self, *, student, teacher, mask)`."
+        )
