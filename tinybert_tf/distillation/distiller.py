@@ -109,7 +109,7 @@ class Distiller(TrainableModel):
         for comparison in self.comparisons:
             comparison.check_shapes(student_spec, teacher_spec, self.projections)
         self._units = [comparison.mean_over(student_spec) for comparison in self.comparisons]
-        # What a batch holds in the mean of what losses are means over, in the order of `COUNTS`; 0 is not known.
+        # The mean numbers of rows, tokens, ... in a batch, in the order of `COUNTS`; 0 where it is not known.
         self._mean_counts = Box(
             keras.Variable(np.zeros(len(COUNTS)), dtype="float32", trainable=False, aggregation="mean")
         )
@@ -161,7 +161,7 @@ class Distiller(TrainableModel):
         return None if logits is None or not are_classes else logits.shape[-1]
 
     def _check_rows(self, batch_size: int | None) -> None:
-        """Refuse batches that are too small for a loss to say anything, where their size is known."""
+        """Refuse batches so small that a loss is constant, where their size is known."""
         if batch_size is None:
             return
         strategy = getattr(self, "distribute_strategy", None)
@@ -169,8 +169,8 @@ class Distiller(TrainableModel):
         for comparison in self.comparisons:
             if batch_size < comparison.loss.min_rows * replicas:
                 raise InputError(
-                    f"{comparison.name}: found batches of {batch_size} rows on {replicas} devices, of which it is "
-                    f"constant; expected {comparison.loss.min_rows} rows or more on each."
+                    f"{comparison.name}: found batches of {batch_size} rows on {replicas} devices, which make the loss "
+                    f"constant; expected {comparison.loss.min_rows} rows or more on each device."
                 )
 
     def tracked_losses(self) -> Mapping[str, int]:
@@ -194,9 +194,9 @@ class Distiller(TrainableModel):
         return terms
 
     def step_divisors(self, x: Any, counts: Sequence[Any], training: bool) -> Sequence[Any]:
-        """The counts of the whole batch; those of a batch in the mean, where `fit` knows that, so that each row counts.
+        """The counts of the whole batch; in `fit`, those of the mean batch, so that each row of an epoch weighs the same.
 
-        The authors' batches all weigh the same, whatever they hold.
+        With the authors' reduction (`paper`), each batch weighs the same.
         """
         if not training:
             return super().step_divisors(x, counts, training)
@@ -212,7 +212,7 @@ class Distiller(TrainableModel):
         ]
 
     def _teacher_outputs(self, inputs: Any) -> Any:
-        """What is compared of the teacher: as the batch has it, else as it answers."""
+        """The teacher's features that are compared: those in the batch, else from the teacher itself."""
         if all(key in inputs for key in self.teacher_shapes):
             outputs = features.from_teacher_keys(inputs, self.teacher_shapes)
         else:
@@ -254,7 +254,10 @@ class Distiller(TrainableModel):
         return super().train_on_batch(*args, **kwargs)
 
     def weigh_batches(self, batches: Any) -> None:
-        """Learn what training batches hold in the mean, where they say it: a batch counts for what it holds of it."""
+        """Read the mean number of rows, tokens and token pairs of the training batches, where they have `row_lengths`.
+
+        A batch with more of them than the mean then weighs more.
+        """
         means = np.zeros(len(COUNTS))
         lengths = getattr(batches, "row_lengths", None)
         if lengths is not None:

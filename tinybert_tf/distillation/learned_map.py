@@ -66,12 +66,8 @@ class LayerWeights(keras.layers.Layer):
 
     def rows(self) -> list[tuple[int, int, float]]:
         """`(student_layer, teacher_layer, weight)` of every pair."""
-        matrix = ops.convert_to_numpy(self.matrix)
-        return [
-            (ours, theirs, float(matrix[i, j]))
-            for i, ours in enumerate(self.students)
-            for j, theirs in enumerate(self.teachers)
-        ]
+        weights = ops.convert_to_numpy(self.matrix).ravel()
+        return [(*pair, float(weight)) for pair, weight in zip(self.pairs, weights, strict=True)]
 
     def __str__(self) -> str:
         matrix = ops.convert_to_numpy(self.matrix)

@@ -120,7 +120,7 @@ def test_a_loss_needs_a_feature() -> None:
     [
         ({"layers": "odd"}, r"Odd\.layers is 'odd'; expected one of mapped, consecutive, embedding, all"),
         ({"mean_over": "words"}, r"Odd\.mean_over is 'words'; expected one of rows, tokens, token_pairs"),
-        ({"feature": 3}, r"Odd\.feature is 3; expected a key of the output dict, or several"),
+        ({"feature": 3}, r"Odd\.feature is 3; expected a key of the output dict, or a tuple"),
         ({"feature": ("keys", "logits")}, r"Odd compares \('keys', 'logits'\): some exist layer by layer, some once"),
         ({"feature": ("queries", "keys"), "projected": True}, "a projection is for a loss of one feature"),
         ({"call": lambda self, student, teacher: 0.0}, r"Odd\.call takes no `mask`; expected `call\(self, \*, student"),
@@ -147,6 +147,8 @@ def test_a_base_class_may_leave_the_feature_to_its_subclasses_or_losses() -> Non
 
     assert Chosen("values").part_of_map == "layers"
     assert Chosen("logits").part_of_map == "prediction"
+    with pytest.raises(InputError, match=r"^Chosen\.feature is 3; expected a key"):
+        Chosen(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("weight", [-1.0, -1e-9, math.nan])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from keras import ops, tree
 
 from tinybert_tf import features
-from tinybert_tf.distillation.losses.declared import COUNTS, LAYERS, check_declared
+from tinybert_tf.distillation.losses.declared import COUNTS, LAYERS, check_declared, check_features
 from tinybert_tf.distillation.losses.weights import Weight
 from tinybert_tf.errors import InputError
 from tinybert_tf.short_repr import short_repr
@@ -83,6 +83,7 @@ class DistillationLoss:
         cls = type(self)
         if not getattr(cls, "feature", None):
             raise InputError(f"{cls.__name__} names no `feature`, the key of the output dict that it compares.")
+        check_features(cls.__name__, self.feature, self.projected)
         if cls.call is DistillationLoss.call:
             raise InputError(f"{cls.__name__} implements no `call(self, *, student, teacher, mask)`.")
         if not callable(weight) and not weight >= 0:

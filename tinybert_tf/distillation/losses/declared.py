@@ -36,7 +36,7 @@ def check_declared(loss: Any) -> None:
         _check_known(loss, "mean_over", COUNTS)
     feature = getattr(loss, "feature", None)
     if feature is not None and not hasattr(feature, "__get__"):  # a property has its value when the loss is made
-        _check_features(loss)
+        check_features(loss.__name__, feature, loss.projected)
     _check_call(loss)
 
 
@@ -46,16 +46,19 @@ def _check_known(loss: Any, variable: str, known: Iterable[str]) -> None:
         raise InputError(f"{loss.__name__}.{variable} is {value!r}; expected one of {', '.join(known)}.")
 
 
-def _check_features(loss: Any) -> None:
-    names = (loss.feature,) if isinstance(loss.feature, str) else loss.feature
-    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{loss.__name__}.feature is {loss.feature!r}; expected a key of the output dict, or several.")
-    if len({features.is_per_layer(name) for name in names}) > 1:
-        raise InputError(
-            f"{loss.__name__} compares {loss.feature}: some exist layer by layer, some once; expected two losses."
-        )
-    if loss.projected and not isinstance(loss.feature, str):
-        raise InputError(f"{loss.__name__} compares {loss.feature}; a projection is for a loss of one feature.")
+def check_features(name: str, feature: Any, projected: bool) -> None:
+    """Check what the loss `name` compares.
+
+    Raises:
+        InputError: no names of features, or some that do not go together.
+    """
+    names = (feature,) if isinstance(feature, str) else feature
+    if not isinstance(names, tuple | list) or not all(isinstance(each, str) for each in names):
+        raise InputError(f"{name}.feature is {feature!r}; expected a key of the output dict, or a tuple of keys.")
+    if len({features.is_per_layer(each) for each in names}) > 1:
+        raise InputError(f"{name} compares {feature}: some exist layer by layer, some once; expected two losses.")
+    if projected and not isinstance(feature, str):
+        raise InputError(f"{name} compares {feature}; a projection is for a loss of one feature.")
 
 
 def _check_call(loss: Any) -> None:
