@@ -194,7 +194,7 @@ class Distiller(TrainableModel):
         return terms
 
     def step_divisors(self, x: Any, counts: Sequence[Any], training: bool) -> Sequence[Any]:
-        """The counts of the whole batch; in `fit`, those of the mean batch, so that each row of an epoch weighs the same.
+        """The counts of the whole batch; in `fit`, of the mean batch, so that each row of an epoch weighs the same.
 
         With the authors' reduction (`paper`), each batch weighs the same.
         """
