@@ -83,14 +83,6 @@ def test_pairs_are_as_many_as_the_loss_says(result: Any) -> None:
         Odd()(student=zeros, teacher=zeros, mask=np.ones((1, 2)))
 
 
-def test_an_unknown_unit() -> None:
-    class Odd(Scalar):
-        mean_over = "words"
-
-    with pytest.raises(InputError, match=r"Odd\.mean_over is 'words'; expected one of rows, tokens, token_pairs"):
-        Odd()
-
-
 # === What cannot be learned ===
 
 

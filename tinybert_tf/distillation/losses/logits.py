@@ -43,12 +43,12 @@ class SoftenedLoss(DistillationLoss):
         Raises:
             InputError: the shapes differ; one column.
         """
-        super().check_shapes(student, teacher)
         if student.shape[-1] == 1 and not self.takes_scores:
             raise InputError(
                 f"{self.name} compares classes; found logits of one column, which are scores. `prediction` and "
                 f"`logits_mse` compare scores."
             )
+        super().check_shapes(student, teacher)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
