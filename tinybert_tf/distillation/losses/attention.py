@@ -84,7 +84,7 @@ def check_heads(name: str, student: Any, teacher: Any, instead: str) -> None:
     ours, theirs = student.shape[1], teacher.shape[1]
     if ours != theirs:
         raise InputError(
-            f"{name}: the student has {ours} attention heads, the teacher {theirs}; the loss compares head by head. "
+            f"{name}: the student has {ours} attention heads, the teacher {theirs}, compared head by head. "
             f"Give the student num_attention_heads={theirs}, or {instead}."
         )
 
