@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import importlib.util
 import json
+import re
 import signal
 import statistics
 import subprocess
@@ -62,6 +63,7 @@ def ablation(tinybert: Tinybert, flags: list[object], opinions: Path, tmp_path_f
     (directory / "ablation.yaml").write_text(
         "variants:\n"
         "  - {name: small, changes: [no_embedding], set: {student.hidden_size: 8, baseline: false}}\n"
+        "stages: [{name: all, losses: [embedding, attention, hidden_state, prediction]}]\n"
         f"cache_dir: {directory / 'cache'}\n"
     )
     out = directory / "out"
@@ -81,7 +83,7 @@ def test_every_run_is_a_run_directory(ablation: Ablation) -> None:
             config = load_config(DistillConfig, run / "config.yaml")
             assert (config.train.seed, config.out) == (seed, str(run))
             assert config.student.hidden_size == (8 if variant == "small" else None)
-            assert len(config.stages[0].losses) == (2 if variant == "small" else 3)
+            assert len(config.stages[0].losses) == (3 if variant == "small" else 4)
             assert (run / "student" / "model.safetensors").is_file()
             assert (run / "baseline").is_dir() is (variant == "base")
 
@@ -107,7 +109,11 @@ def test_the_numbers_are_those_of_the_runs(ablation: Ablation) -> None:
         for place in (0, 1):
             gain = 100 * (statistics.mean(values[label][place]) - statistics.mean(values["base"][place]))
             said = cells[label][2 + 2 * place]
-            assert said == ("" if label == "base" else f"{gain:+.1f}%" if f"{abs(gain):.1f}" != "0.0" else "0.0%")
+            if label == "base":
+                assert said == ""
+            else:
+                assert re.fullmatch(r"[+-]\d+\.\d%|0\.0%", said)
+                assert float(said[:-1]) == pytest.approx(gain, abs=0.0501)  # of 1.25, 1.2 and 1.3 are as near
     teacher = ablation.metrics("base", 1)["teacher"]
     assert cells["teacher"][1::2][:2] == [f"{teacher['accuracy']:.1%}", f"{teacher['test']['accuracy']:.1%}"]
 
