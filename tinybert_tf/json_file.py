@@ -91,7 +91,7 @@ def parse_json(text: str, place: str) -> Any:
     if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
         raise _too_deep(place)
     if r"\ud" in text.lower() and (lone := LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False))):
-        raise InputError(f"{place}: \\u{ord(lone[0]):04x} is half a character; whole ones are accepted")
+        raise InputError(f"{place}: \\u{ord(lone[0]):04x} is half a character; expected whole ones")
     return value
 
 

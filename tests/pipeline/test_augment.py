@@ -450,7 +450,7 @@ def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp
         assert refused(text=columns).startswith(f"text={columns!r} names ")
     empty = tmp_path / "empty.tsv"
     empty.write_text("text\ta\nfilm\tb\n \tb\n")
-    assert refused(input=empty) == f"{empty}:3: 'text' is empty; a text is accepted"
+    assert refused(input=empty) == f"{empty}:3: 'text' is empty; expected a text"
 
 
 @pytest.mark.parametrize(
@@ -458,11 +458,11 @@ def test_files_that_cannot_be_used(refused: Callable[..., str], texts: Path, tmp
     [
         ("copies", 0, "--copies: expected an integer >= 1, got '0' (see tinybert augment --help)"),
         ("candidates", 149, "candidates=149: expected at most the vocabulary's "),
-        ("replace_probability", 0, "replace_probability=0.0: a number above 0, at most 1 is accepted"),
-        ("replace_probability", "nan", "replace_probability=nan: a number above 0, at most 1 is accepted"),
+        ("replace_probability", 0, "replace_probability: expected a number > 0 and <= 1, got 0.0"),
+        ("replace_probability", "nan", "replace_probability: expected a number > 0 and <= 1, got nan"),
         ("batch_size", -1, "--batch-size: expected an integer >= 1, got '-1'"),
         ("seed", -1, "--seed: expected an integer >= 0, got '-1'"),
-        ("variant", "mine", "variant='mine': one of paper, authors is accepted"),
+        ("variant", "mine", "variant: expected one of paper, authors, got 'mine'"),
         ("max_length", 25, "max_length=25: {model} has max_position_embeddings=24; expected at most 24 tokens"),
         ("precision", "double", "precision: expected one of auto, float32, bfloat16, float16, got 'double'."),
         ("copies", "many", "--copies: expected an integer >= 1, got 'many' (see tinybert augment --help)"),
@@ -477,12 +477,12 @@ def test_settings_are_refused_by_name(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (GLOVE + "film 1\n", "{path}:6: 1 values; 2 are wanted, as in the first line"),
-        (GLOVE + "film 1 0 0\n", "{path}:6: 3 values; 2 are wanted, as in the first line"),
-        (GLOVE + "film 1 x\n", "{path}:6: a word and its vector, numbers with one space between, are wanted"),
+        (GLOVE + "film 1\n", "{path}:6: 1 values; expected 2, as in the first line"),
+        (GLOVE + "film 1 0 0\n", "{path}:6: 3 values; expected 2, as in the first line"),
+        (GLOVE + "film 1 x\n", "{path}:6: expected a word and its vector, numbers with one space between"),
         (GLOVE.replace("marvellous 1", "marvellous  1"), "{path}:2: a word and its vector, numbers with one space "),
-        (GLOVE + "film 1e99 0\n", "{path}:6: a word and its vector, numbers with one space between, are wanted"),
-        ("", "{path}: no words; lines of a word and its vector are wanted"),
+        (GLOVE + "film 1e99 0\n", "{path}:6: expected a word and its vector, numbers with one space between"),
+        ("", "{path}: no words; expected lines of a word and its vector"),
         (None, "{path}: no such file"),
     ],
 )

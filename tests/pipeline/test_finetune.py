@@ -220,7 +220,7 @@ def test_one_label_is_refused(tinybert: Callable[..., Any], encoder_dir: Path, t
         "--text", "text", "--label", "label", "--out", tmp_path / "run",
     )  # fmt: skip
     assert command.status == 2
-    assert command.err == f"tinybert: {tmp_path / 'train.tsv'}: all labels are '1'; at least two labels are wanted.\n"
+    assert command.err == f"tinybert: {tmp_path / 'train.tsv'}: all labels are '1'; expected at least two labels.\n"
 
 
 def test_a_run_without_a_dev_file_holds_rows_out(

@@ -98,7 +98,7 @@ def test_what_is_wrong_at_the_beginning_is_said_as_reading_says_it(tmp_path: Pat
         ("c.tsv", b"text\n", "a header line and no rows"),
         ("d.tsv", b"te\xffxt\na\n", "byte 0xff is not UTF-8"),
         ("e.csv", b'"text\na\n', "not valid CSV"),
-        ("f.jsonl", b"[1]\n", r"a JSON object is accepted, found \[1\]"),
+        ("f.jsonl", b"[1]\n", r"expected a JSON object, got \[1\]"),
         ("g.txt", b"a", "unknown suffix '.txt'"),
     ):
         (tmp_path / name).write_bytes(content)

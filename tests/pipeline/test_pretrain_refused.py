@@ -15,7 +15,7 @@ from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiec
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.masked_lm import MaskedLM
 
-ACCEPTED = "one sentence a line, an empty line between documents, is accepted"
+EXPECTED = "expected one sentence a line, an empty line between documents"
 TEXT = "the film is good\nthe plot is lovely\n\nthis story is bad\nher acting is dull\n"
 
 
@@ -75,21 +75,21 @@ def changed(directory: Path, **values: object) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (f"{TEXT}\n\nthe end\n", f":7: an empty line after another one is an empty document; {ACCEPTED}"),
-        (f"\n{TEXT}", f":1: an empty line before the first sentence is an empty document; {ACCEPTED}"),
-        ("", f": the file is empty; {ACCEPTED}"),
+        (f"{TEXT}\n\nthe end\n", f":7: an empty line after another one is an empty document; {EXPECTED}"),
+        (f"\n{TEXT}", f":1: an empty line before the first sentence is an empty document; {EXPECTED}"),
+        ("", f": the file is empty; {EXPECTED}"),
         (
             f"{TEXT}{'good ' * 200_000}\n",
-            f":6: a line of more than 100,000 characters; {ACCEPTED}, and 100,000 characters at most in a sentence",
+            f":6: a line of more than 100,000 characters; {EXPECTED}, and at most 100,000 characters in a sentence",
         ),
-        (f"{TEXT}a \0 film\n", ":6: a zero byte, so this is not a text file; UTF-8 text is accepted"),
-        (TEXT.encode() + b"caf\xe9\n", ":6: byte 0xe9 is not UTF-8; UTF-8 text is accepted"),
+        (f"{TEXT}a \0 film\n", ":6: a zero byte, so this is not a text file; expected UTF-8 text"),
+        (TEXT.encode() + b"caf\xe9\n", ":6: byte 0xe9 is not UTF-8; expected UTF-8 text"),
         (
             "the film is good\nthe plot is lovely\n",
-            ": documents up to its end: 1; at least 2 are accepted, with an empty line between them (rows of "
+            ": documents up to its end: 1; expected at least 2, with an empty line between them (rows of "
             "two segments draw from another document; next_sentence=false: of one)",
         ),
-        ("the film\n\n\x01\x02\n\na plot\n", ":3: a document without a single token; text is accepted"),
+        ("the film\n\n\x01\x02\n\na plot\n", ":3: a document without a single token; expected text"),
     ],
     ids=["empty document", "empty first", "empty", "1 MB line", "zero byte", "not UTF-8", "one document", "no token"],
 )
@@ -103,7 +103,7 @@ def test_a_text_that_cannot_be_used(scene: Scene, start: str, flag: str, content
 def test_a_text_that_is_not_there(scene: Scene, flag: str) -> None:
     missing = scene.directory / "nothing.txt"
     assert scene.refused(**{flag: missing}) == f"{missing}: no such file"
-    assert scene.refused(**{flag: scene.encoder}) == f"{scene.encoder}: is a directory; a text file is accepted"
+    assert scene.refused(**{flag: scene.encoder}) == f"{scene.encoder}: is a directory; expected a text file"
 
 
 def test_the_second_of_two_files(scene: Scene) -> None:
@@ -127,8 +127,8 @@ def test_one_document_is_enough_for_masked_tokens_alone(scene: Scene) -> None:
 def test_a_text_in_another_language(scene: Scene, flag: str) -> None:
     path = scene.file("\u4f60\u597d\n\n\u4e16\u754c\n")
     assert scene.refused(**{flag: path}) == (
-        f"{path.name}: not one token of it is in the vocabulary, so there is none to predict; text in the "
-        f"tokenizer's language, or another tokenizer, is accepted"
+        f"{path.name}: not one token of it is in the vocabulary, so there is none to predict; expected "
+        f"text in the tokenizer's language, or another tokenizer"
     )
 
 

@@ -96,7 +96,7 @@ def test_chinese_from_the_corpus_to_batches(tmp_path: Path, lowercase: bool) -> 
 @pytest.mark.parametrize(
     ("content", "flags", "message"),
     [
-        (ENGLISH, ["--size", 20], "vocab_size=20 is too small for the characters of these texts; at least "),
+        (ENGLISH, ["--size", 20], "vocab_size=20 is too small for the characters of these texts; expected at least "),
         (ENGLISH, ["--size", -1], "--size: expected an integer >= 1, got '-1'"),
         (ENGLISH, ["--size", 100, "--min-frequency", 0], "--min-frequency: expected an integer >= 1, got '0'"),
         ("One.\n\n\nTwo.\n", ["--size", 100], "{path}:3: an empty line after another one is an empty document"),

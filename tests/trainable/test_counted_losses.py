@@ -121,7 +121,7 @@ def test_weights_of_rows(asked: str, kind: str) -> None:
 
 def test_weights_that_mean_nothing() -> None:
     score = frozen(even(num_labels=1))
-    with pytest.raises(InputError, match="class_weight: found labels that are no classes"):
+    with pytest.raises(InputError, match="class_weight: found labels that are not classes"):
         score.fit(make_batches(np.zeros(4, "float32")), class_weight={0: 2.0}, verbose=0)
     with pytest.raises(InputError, match=r"sample_weight: found shape \(3,\), expected \(4,\)"):
         score.fit(make_batches(np.zeros(4, "float32")), sample_weight=np.ones(3), verbose=0)

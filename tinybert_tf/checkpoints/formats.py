@@ -74,5 +74,5 @@ def _format_of(directory: Path) -> Format:
         others = sorted(path.name for pattern in ("*.h5", "*.keras", "*.msgpack") for path in directory.glob(pattern))
         here = f"{', '.join(others)} cannot be read" if others else "no weights here"
         accepted = ", ".join(marker for format in FORMATS for marker in format.markers)
-        raise InputError(f"{directory}: {here}; one of {accepted} is accepted")
+        raise InputError(f"{directory}: {here}; expected one of {accepted}")
     return found

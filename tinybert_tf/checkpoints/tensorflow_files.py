@@ -98,7 +98,7 @@ def open_checkpoint(directory: Path) -> TensorFlowTensors:
     indices = sorted(directory.glob(CHECKPOINT_INDEX))
     if len(indices) > 1:
         found = ", ".join(path.name for path in indices)
-        raise InputError(f"{directory}: several TensorFlow checkpoints ({found}); a directory with one is accepted")
+        raise InputError(f"{directory}: several TensorFlow checkpoints ({found}); expected a directory with one")
     import tensorflow as tf
 
     path = indices[0]
@@ -127,7 +127,7 @@ def open_keras_file(directory: Path) -> TensorFlowTensors:
     def visit(name: str, node: Any) -> None:  # h5py does not follow links here
         if isinstance(node, h5py.Dataset):
             if node.external or node.is_virtual:
-                raise InputError(f"{path}: {name} takes its values from another file; a file of its own is accepted")
+                raise InputError(f"{path}: {name} takes its values from another file; expected a file of its own")
             datasets[name] = node
 
     file.visititems(visit)

@@ -1,4 +1,4 @@
-"""Self-made English reviews whose label is decided by their grammar, not by which words they hold."""
+"""Generated English reviews whose label is decided by their grammar, not by the words in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinybert_tf.errors import InputError
 
 # A grammar of opinions: "{clause}" has the opinion of the phrase it is part of, "{-clause}" the opposite one.
 # "Although the plot is hollow, the acting is far from dull." is positive because its second clause is, and that one is
-# because of what "far from" does to "dull". A name that is listed twice is chosen twice as often.
+# because "far from" reverses "dull". A name that is listed twice is chosen twice as often.
 PHRASES = {
     "review": [
         "{frame}, {clause}",
@@ -18,7 +18,7 @@ PHRASES = {
         "{clause}, and on top of that {clause}",
         "{clause}, and what is more, {clause}",
         "{frame}, {clause}, and {clause}",
-        # Opinions that agree, so that words say something and a small model finds its way to what they do not say.
+        # Opinions that agree, so that words tell a part of the label and a small model begins to learn.
         *["{clause}, and {clause}", "{frame}, {clause}, and {clause}"] * 4,
         "{-clause}, but {clause}",
         "{-clause}, yet {clause}",
@@ -106,11 +106,11 @@ MOST_REVIEWS = 500_000
 def make_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]]:
     """`num_reviews` distinct film and product reviews, and "positive" or "negative" for each.
 
-    A review has 8 to 25 words. Labels are free of noise, and of each two neighbours (rows 0 and 1, 2 and 3, ...) one is
-    positive and one negative. The result is a function of the arguments alone. Counting words tells about two labels in
-    three; negation, contrast and other people's opinions decide the rest.
+    A review has 8 to 25 words. Labels are free of noise. In each pair of rows (0 and 1, 2 and 3, ...) one is positive
+    and one negative. The result is a function of the arguments alone. A count of words predicts about two
+    labels in three; negation, contrast and other people's opinions decide the rest.
 
-    Train, dev and test sets are slices of one call, which no two of them share a review of:
+    Take train, dev and test sets as slices of one call: then no two of them share a review.
 
         >>> texts, labels = make_reviews(1200, seed=1)
         >>> train, dev = (texts[:1000], labels[:1000]), (texts[1000:], labels[1000:])
@@ -121,7 +121,7 @@ def make_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]]:
         InputError: `num_reviews` is not from 1 to 500,000.
     """
     if not 1 <= num_reviews <= MOST_REVIEWS:
-        raise InputError(f"num_reviews={num_reviews}: 1 to {MOST_REVIEWS} are accepted")
+        raise InputError(f"num_reviews: expected an integer from 1 to {MOST_REVIEWS}, got {num_reviews}")
     generator = random.Random(seed)
     reviews: dict[str, str] = {}
     while len(reviews) < num_reviews:

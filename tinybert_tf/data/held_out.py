@@ -19,13 +19,13 @@ def held_out(
 
     Args:
         units: the unit of each row.
-        strata: the stratum of each row; the first row's counts for a unit.
-        fraction: of the units, above 0 and below 1.
-        seed: of the draw.
-        source: the data set, for messages.
+        strata: the stratum of each row; a unit has the stratum of its first row.
+        fraction: the fraction of the units to hold out, above 0 and below 1.
+        seed: the seed of the draw.
+        source: the name of the data set in messages.
 
     Raises:
-        InputError: there is one unit alone.
+        InputError: there is only one unit.
     """
     first: dict[Hashable, int] = {}
     number_of_row = [first.setdefault(unit, len(first)) for unit in units]
@@ -38,7 +38,7 @@ def held_out(
 
 
 def _drawn(stratum: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
-    """Every `1 / fraction`-th unit, where those of one stratum stand together in a random order."""
+    """Every `1 / fraction`-th unit, after the units of each stratum were put together in random order."""
     order = np.lexsort((generator.random(len(stratum)), stratum))
     counted = np.floor((np.arange(len(stratum) + 1) + generator.random()) * fraction)
     drawn = np.zeros(len(stratum), bool)
@@ -46,6 +46,6 @@ def _drawn(stratum: np.ndarray, fraction: float, generator: np.random.Generator)
     for number in range(stratum.max() + 1):
         inside = np.flatnonzero(stratum == number)
         drawn[inside[:1]] &= not drawn[inside].all()
-    if not drawn.any():  # of the largest stratum one, so that there is something to measure on
+    if not drawn.any():  # one unit of the largest stratum, so that there is something to measure on
         drawn[np.flatnonzero(stratum == np.bincount(stratum).argmax())[-1]] = True
     return drawn

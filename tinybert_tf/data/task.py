@@ -29,7 +29,7 @@ class Task(ABC):
         """A file's data set.
 
         Args:
-            path: the file, or of the Hub's data sets one as `hub_datasets.load_split` takes it.
+            path: the file, or a data set of the Hub as `hub_datasets.load_split` names it.
             text: its columns of text, where it has columns with names.
             label: its column of labels, likewise.
             label_names: what integer labels stand for, in their order.
@@ -49,7 +49,7 @@ class Task(ABC):
     ) -> None:
         """Refuse a file that is not there, or columns that it does not have; arguments as those of `read`.
 
-        Only its beginning is read, and nothing of the Hub.
+        Only the beginning of the file is read. A data set of the Hub is not looked at.
 
         Raises:
             InputError: as `read`.
@@ -60,7 +60,7 @@ class Task(ABC):
         """The data set of texts to be answered.
 
         Raises:
-            InputError: something that the task has no answer for; it is named by its number, from 1.
+            InputError: the task cannot answer one of them; the message names its number, from 1.
         """
 
     @abstractmethod
@@ -73,22 +73,22 @@ class Task(ABC):
 
     @abstractmethod
     def check(self, dataset: Any, label_names: Sequence[str]) -> None:
-        """Refuse a label that a model with these does not have, by its row."""
+        """Refuse a label that is not one of `label_names`; the message names its row."""
 
     def declared_names(self, dataset: Any) -> Sequence[str] | None:
-        """What integer labels of a data set stand for, in their order, where that came with it."""
+        """The names that integer labels stand for, in their order; None where the data set has none."""
         return None
 
     def has_integers(self, dataset: Any, label_names: Sequence[str]) -> bool:
-        """Whether a label is written as an integer, which is none of the model's names."""
+        """Whether some label is written as an integer that is not one of the model's names."""
         return False
 
     @abstractmethod
     def units(self, dataset: Any) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
-        """What rows are held out by, see `held_out`: the unit and the stratum of each."""
+        """The unit and the stratum of each row, by which `held_out` draws rows."""
 
     def split(self, dataset: Any, fraction: float, seed: int) -> tuple[Any, Any]:
-        """The data set without the rows that are held out, and these.
+        """The data set without the rows that are held out, and the data set of those rows.
 
         Raises:
             InputError: as `held_out`.
@@ -97,7 +97,7 @@ class Task(ABC):
         return dataset.take(np.flatnonzero(~is_out)), dataset.take(np.flatnonzero(is_out))
 
     def num_rows(self, dataset: Any, tokenizer: Callable[[], Tokenizer], max_length: int) -> int:
-        """Rows that a data set is encoded as; `tokenizer` gives one where it is wanted for that."""
+        """The number of rows that a data set is encoded as; `tokenizer` makes the tokenizer, if that takes one."""
         return len(dataset)
 
     @abstractmethod

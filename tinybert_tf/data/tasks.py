@@ -17,7 +17,7 @@ from tinybert_tf.data.text.text_labels import TEXT_LABELS, TextLabels
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
-# What is in the files of tasks without columns.
+# The contents of files without named columns, for messages.
 CONLL = "CoNLL files, a token and its tag in a line,"
 SQUAD = "SQuAD's questions and answers"
 
@@ -67,29 +67,29 @@ class _TextTask(Task):
         return TextDataset(list(texts), None, "texts", list(range(1, len(texts) + 1)), "text {row}")
 
     def label_names(self, dataset: TextDataset) -> list[str]:
-        """What the task's `names` finds."""
+        """The names that `TextLabels.names` finds."""
         return self.labels.names(dataset)
 
     def declared_names(self, dataset: TextDataset) -> Sequence[str] | None:
-        """The data set's."""
+        """The names that came with the data set; None for scores."""
         return dataset.declared_names if self.labels.has_classes else None
 
     def has_integers(self, dataset: TextDataset, label_names: Sequence[str]) -> bool:
-        """Whether one is there; a score stands for itself."""
+        """Whether some label is an integer that is not a name; a score stands for itself."""
         return self.labels.has_classes and dataset.has_integers(label_names)
 
     def units(self, dataset: TextDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
-        """Texts, of which equal ones stay together, and their labels, or the tenths that scores fall into."""
+        """The texts, so that equal ones stay together, and their labels, or the tenths that scores fall into."""
         return dataset.texts, self.labels.strata(dataset)
 
     def check_training(self, dataset: TextDataset) -> None:
         """Refuse labels that are all the same."""
         distinct = set(dataset.labels or ())
         if len(distinct) == 1:
-            raise InputError(f"{dataset.source}: all labels are {distinct.pop()!r}; at least two labels are wanted.")
+            raise InputError(f"{dataset.source}: all labels are {distinct.pop()!r}; expected at least two labels.")
 
     def check(self, dataset: TextDataset, label_names: Sequence[str]) -> None:
-        """Refuse a label that is none of these."""
+        """Refuse a label that is not one of these."""
         if dataset.labels is not None:
             self.labels.targets(dataset, label_names)
 
@@ -131,7 +131,7 @@ class _TagTask(Task):
             check_file(Path(path), "CoNLL")
 
     def of_texts(self, texts: Sequence[Any], tokenizer: Tokenizer) -> TaggedDataset:
-        """Texts, taken apart into words."""
+        """Texts, split into words."""
         for number, text in enumerate(texts, start=1):
             if not (isinstance(text, str) and text.strip()):
                 raise InputError(f"text {number}: expected a text that is not empty, got {text!r}")
@@ -149,10 +149,10 @@ class _TagTask(Task):
     def check_training(self, dataset: TaggedDataset) -> None:
         """Refuse sentences without an entity."""
         if len(dataset.label_names()) == 1:
-            raise InputError(f"{dataset.source}: all tags are 'O'; at least one B-<type> is wanted.")
+            raise InputError(f"{dataset.source}: all tags are 'O'; expected at least one B-<type>.")
 
     def check(self, dataset: TaggedDataset, label_names: Sequence[str]) -> None:
-        """Refuse a tag that is none of these."""
+        """Refuse a tag that is not one of these."""
         if dataset.tags is not None:
             dataset.tag_ids(label_names)
 
@@ -206,17 +206,17 @@ class _SpanTask(Task):
         return QuestionDataset(questions, "texts", has_labels=False)
 
     def label_names(self, dataset: QuestionDataset) -> list[str]:
-        """None."""
+        """No names: an answer is a part of the text."""
         return []
 
     def units(self, dataset: QuestionDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
-        """Documents: questions about one text would tell what the others ask."""
+        """The documents: a question about a text would give away the answers to others about it."""
         return [question.document for question in dataset.questions], [""] * len(dataset)
 
     def check_training(self, dataset: QuestionDataset) -> None:
         """Refuse questions without any answer."""
         if not any(question.answers for question in dataset.questions):
-            raise InputError(f"{dataset.source}: no question has an answer; at least one with an answer is wanted.")
+            raise InputError(f"{dataset.source}: no question has an answer; expected at least one that has.")
 
     def check(self, dataset: QuestionDataset, label_names: Sequence[str]) -> None:
         """Nothing to refuse: a model has no labels of its own."""
@@ -235,14 +235,14 @@ class _SpanTask(Task):
 def _given_columns(
     path: str | Path, text: Sequence[str] | str | None, label: str | None, has_labels: bool
 ) -> str | list[str]:
-    """The columns of texts, of a file that has columns with names."""
+    """The columns of texts in a file with named columns."""
     if text is None or (label is None and has_labels):
         raise InputError(f"{path}: which columns? expected --text and --label, or text and label in a config")
     return text if isinstance(text, str) else list(text)
 
 
 def refuse_columns(path: str | Path, kind: str, *given: Any) -> None:
-    """Refuse what names columns, or their labels, for files that have no columns with names."""
+    """Refuse names of columns, or of labels, for a file without named columns."""
     found = next((value for value in given if value is not None), None)
     if found is not None:
         raise InputError(f"{path}: {kind} are read; expected no name of a column or a label, got {found!r}")

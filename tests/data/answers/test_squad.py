@@ -45,12 +45,12 @@ def test_without_answers(tmp_path: Path) -> None:
     [
         (answer("ben", 9), r"answers\[0\]: the answer 'ben' is not at character 9, ' be' is; it is at 10"),
         (answer("carl", 0), r"answers\[0\]: the answer 'carl' is not at character 0, 'ann ' is; it is nowhere"),
-        (answer("ben", "10"), r"answers\[0\]\.answer_start is '10'; the character that 'ben' begins at is accepted"),
+        (answer("ben", "10"), r"answers\[0\]\.answer_start is '10'; expected the character that 'ben' begins at"),
         (answer("ben", True), r"answers\[0\]\.answer_start is true"),
         (answer("ben", -8), r"answers\[0\]\.answer_start is -8"),
-        (answer(" ", 3), r"answers\[0\]\.text is ' '; a text that is not empty is accepted"),
-        ({"question": "who?", "answers": []}, r"qas\[0\] has no answer; one, or is_impossible: true, is accepted"),
-        ({"question": "who?"}, r"qas\[0\]\.answers is missing; a list, as in SQuAD's files, is accepted"),
+        (answer(" ", 3), r"answers\[0\]\.text is ' '; expected a text that is not empty"),
+        ({"question": "who?", "answers": []}, r"qas\[0\] has no answer; expected one, or is_impossible: true"),
+        ({"question": "who?"}, r"qas\[0\]\.answers is missing; expected a list, as in SQuAD's files"),
         ({"answers": []}, r"qas\[0\]\.question is null"),
         ("who?", r"qas\[0\] is 'who\?'; expected an object, as in SQuAD's files"),
     ],
@@ -61,7 +61,7 @@ def test_what_is_refused(tmp_path: Path, question: Any, message: str) -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.json: no question; at least one is accepted"):
+    with pytest.raises(InputError, match=r"a\.json: no question; expected at least one"):
         read_squad(write(tmp_path))
     with pytest.raises(InputError, match=r"paragraphs\[0\]\.context is ''"):
         read_squad(write(tmp_path, answer("ben", 10), context=""))

@@ -192,14 +192,14 @@ def test_a_fraction_of_the_words_is_replaced(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variant": "mine"}, "variant='mine': one of paper, authors is accepted"),
-        ({"copies": 0}, "copies=0: a whole number of at least 1"),
-        ({"candidates": 0}, "candidates=0"),
-        ({"max_length": 7}, "max_length=7: a whole number of at least 8"),
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"seed": -1}, "seed=-1: a whole number of at least 0"),
-        ({"replace_probability": 0.0}, "replace_probability=0.0: a number above 0, at most 1"),
-        ({"replace_probability": 1.5}, "replace_probability=1.5"),
+        ({"variant": "mine"}, "variant: expected one of paper, authors, got 'mine'"),
+        ({"copies": 0}, "copies: expected an integer >= 1, got 0"),
+        ({"candidates": 0}, "candidates: expected an integer >= 1, got 0"),
+        ({"max_length": 7}, "max_length: expected an integer >= 8, got 7"),
+        ({"batch_size": 0}, "batch_size: expected an integer >= 1, got 0"),
+        ({"seed": -1}, "seed: expected an integer >= 0, got -1"),
+        ({"replace_probability": 0.0}, "replace_probability: expected a number > 0 and <= 1, got 0.0"),
+        ({"replace_probability": 1.5}, "replace_probability: expected a number > 0 and <= 1, got 1.5"),
     ],
 )
 def test_bad_settings(settings: dict[str, object], message: str) -> None:

@@ -160,7 +160,7 @@ def test_a_stream_goes_through_the_epochs_in_passes_of_its_own():
     model.fit(stream, epochs=2, verbose=0)
     assert model.seen == passes[steps : 3 * steps]
     assert stream.epoch == 3
-    with pytest.raises(InputError, match="steps=0: a positive number"):
+    with pytest.raises(InputError, match="steps: expected an integer >= 1, got 0"):
         BatchStream(batches, 0)
 
 
@@ -225,9 +225,9 @@ def test_a_single_row_trains_and_predicts():
 def test_what_cannot_be_cut_into_batches():
     with pytest.raises(InputError, match="without rows"):
         Batches(TokenizedTexts(np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(1, np.int64)))
-    with pytest.raises(InputError, match="batch_size=0: a positive number"):
+    with pytest.raises(InputError, match="batch_size: expected an integer >= 1, got 0"):
         make_batches(batch_size=0)
-    with pytest.raises(InputError, match="seed=-1"):
+    with pytest.raises(InputError, match="seed: expected None or an integer >= 0, got -1"):
         make_batches(seed=-1)
     with pytest.raises(InputError, match="2 labels for 3 rows"):
         Batches(make_tokens(3), np.zeros(2, np.int32))

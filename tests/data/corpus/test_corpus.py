@@ -233,12 +233,12 @@ def test_an_unreadable_description_is_no_corpus(tmp_path, text_file, word_tokeni
     [
         (b"w1\n\n\nw2\n", ":3: an empty line after another one is an empty document; one sentence a line"),
         (b"w1\n" * 1000 + b"x" * 1_000_000, ":1001: a line of more than 100,000 characters; one sentence a line"),
-        (b"w1\n\nw2\0\n", ":3: a zero byte, so this is not a text file; UTF-8 text is accepted"),
-        (b"w1\n\xff\n", ":2: byte 0xff is not UTF-8; UTF-8 text is accepted"),
+        (b"w1\n\nw2\0\n", ":3: a zero byte, so this is not a text file; expected UTF-8 text"),
+        (b"w1\n\xff\n", ":2: byte 0xff is not UTF-8; expected UTF-8 text"),
         (b"", ": the file is empty; one sentence a line"),
-        (b"w1\n\n\x01\n\nw2\n", ":3: a document without a single token; text is accepted"),
-        (b"w1\n\n\x01\n", ":3: a document without a single token; text is accepted"),
-        (b"w1\nw2\n", ": documents up to its end: 1; at least 2 are accepted, with an empty line between them"),
+        (b"w1\n\n\x01\n\nw2\n", ":3: a document without a single token; expected text"),
+        (b"w1\n\n\x01\n", ":3: a document without a single token; expected text"),
+        (b"w1\nw2\n", ": documents up to its end: 1; expected at least 2, with an empty line between them"),
     ],
 )
 @pytest.mark.parametrize("there", [False, True])
@@ -263,7 +263,7 @@ def test_a_refused_corpus_leaves_the_one_that_was_there(tmp_path, text_file, wor
     with pytest.raises(InputError):
         Corpus.tokenize(bad, word_tokenizer, tmp_path / "tokens")
     assert Corpus.open(tmp_path / "tokens").tokens.tolist() == IDS
-    with pytest.raises(InputError, match=r"at least 3 are accepted"):
+    with pytest.raises(InputError, match=r"expected at least 3"):
         Corpus.tokenize(text_file, word_tokenizer, tmp_path / "tokens", min_documents=3)
     assert len(files_below(tmp_path / "tokens")) == 4
 

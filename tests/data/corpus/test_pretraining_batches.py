@@ -277,21 +277,21 @@ def test_no_file_is_left_in_the_directory_of_the_corpus(make_batches, corpus):
 
 
 def test_what_cannot_be_cut_into_batches(make_batches, make_corpus, word_tokenizer):
-    with pytest.raises(InputError, match="batch_size=0: a positive number"):
+    with pytest.raises(InputError, match="batch_size: expected an integer >= 1, got 0"):
         make_batches(batch_size=0)
     for seed in (-1, None):
-        with pytest.raises(InputError, match=f"seed={seed}: .*zero or a positive integer"):
+        with pytest.raises(InputError, match=f"seed: expected .*an integer >= 0, got {seed}"):
             make_batches(seed=seed)
-    with pytest.raises(InputError, match="max_length=4 leaves no room for text; at least 5 is accepted"):
+    with pytest.raises(InputError, match="max_length=4 leaves no room for text; expected at least 5"):
         make_batches(max_length=4)
     assert len(make_batches(max_length=5)) > 0
-    with pytest.raises(InputError, match="max_length=3 leaves no room for text; at least 4 is accepted"):
+    with pytest.raises(InputError, match="max_length=3 leaves no room for text; expected at least 4"):
         make_batches(max_length=3, next_sentence=False)
     assert len(make_batches(max_length=4, next_sentence=False)) > 0
-    with pytest.raises(InputError, match=r"short_sequence_probability=10; a fraction in \[0, 1\]"):
+    with pytest.raises(InputError, match=r"short_sequence_probability: expected a number from 0 to 1, got 10"):
         make_batches(short_sequence_probability=10)
     for max_predictions in (0, 25):
-        with pytest.raises(InputError, match=f"max_predictions={max_predictions}; 1 to max_length=24 are accepted"):
+        with pytest.raises(InputError, match=f"max_predictions: expected 1 to max_length=24, got {max_predictions}"):
             make_batches(max_predictions=max_predictions)
 
 

@@ -66,8 +66,8 @@ def test_files_follow_one_another_and_each_begins_a_document(tmp_path):
         ("\n\n\nOne.\n", ":3: an empty line before the first sentence is an empty document; one sentence a line"),
         ("One.\n\n\nTwo.\n", ":3: an empty line after another one is an empty document; one sentence a line"),
         ("One.\n\nTwo\n\n \t\n\nThree.\n", ":6: an empty line after another one is an empty document"),
-        (b"One.\ncaf\xe9\n", ":2: byte 0xe9 is not UTF-8; UTF-8 text is accepted"),
-        (b"One.\n\nT\0wo\n", ":3: a zero byte, so this is not a text file; UTF-8 text is accepted"),
+        (b"One.\ncaf\xe9\n", ":2: byte 0xe9 is not UTF-8; expected UTF-8 text"),
+        (b"One.\n\nT\0wo\n", ":3: a zero byte, so this is not a text file; expected UTF-8 text"),
         ("One.\n" + "x" * (LONGEST_LINE + 1), ":2: a line of more than 100,000 characters; one sentence a line"),
         ("One.\nTwo.\n" + "x" * 1_000_000 + "\n", ":3: a line of more than 100,000 characters"),
         (b"One.\n" + b"x" * 5_000_000, ":2: a line of more than 100,000 characters"),
@@ -89,7 +89,7 @@ def test_the_longest_line_is_measured_in_characters(tmp_path):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(InputError, match=r"nothing.txt: no such file"):
         CorpusFiles.of([write(tmp_path, "One."), tmp_path / "nothing.txt"])
-    with pytest.raises(InputError, match="is a directory; a text file"):
+    with pytest.raises(InputError, match="is a directory; expected a text file"):
         CorpusFiles.of(tmp_path)
-    with pytest.raises(InputError, match="without a file"):
+    with pytest.raises(InputError, match="expected at least one text file"):
         CorpusFiles.of([])

@@ -41,16 +41,16 @@ def test_tokens_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("in\tO\nYork\n", r"a\.conll:2: 'York'; a token and its tag, with a tab or a space between, is accepted"),
+        ("in\tO\nYork\n", r"a\.conll:2: 'York'; expected a token and its tag, with a tab or a space between"),
         ("in\tO\nYork\t\n", r"a\.conll:2: 'York\\t'; a token and its tag"),
         ("in\tO\n\n\tB-loc\n", r"a\.conll:3: '\\tB-loc'; a token and its tag"),
-        ("in\tO\nYork\tLOC\n", r"a\.conll:2: tag 'LOC'; O, B-<type> and I-<type> are accepted"),
+        ("in\tO\nYork\tLOC\n", r"a\.conll:2: tag 'LOC'; expected O, B-<type> or I-<type>"),
         ("York\tB-\n", r"a\.conll:1: tag 'B-'; O, B-<type> and"),
         ("York\tE-loc\n", r"a\.conll:1: tag 'E-loc'; O, B-<type> and"),
-        ("in\tO\nYork\tI-loc\n", r"a\.conll:2: tag 'I-loc' after 'O'; it goes on with an entity, so B-loc or I-loc be"),
-        ("in\tB-org\nYork\tI-loc\n", r"a\.conll:2: tag 'I-loc' after 'B-org'; .* or 'B-loc' here, are accepted"),
+        ("in\tO\nYork\tI-loc\n", r"a\.conll:2: tag 'I-loc' after 'O'; it continues an entity: expected B-loc"),
+        ("in\tB-org\nYork\tI-loc\n", r"a\.conll:2: tag 'I-loc' after 'B-org'; .*: expected .* or 'B-loc' here"),
         ("York\tB-loc\n\nYork\tI-loc\n", r"a\.conll:3: tag 'I-loc' after 'O'"),
-        ("\n\n", r"a\.conll: no sentence; lines of a token and its tag"),
+        ("\n\n", r"a\.conll: no sentence; expected lines of a token and its tag"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -61,7 +61,7 @@ def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing: no such file"):
         read_conll(tmp_path / "nothing")
-    with pytest.raises(InputError, match="is a directory; a CoNLL file is accepted"):
+    with pytest.raises(InputError, match="is a directory; expected a CoNLL file"):
         read_conll(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_real_files_are_read_whole(data_dir: Path, name: str, sentences: int, en
 
 def test_a_line_that_lost_a_column(tmp_path: Path) -> None:
     path = write(tmp_path, "EU NNP B-NP B-ORG\n\nGerman JJ  B-NP   B-MISC\nrejects VBZ B-VP\n")
-    with pytest.raises(InputError, match=r":4: 'rejects VBZ B-VP' has 3 columns; 4, as line 1 has, are accepted"):
+    with pytest.raises(InputError, match=r":4: 'rejects VBZ B-VP' has 3 columns; expected 4, as line 1 has"):
         read_conll(path)
     assert read_conll(path, has_tags=False)[1].words == ["German", "rejects"]
 

@@ -109,7 +109,7 @@ def test_label_names_have_both_tags_of_every_type() -> None:
 
 
 def test_a_tag_that_the_model_does_not_have(dataset: TaggedDataset, tokenizer: Tokenizer) -> None:
-    with pytest.raises(InputError, match=r"^a\.conll:9: tag 'I-loc'; O, B-loc are accepted$"):
+    with pytest.raises(InputError, match=r"^a\.conll:9: tag 'I-loc'; expected one of O, B-loc$"):
         dataset.encode(tokenizer, ["O", "B-loc"], 16)
 
 

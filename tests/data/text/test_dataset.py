@@ -59,7 +59,7 @@ def test_booleans_are_two_classes(tmp_path):
     for dataset in (lists, TextDataset.from_file(path, "text", "spam")):
         assert dataset.label_names() == ["false", "true"]
         assert dataset.label_ids(["false", "true"]).tolist() == [1, 0, 1]
-        with pytest.raises(InputError, match="label 'true'; a number is accepted"):
+        with pytest.raises(InputError, match="label 'true'; expected a number"):
             dataset.scores()
 
 
@@ -73,7 +73,7 @@ def test_no_number_in_json_is_no_label(tmp_path):
 @pytest.mark.parametrize(
     ("texts", "labels", "expected"),
     [
-        ([], None, "texts: there are none"),
+        ([], None, "texts: expected at least one text, got none"),
         (["x"], ["1", "2"], "2 labels for 1 texts"),
         (["x", ("a", "b")], None, r"texts\[1\] is not like texts\[0\]; texts or pairs"),
         ([("a", "b", "c")], None, r"texts\[0\] is .*; a text or a pair of texts"),
@@ -81,7 +81,7 @@ def test_no_number_in_json_is_no_label(tmp_path):
         (["x", 3], None, r"texts\[1\] is 3; a text or a pair"),
         ([("x", 3)], None, r"texts\[0\] is \('x', 3\); a text or a pair of texts"),
         ([3], None, r"texts\[0\] is 3; a text or a pair of texts"),
-        ("abc", None, "texts is a str; a list of texts is accepted"),
+        ("abc", None, "texts is a str; expected a list of texts"),
         (["x"], [None], r"texts\[0\]: label None; expected a text, a finite number, true or false"),
         (["x"], [float("nan")], r"texts\[0\]: label nan; expected a text, a finite number"),
         (["x"], [np.float32("inf")], r"texts\[0\]: label .*inf.*; expected a text, a finite number"),
@@ -107,7 +107,7 @@ def test_from_huggingface_says_what_is_wrong():
     with pytest.raises(InputError, match="no column 'text'; it has 'sentence'"):
         TextDataset.from_huggingface(Columns(sentence=["x"]), "text")
     features = {"label": SimpleNamespace(names=["a", "b"])}
-    with pytest.raises(InputError, match=r"dataset\[0\]: label -1; 0 to 1 are accepted"):
+    with pytest.raises(InputError, match=r"dataset\[0\]: label -1; expected 0 to 1"):
         TextDataset.from_huggingface(Columns(features, sentence=["x"], label=[-1]), "sentence", "label")
 
 
@@ -133,7 +133,7 @@ def test_label_ids_by_name_and_by_number():
 
 def test_a_label_the_model_does_not_know(pairs_file):
     dataset = TextDataset.from_file(pairs_file, text="a", label="label")
-    with pytest.raises(InputError, match=r"pairs.tsv:3: label 'no'; 'yes', 'maybe', or 0 to 1, are accepted"):
+    with pytest.raises(InputError, match=r"pairs.tsv:3: label 'no'; expected 'yes', 'maybe', or 0 to 1"):
         dataset.label_ids(["yes", "maybe"])
     with pytest.raises(InputError, match=r"texts\[0\]: label '2'"):
         TextDataset.from_lists(["x"], [2]).label_ids(["a", "b"])
@@ -154,7 +154,7 @@ def test_scores(tmp_path):
 def test_what_is_no_score(tmp_path, label):
     path = tmp_path / "a.tsv"
     path.write_text(f"a\tscore\nx\t1.5\ny\t{label}\n")
-    with pytest.raises(InputError, match=rf"a\.tsv:3: label '{label}'; a number is accepted"):
+    with pytest.raises(InputError, match=rf"a\.tsv:3: label '{label}'; expected a number"):
         TextDataset.from_file(path, text="a", label="score").scores()
 
 
@@ -180,7 +180,7 @@ def test_cells_of_labels(tmp_path):
     matrix = dataset.label_matrix(["round", "green", "red"])
     assert matrix.tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 0]]
     assert matrix.dtype == np.float32
-    with pytest.raises(InputError, match=r"a\.tsv:2: label 'red'; 'round', or 0 to 0, are accepted"):
+    with pytest.raises(InputError, match=r"a\.tsv:2: label 'red'; expected 'round', or 0 to 0"):
         dataset.label_matrix(["round"])
     with pytest.raises(InputError, match=r"a\.tsv:3: the label is empty; expected a label in every row"):
         TextDataset.from_file(path, "text", "labels")
@@ -226,7 +226,7 @@ def test_cells_that_are_not_multi_hot():
 
 def test_cells_without_a_label(tmp_path):
     (tmp_path / "a.tsv").write_text("text\tlabels\nx\t\ny\t\n")
-    with pytest.raises(InputError, match=r"a\.tsv: no row has a label; at least one label is wanted"):
+    with pytest.raises(InputError, match=r"a\.tsv: no row has a label; expected at least one label"):
         TextDataset.from_file(tmp_path / "a.tsv", "text", "labels", may_be_empty=True).names_in_cells()
 
 

@@ -50,8 +50,8 @@ def test_column_names(tmp_path):
 def test_files_that_are_no_text_files(tmp_path):
     assert message(tmp_path / "none.tsv").endswith("none.tsv: no such file")
     (tmp_path / "folder.tsv").mkdir()
-    assert "is a directory; a .tsv, .csv, .jsonl file is accepted" in message(tmp_path / "folder.tsv")
-    assert "unknown suffix '.parquet'; .tsv, .csv, .jsonl are accepted" in message(write(tmp_path, "a.parquet", "x"))
+    assert "is a directory; expected a .tsv, .csv, .jsonl file" in message(tmp_path / "folder.tsv")
+    assert "unknown suffix '.parquet'; expected one of .tsv, .csv, .jsonl" in message(write(tmp_path, "a.parquet", "x"))
     assert "the file is empty" in message(write(tmp_path, "a.tsv", "\n \n"))
     assert "a header line and no rows" in message(write(tmp_path, "b.tsv", "text\tlabel\n"))
     assert "c.tsv:2: byte 0xe9 is not UTF-8" in message(
@@ -80,16 +80,16 @@ def test_rows_with_unusable_values(tmp_path):
     assert "a.csv:3: 'label' is empty" in message(write(tmp_path, "a.csv", "text,label\nx,1\ny,\n"))
     for value in ("true", "null", '["x"]'):
         path = write(tmp_path, "a.jsonl", f'{{"text": "x", "label": {value}}}')
-        assert f"a.jsonl:1: 'label' is {value}; a string or a number is accepted" in message(path)
+        assert f"a.jsonl:1: 'label' is {value}; expected a string or a number" in message(path)
 
 
 def test_broken_csv_and_jsonl(tmp_path):
     assert "a.csv:3: not valid CSV" in message(write(tmp_path, "a.csv", 'text,label\nx,1\n"never closed,1\n'))
     assert "column 'text' is there twice" in message(write(tmp_path, "b.csv", "text,text\nx,1\n"))
     assert "a.jsonl:2: not valid JSON" in message(write(tmp_path, "a.jsonl", '{"text": "x", "label": 1}\n{"text":\n'))
-    assert "b.jsonl:1: a JSON object is accepted, found [1]" in message(write(tmp_path, "b.jsonl", "[1]"))
+    assert "b.jsonl:1: expected a JSON object, got [1]" in message(write(tmp_path, "b.jsonl", "[1]"))
     half = write(tmp_path, "d.jsonl", '{"text": "x \\ud83d\\ude00", "label": 1}\n{"text": "y", "note": "\\uD83D!"}\n')
-    assert r"d.jsonl:2: \ud83d is half a character; whole ones are accepted" in message(half)
+    assert r"d.jsonl:2: \ud83d is half a character; expected whole ones" in message(half)
     missing = write(tmp_path, "c.jsonl", '{"text": "x", "label": 1}\n{"text": "y"}\n')
     assert "c.jsonl:2: no key 'label'; it has 'text'" in message(missing)
 

@@ -73,7 +73,7 @@ def test_truncation_takes_the_longer_text_first_and_is_counted(tokenizer):
 
 
 def test_max_length_without_room_for_text(tokenizer):
-    with pytest.raises(InputError, match="max_length=2 leaves no room for text; at least 3"):
+    with pytest.raises(InputError, match="max_length=2 leaves no room for text; expected at least 3"):
         tokenizer.encode(["film"], max_length=2)
     with pytest.raises(InputError, match="at least 5"):
         tokenizer.encode([("film", "film")], max_length=4)
@@ -177,7 +177,7 @@ def test_the_rarest_characters_are_unknown():
     unknown = tokenizer.vocabulary()["[UNK]"]
     assert tokenizer.encode(["\u4e00"]).input_ids.tolist()[1] == unknown
     assert set(train_wordpiece(texts, 100, character_coverage=1.0).vocabulary()) >= {"\u4e00", "\u4e01", "##\u00e6"}
-    with pytest.raises(InputError, match=r"character_coverage=0: a fraction above 0, at most 1 is accepted"):
+    with pytest.raises(InputError, match=r"character_coverage: expected a number > 0 and <= 1, got 0"):
         train_wordpiece(texts, 100, character_coverage=0)
 
 
@@ -284,7 +284,7 @@ def test_a_vocabulary_that_names_a_token_twice_keeps_every_id(tmp_path):
 
 
 def test_directories_without_a_usable_tokenizer(tmp_path):
-    with pytest.raises(InputError, match=r"no tokenizer here; tokenizer.json, vocab.txt"):
+    with pytest.raises(InputError, match=r"no tokenizer here; expected tokenizer.json, vocab.txt"):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("a\nb\n[PAD]\n")
     with pytest.raises(InputError, match=r"vocab.txt: .*\[UNK\], \[CLS\], \[SEP\]"):

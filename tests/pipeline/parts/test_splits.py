@@ -109,11 +109,11 @@ def test_scores(tokenizer: Tokenizer) -> None:
     labels = tokenize({"train": dataset}, tokenizer, ["LABEL_0"], max_length=8, task="regression")["train"].labels
     assert labels is not None
     assert (labels.tolist(), labels.dtype) == ([3.5, -1.0], "float32")
-    with pytest.raises(InputError, match=r"^texts\[1\]: label 'high'; a number is accepted"):
+    with pytest.raises(InputError, match=r"^texts\[1\]: label 'high'; expected a number"):
         tokenize({"train": TextDataset.from_lists(["a", "b"], ["1", "high"])}, tokenizer, ["LABEL_0"], 8, "regression")
 
 
 def test_an_unknown_label_names_its_row(write: Write, tokenizer: Tokenizer) -> None:
     dataset = TextDataset.from_file(write("train", ["a", "b"]), "text", "pair")
-    with pytest.raises(InputError, match=r"train\.tsv:2: label 'other'; 'no', 'yes', or 0 to 1, are accepted"):
+    with pytest.raises(InputError, match=r"train\.tsv:2: label 'other'; expected 'no', 'yes', or 0 to 1"):
         tokenize({"train": dataset}, tokenizer, ["no", "yes"], max_length=8)

@@ -1,4 +1,4 @@
-"""Questions about texts, and the way to tokens and back to answers."""
+"""Questions about texts: from files to tokens, and from logits back to answers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tinybert_tf.short_repr import short_repr
 if TYPE_CHECKING:
     from tinybert_tf.data.batches.batches import Batches
 
-# As in BERT's own script for SQuAD: best starts and ends that are paired, and tokens of the longest answer.
+# As in BERT's own script for SQuAD: how many best starts and ends are paired, and the tokens of the longest answer.
 N_BEST = 20
 LONGEST_ANSWER = 30
-# Answers that are written beside the best one.
+# How many of the best answers are written.
 N_WRITTEN = 5
-# Where an answer is in its text, in characters; None where there is none.
+# The first character of an answer in its text, and the one after its last.
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class QuestionDataset:
-    """Questions, the texts that they are about, and their answers; `has_labels` says whether these were read.
+    """Questions, the texts that they are about, and their answers; `has_labels`: whether answers were read.
 
     Example:
         >>> question = Question("who came?", "ann came", [("ann", 0)], "questions[0]")
@@ -61,10 +61,10 @@ class QuestionDataset:
     def from_huggingface(cls, dataset: Any, has_answers: bool = True, source: str = "dataset") -> QuestionDataset:
         """Take SQuAD's columns of a `datasets.Dataset`: `question`, `context`, `answers` (`text`, `answer_start`).
 
-        `source` is how the data set is called where something is wrong with it.
+        `source` is the name of the data set in messages.
 
         Raises:
-            InputError: a column is not there, or as `tinybert_tf.data.answers.squad.questions_of`.
+            InputError: there is no such column; see also `tinybert_tf.data.answers.squad.questions_of`.
         """
         names = ("question", "context", *(["answers"] if has_answers else []))
         questions, contexts, *answers = columns_of(dataset, *names, place=f"{source}: ")
@@ -77,12 +77,12 @@ class QuestionDataset:
         """SQuAD's columns of a data set of the Hugging Face Hub, `hub:owner/name:split`.
 
         Raises:
-            InputError: as `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
+            InputError: see `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
         """
         return cls.from_huggingface(load_split(split), has_answers, split)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> QuestionDataset:
-        """The data set of some of its questions."""
+        """A data set of some of these questions, by number."""
         return replace(self, questions=[self.questions[row] for row in rows])
 
     def encode(self, tokenizer: Tokenizer, max_length: int) -> EncodedQuestions:
@@ -91,7 +91,7 @@ class QuestionDataset:
         Both are 0, the [CLS] token, where the part does not hold the whole answer.
 
         Raises:
-            InputError: a `max_length` that leaves no room for question and text.
+            InputError: `max_length` leaves no room for question and text.
         """
         pairs = [(question.question, question.context) for question in self.questions]
         windows = encode_windows(tokenizer, pairs, max_length)
@@ -108,7 +108,7 @@ class QuestionDataset:
         batch_tokens: int | None = None,
         padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
-        """Tokenize and cut into batches, as `TextDataset.batches`; labels are `(batch, 2)` positions."""
+        """Tokenize and cut into batches, as `TextDataset.batches` does; labels are positions, `(batch, 2)` int32."""
         tokenizer = as_tokenizer(tokenizer)
         encoded = self.encode(tokenizer, max_length)
         return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
@@ -135,9 +135,9 @@ class QuestionDataset:
 class EncodedQuestions(EncodedDataset):
     """Questions as windows: an answer is the best span of all windows of its question, or none.
 
-    A span is worth the logit of its first token as a start plus that of its last token as an end. That there is no
-    answer is worth the [CLS] token's two, the least of all windows (arXiv 1810.04805, section 4.3); where a file has an
-    answer to every question, as SQuAD 1.1, it is no candidate.
+    A span's score is the start logit of its first token plus the end logit of its last. The score of "no answer" is
+    the sum of the [CLS] token's two logits, the least of all windows (arXiv 1810.04805, section 4.3). In a file that
+    answers every question, as SQuAD 1.1 does, "no answer" is not a candidate.
     """
 
     dataset: QuestionDataset
@@ -145,18 +145,18 @@ class EncodedQuestions(EncodedDataset):
 
     @property
     def expected(self) -> list[list[str]]:
-        """The answers of each question that are right; the empty one where there is none."""
+        """The right answers to each question; the empty text where it has none."""
         return [[text for text, _ in question.answers] or [""] for question in self.dataset.questions]
 
     def answers(self, logits: np.ndarray) -> list[str]:
-        """The best answer to each question, empty where that is none."""
+        """The best answer to each question, `''` for "no answer"."""
         return [self._written(pair, spans[0][0]) for pair, spans in enumerate(self.best(logits))]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         """`{"answer", "score", "start", "end", "n_best": [{the same}, ...]}`, the best five in `n_best`.
 
-        A score is a fraction, by softmax over the twenty best; `start` and `end` count characters of the text, and are
-        None where there is no answer.
+        A score is a fraction, by softmax over the twenty best. `start` and `end` count characters of the text, and are
+        None for "no answer".
         """
         predictions = []
         for pair, spans in enumerate(self.best(logits)):
@@ -170,7 +170,7 @@ class EncodedQuestions(EncodedDataset):
         return predictions
 
     def best(self, logits: np.ndarray) -> list[list[tuple[Span | None, float]]]:
-        """The best spans of each question with what they are worth, no answer among them, from the best one on."""
+        """The best spans of each question and their scores, the best first; None stands for "no answer"."""
         worth: list[dict[Span, float]] = [{} for _ in range(len(self.dataset))]
         none = np.full(len(self.dataset), np.inf)
         for row, (pair, begin, part) in enumerate(
@@ -196,7 +196,7 @@ class EncodedQuestions(EncodedDataset):
 
 
 def _best_spans(logits: np.ndarray) -> list[tuple[int, int, float]]:
-    """The best spans of a part, `(tokens, 2)`: first token, last token, worth."""
+    """The best spans by the logits of a part, `(tokens, 2)`: first token, last token, score."""
     starts, ends = (np.argsort(-logits[:, column], kind="stable")[:N_BEST] for column in (0, 1))
     worth = logits[starts, 0][:, None] + logits[ends, 1]  # (starts, ends)
     tokens = ends - starts[:, None] + 1

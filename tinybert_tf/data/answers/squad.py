@@ -16,8 +16,8 @@ from tinybert_tf.json_file import parse_json, quote
 class Question:
     """A question, the text that it is about, and its answers: each a text and the character it begins at.
 
-    `answers` is empty where the text has none. `place` is where in the file the question is. `document`: what the text
-    is from, an article of a file.
+    `answers` is empty where the text has none. `place` is the question's place in the file. `document` is the document
+    that the text is from, such as an article.
     """
 
     question: str
@@ -32,17 +32,18 @@ def read_squad(path: str | Path, has_answers: bool = True) -> list[Question]:
 
     Args:
         path: the file.
-        has_answers: whether the answers are read; without, they need not be there.
+        has_answers: whether the answers are read; if not, the file needs none.
 
     Raises:
-        InputError: no such file, not this JSON, no question in it; an answer that is not where it is said to be; no
-            answer to a question that is not said to have none. The place is named, `data[0].paragraphs[2].qas[1]`.
+        InputError: there is no such file, it is not SQuAD's JSON, or it has no question; the text at `answer_start` is
+            not the answer; a question without `is_impossible: true` has no answer. The message names the place,
+            `data[0].paragraphs[2].qas[1]`.
     """
     path = Path(path)
     content = parse_json(read_text(path, "SQuAD"), str(path))
     questions = [_question(path, has_answers, *found) for found in _questions(path, content)]
     if not questions:
-        raise InputError(f"{path}: no question; at least one is accepted")
+        raise InputError(f"{path}: no question; expected at least one")
     return questions
 
 
@@ -64,19 +65,19 @@ def _question(path: Path, has_answers: bool, place: str, context: str, values: d
                 _answer(path, where, answer, context) for where, answer in _items(path, place, values, "answers")
             ]
         if not answers and values.get("is_impossible") is not True:
-            raise InputError(f"{path}: {place} has no answer; one, or is_impossible: true, is accepted")
+            raise InputError(f"{path}: {place} has no answer; expected one, or is_impossible: true")
     return Question(question, context, answers, f"{path}: {place}", place.partition(".")[0])
 
 
 def questions_of(
     questions: list[Any], contexts: list[Any], answers: list[Any] | None, source: str, titles: list[Any] | None = None
 ) -> list[Question]:
-    """The questions in columns, as the Hub has SQuAD: answers are lists `text` and `answer_start`, empty for none.
+    """The questions in columns like SQuAD's on the Hub: an answer has lists `text` and `answer_start`, maybe empty.
 
-    `titles` are those of the documents that texts are from; without them a text is a document.
+    `titles` are the titles of the documents that the texts are from; without them each text is a document.
 
     Raises:
-        InputError: something that is no text; an answer that is not where it is said to be.
+        InputError: a value is not a text, or the text at `answer_start` is not the answer.
     """
     found = []
     for row, (question, context) in enumerate(zip(questions, contexts, strict=True)):
@@ -89,7 +90,7 @@ def questions_of(
                 pairs = list(zip(given["text"], given["answer_start"], strict=True))
             except (KeyError, TypeError, ValueError):
                 raise InputError(
-                    f"{source}: [{row}].answers is {given!r}; lists text and answer_start, of one length, are accepted"
+                    f"{source}: [{row}].answers is {given!r}; expected lists text and answer_start of one length"
                 ) from None
             at = [
                 _answer(source, f"[{row}].answers[{number}]", {"text": text, "answer_start": start}, about)
@@ -97,7 +98,7 @@ def questions_of(
             ]
         found.append(Question(asked, about, at, f"{source}: [{row}]", about if titles is None else str(titles[row])))
     if not found:
-        raise InputError(f"{source}: no question; at least one is accepted")
+        raise InputError(f"{source}: no question; expected at least one")
     return found
 
 
@@ -105,7 +106,7 @@ def _answer(path: str | Path, place: str, values: dict[str, Any], context: str) 
     text, start = _text(path, place, values, "text"), values.get("answer_start")
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise InputError(
-            f"{path}: {place}.answer_start is {quote(start)}; the character that {text!r} begins at is accepted"
+            f"{path}: {place}.answer_start is {quote(start)}; expected the character that {text!r} begins at"
         )
     found = context[start : start + len(text)]
     if found != text:
@@ -121,7 +122,7 @@ def _items(path: Path, place: str, values: Any, key: str) -> Iterator[tuple[str,
     items = values.get(key) if isinstance(values, dict) else None
     if not isinstance(items, list):
         found = "missing" if items is None else f"a {type(items).__name__}"
-        raise InputError(f"{path}: {inside} is {found}; a list, as in SQuAD's files, is accepted")
+        raise InputError(f"{path}: {inside} is {found}; expected a list, as in SQuAD's files")
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise InputError(f"{path}: {inside}[{number}] is {quote(item)}; expected an object, as in SQuAD's files")
@@ -131,5 +132,5 @@ def _items(path: Path, place: str, values: Any, key: str) -> Iterator[tuple[str,
 def _text(path: str | Path, place: str, values: dict[str, Any], key: str) -> str:
     text = values.get(key)
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{path}: {place}.{key} is {quote(text)}; a text that is not empty is accepted")
+        raise InputError(f"{path}: {place}.{key} is {quote(text)}; expected a text that is not empty")
     return text

@@ -17,7 +17,7 @@ from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
 VARIANTS = ("paper", "authors")
-# What tokenizers leave of "don't" and "it's", which no word can stand for; the authors' stop words have them too.
+# Pieces of contractions such as "don't", which no word can replace; the authors' stop words have them too.
 STOP_WORDS = ENGLISH_STOP_WORDS | frozenset({
     "ain", "aren", "couldn", "d", "didn", "doesn", "don", "hadn", "hasn", "haven", "isn", "ll", "m", "mightn", "mustn",
     "n", "needn", "re", "s", "shan", "shouldn", "t", "ve", "wasn", "weren", "won", "wouldn",
@@ -26,10 +26,10 @@ STOP_WORDS = ENGLISH_STOP_WORDS | frozenset({
 # From `input_ids`, `attention_mask`, `token_type_ids` `(batch, length)` and `masked_positions` `(batch, 1)` to the
 # likeliest tokens there, the likeliest first, `(batch, candidates)`.
 PredictTokens = Callable[[Mapping[str, np.ndarray]], np.ndarray]
-# From words to the words nearest to each of them; words without any are left out.
+# From words to the words nearest to each; a word without any is left out.
 NearestWords = Callable[[Sequence[str]], Mapping[str, Sequence[str]]]
 
-# Token ids of a text, and which of them is masked.
+# The token ids of a text, and the place of the masked one.
 Query = tuple[Sequence[int], int]
 
 
@@ -37,10 +37,11 @@ Query = tuple[Sequence[int], int]
 class Augmentation:
     """How texts are augmented.
 
-    `variant`: what the masked LM sees, the text with a word masked (`paper`), or that and the whole text as a second
-    segment (`authors`), which the word can be read off. `copies`: N_a, of each text. `replace_probability`: p_t, of
-    each word in a copy. `candidates`: K, words that one can be replaced by. `max_length`: tokens that the masked LM
-    sees; words of one token beyond them stay. `batch_size`: masked words that it sees at once. `seed`: of all choices.
+    `variant`: the input of the masked LM, either the text with a word masked (`paper`), or that and the whole text as a
+    second segment (`authors`), which shows it the word. `copies`: copies of each text (the paper's N_a).
+    `replace_probability`: the probability that a word of a copy is replaced (p_t). `candidates`: the number of words
+    that may replace one (K). `max_length`: tokens that the masked LM sees; later words of one token stay. `batch_size`:
+    masked words in one batch. `seed`: the seed of all choices.
 
     Raises:
         InputError: a value out of range.
@@ -56,12 +57,12 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
-            raise InputError(f"variant={self.variant!r}: one of {', '.join(VARIANTS)} is accepted")
+            raise InputError(f"variant: expected one of {', '.join(VARIANTS)}, got {self.variant!r}")
         for name, least in (("copies", 1), ("candidates", 1), ("max_length", 8), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) < least:
-                raise InputError(f"{name}={getattr(self, name)}: a whole number of at least {least} is accepted")
+                raise InputError(f"{name}: expected an integer >= {least}, got {getattr(self, name)}")
         if not 0 < self.replace_probability <= 1:
-            raise InputError(f"replace_probability={self.replace_probability}: a number above 0, at most 1 is accepted")
+            raise InputError(f"replace_probability: expected a number > 0 and <= 1, got {self.replace_probability}")
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,16 @@ class _Word:
 class Augmenter:
     """Augments texts, the masked words of many of them in one batch.
 
-    Replaced are words of letters alone that are neither English stop words (scikit-learn's) nor parts of a contraction
-    (`don't`): where the vocabulary has the word as one token, by the masked LM's likeliest words in its place, the
-    other words being the original's (the authors ask once for each word, and so does this); where it is several pieces,
-    by the nearest words of a table of vectors. A word that the vocabulary does not know stays.
+    A word is replaced if it has only letters and is neither an English stop word (scikit-learn's) nor part of a
+    contraction (`don't`). A word of one token is replaced by one of the masked LM's likeliest words in its place, given
+    the original's other words (as in the authors' code, each word is asked for once). A word of several pieces is
+    replaced by one of the nearest words in a table of vectors. A word that the vocabulary does not have stays.
 
     Args:
-        tokenizer: the masked LM's.
-        predict: the masked LM; of a `MaskedLM`, `PredictMasked` of `tinybert_tf.pipeline.augment`.
+        tokenizer: the masked LM's tokenizer.
+        predict: the masked LM; for a `MaskedLM`, use `PredictMasked` of `tinybert_tf.pipeline.augment`.
         nearest: the table of word vectors; without one, words of several pieces stay.
-        settings: how.
+        settings: how texts are augmented; by default `Augmentation()`.
 
     Example:
         >>> from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
@@ -112,9 +113,9 @@ class Augmenter:
         self._token_of = {number: token for token, number in tokenizer.vocabulary().items()}
 
     def augment(self, texts: Sequence[str], first_row: int = 0) -> list[list[str]]:
-        """Distinct copies of each text, at most `copies`, in the order they were drawn; none is the text itself.
+        """Distinct copies of each text, at most `copies`, in the order of their draws, without the text itself.
 
-        The draws of text `i` are those of row `first_row + i`, whatever else is asked for beside it.
+        The draws of text `i` depend on its row `first_row + i`, not on the other texts.
         """
         encoded = [self._tokenizer.words(text) for text in texts]
         words = [self._replaceable(text, spans) for text, (_, spans) in zip(texts, encoded, strict=True)]
@@ -150,7 +151,7 @@ class Augmenter:
                 masked[row, number] = token_ids[row], word.token
         for (row, number), tokens in zip(masked, self._likeliest(list(masked.values())), strict=True):
             word = words[row][number]
-            # The word itself stays as it is spelled: in another case it would make a copy that the model reads alike.
+            # The word itself keeps its spelling: in another case the copy would be the same text to the model.
             spelling = {token_ids[row][word.token]: texts[row][word.start : word.end]}
             found[row][number] = [spelling.get(int(token), self._token_of[int(token)]) for token in tokens]
         nearest = {} if self._nearest is None else self._nearest(sorted(set(spelled.values())))
@@ -159,19 +160,19 @@ class Augmenter:
         return found
 
     def _room(self) -> int:
-        """Tokens of a text that the masked LM sees, beside the special ones."""
+        """The number of a text's tokens that the masked LM sees, without special tokens."""
         length = self.settings.max_length
         return length - 2 if self.settings.variant == "paper" else (length - 3) // 2
 
     def _likeliest(self, queries: Sequence[Query]) -> list[np.ndarray]:
-        """The masked LM's answers, texts of like length together: there is next to no padding."""
+        """The masked LM's answers; texts of similar length share a batch, so that there is little padding."""
         answers: list[np.ndarray] = [np.empty(0, np.int32)] * len(queries)
         size = self.settings.batch_size
         order = sorted(range(len(queries)), key=lambda place: len(queries[place][0]))
         for start in range(0, len(order), size):
             places = order[start : start + size]
             batch = [queries[place] for place in places]
-            # Not filled up to the others' size: the last batch has the longest texts.
+            # The last batch is not filled up to the others' size: it has the longest texts.
             for place, answer in zip(places, self._predict(self._inputs(batch)), strict=True):
                 answers[place] = answer
         return answers

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinybert_tf.errors import InputError
 
-# As many as the authors of TinyBERT search; the files are sorted, the most frequent words first.
+# The authors of TinyBERT search this many words; the files have the most frequent words first.
 LARGEST_VOCABULARY = 100_000
 WORDS_AT_A_TIME = 256
 
@@ -19,16 +19,16 @@ class WordVectors:
     """Vectors of alphabetic words, float32 of length 1; other entries of the file are checked and left out.
 
     Read from a UTF-8 file of lines `word x1 x2 ...`, with one space between, as GloVe's are (Pennington et al. 2014);
-    entries that have spaces in them, as some of its `840B` have, are known by where the numbers begin. Of words that
-    differ in case alone the first one counts, and is found by its lowercase.
+    in an entry with spaces, such as some of `840B`, the last values are the numbers. If words differ only in case, the
+    first one counts; `nearest` finds it by its lowercase form.
 
     Args:
         path: the file.
-        limit: lines that are read at most.
+        limit: the number of lines to read, at most.
 
     Raises:
-        InputError: the file cannot be read or holds no alphabetic word; a line has another number of values than the
-            first one, or a value that is no finite number.
+        InputError: the file cannot be read or has no alphabetic word; a line has another number of values than the
+            first line, or a value that is not a finite number.
     """
 
     def __init__(self, path: str | Path, limit: int = LARGEST_VOCABULARY) -> None:
@@ -44,20 +44,20 @@ class WordVectors:
                     word, vector = self._parse(number, line, size)
                     size = size or len(vector)
                     if len(vector) != size:
-                        raise self._error(number, f"{len(vector)} values; {size} are wanted, as in the first line")
+                        raise self._error(number, f"{len(vector)} values; expected {size}, as in the first line")
                     if word.isalpha() and word.lower() not in self._place:
                         self._place[word.lower()] = len(self.words)
                         self.words.append(word)
                         values.frombytes(vector.tobytes())
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be read ({error.strerror}); a GloVe file is wanted") from error
+            raise InputError(f"{self.path}: cannot be read ({error.strerror}); expected a GloVe file") from error
         if not self.words:
-            raise InputError(f"{self.path}: no words; lines of a word and its vector are wanted")
+            raise InputError(f"{self.path}: no words; expected lines of a word and its vector")
         vectors = np.frombuffer(values, np.float32).reshape(-1, size)
         self.vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
     def nearest(self, words: Iterable[str], count: int) -> dict[str, list[str]]:
-        """For each lowercase word that has a vector, the `count` others of the highest cosine, the nearest first."""
+        """For each lowercase word that has a vector, the `count` other words of the highest cosine, nearest first."""
         known = [word for word in dict.fromkeys(words) if word in self._place]
         count = min(count, len(self.words) - 1)
         found = {}
@@ -78,7 +78,7 @@ class WordVectors:
             word, *fields = line.decode("utf-8").rstrip("\r\n").rstrip(" ").split(" ")
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
-            raise self._error(number, f"byte 0x{byte:02x} is not UTF-8; UTF-8 text is wanted") from error
+            raise self._error(number, f"byte 0x{byte:02x} is not UTF-8; expected UTF-8 text") from error
         while size and len(fields) > size and fields[0] and not _is_number(fields[0]):
             word, *fields = f"{word} {fields[0]}", *fields[1:]
         try:
@@ -87,7 +87,7 @@ class WordVectors:
         except ValueError:
             vector = np.array([np.nan])
         if not word or not fields or not np.isfinite(vector).all():
-            raise self._error(number, "a word and its vector, numbers with one space between, are wanted")
+            raise self._error(number, "expected a word and its vector, numbers with one space between")
         return word, vector
 
     def _error(self, number: int, what: str) -> InputError:

@@ -1,4 +1,4 @@
-"""What Keras's trainers ask of batches that are a pure function of (epoch, step)."""
+"""Batches that are a pure function of (epoch, step), as an adapter for Keras's trainers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-# Keras has no public name for the class its `fit` accepts as "a custom data adapter".
+# Keras has no public name for the class that its `fit` accepts as "a custom data adapter".
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
@@ -16,16 +16,16 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.input_bounds import InputBounds
 from tinybert_tf.short_repr import short_repr
 
-PREFETCHED = 2  # batches that are ready before they are asked for
+PREFETCHED = 2  # batches that are made before they are asked for
 
 
 class BatchSource(keras.utils.PyDataset, DataAdapter):
     """Batches for `fit`, `evaluate` and `predict`, as many in every epoch; a subclass makes batch `step` of `epoch`.
 
-    Nothing but (`epoch`, step) decides what a batch holds, so a resumed run says where it is and needs no other state.
-    Keras passes one of these to its trainers as it is: the `shuffle` argument of `fit` (which would permute the steps
-    with Python's global generator) does nothing. `fit` serves epoch 0, 1, ... unless told otherwise;
-    every complete pass that Keras makes, an `evaluate` too, advances `epoch` by one.
+    Only (`epoch`, step) decides the contents of a batch, so a resumed run sets `epoch` and needs no other state. Keras
+    passes such a source to its trainers as it is: the `shuffle` argument of `fit` (which would permute the steps with
+    Python's global generator) does nothing. `fit` serves epochs 0, 1, ..., or from a given `epoch` on; every complete
+    pass that Keras makes, an `evaluate` too, advances `epoch` by one.
 
     Raises:
         InputError: `batch_size` is not positive, or `seed` is negative.
@@ -34,41 +34,41 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
     def __init__(self, batch_size: int, seed: int | None) -> None:
         super().__init__()
         if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}: a positive number of rows is accepted")
+            raise InputError(f"batch_size: expected an integer >= 1, got {batch_size}")
         if seed is not None and seed < 0:
-            raise InputError(f"seed={seed}: None, zero or a positive integer is accepted")
+            raise InputError(f"seed: expected None or an integer >= 0, got {seed}")
         self.seed = seed
         self.epoch = 0
         self._batch_size = batch_size
         self._epoch_has_begun = False
-        # When each batch of the pass that was begun last could be had, on the clock of `time.perf_counter`.
+        # When each batch of the latest pass was ready, by `time.perf_counter`.
         self.ready_times: list[float] = []
 
     @property
     def num_rows(self) -> int:
-        """Rows of an epoch."""
+        """The number of rows of an epoch."""
         raise NotImplementedError
 
     def _batch(self, epoch: int, step: int) -> tuple[Any, ...]:
-        """The batch: `(inputs, labels)`, or `(inputs,)`."""
+        """Batch `step` of an epoch: `(inputs, labels)`, or `(inputs,)`."""
         raise NotImplementedError
 
     @property
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
-        """Shapes of inputs that have other free axes than their first two; None for these."""
+        """The shapes of inputs that have other free axes than their first two; None stands for a free axis."""
         return {}
 
     def weighted(self, class_weight: Mapping[int, float] | None = None, sample_weight: Any = None) -> BatchSource:
-        """The same batches with weights of rows or labels; `fit` asks for them where it is given these arguments.
+        """The same batches with weights of rows or labels; `fit` calls this if it is given these arguments.
 
         Raises:
-            InputError: these batches take none.
+            InputError: these batches take no weights.
         """
         asked = "class_weight" if class_weight is not None else "sample_weight"
         raise InputError(f"{asked}: {type(self).__name__} take no weights; `Batches` of a data set with labels do.")
 
     def input_bounds(self) -> InputBounds | None:
-        """What token ids, types and lengths all batches have, padding included; None where it is not known."""
+        """The bounds of the token ids, types and lengths of all batches, padding included; None if they are unknown."""
         return None
 
     def __repr__(self) -> str:
@@ -76,12 +76,12 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
 
     @property
     def batch_size(self) -> int:
-        """Rows of every batch but the partial one."""
+        """The number of rows of every batch except a partial one."""
         return self._batch_size
 
     @property
     def num_batches(self) -> int:
-        """Steps an epoch."""
+        """The number of steps in an epoch."""
         return len(self)
 
     def __len__(self) -> int:
@@ -91,20 +91,20 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
         return self._batch(self.epoch, range(len(self))[step])  # an IndexError ends `for batch in batches`
 
     def on_epoch_begin(self) -> None:
-        """Called by Keras where a pass begins."""
+        """Keras calls this when a pass begins."""
         self._epoch_has_begun = True
 
     def on_epoch_end(self) -> None:
-        """Called by Keras where a pass ends, and once before the first one, which must not count."""
+        """Keras calls this when a pass ends, and once before the first pass, which must not count."""
         self.epoch += self._epoch_has_begun
         self._epoch_has_begun = False
 
-    # === What Keras asks of a data adapter ===
+    # === The methods of a Keras data adapter ===
 
     def get_tf_dataset(self) -> Any:
         """One pass as a `tf.data.Dataset` with free batch and length axes.
 
-        Keras would fix an axis on which the first two batches happen to agree, and fail on the third.
+        Keras's own would fix an axis on which the first two batches happen to agree, and fail on the third.
         """
         import tensorflow as tf
 
@@ -116,7 +116,7 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
             signature[0][name] = tf.TensorSpec(shape, signature[0][name].dtype)
         one_pass = tf.data.Dataset.from_generator(self._one_pass, output_signature=signature)
         one_pass = one_pass.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(PREFETCHED)
-        # tf.data's tuner sleeps ever longer, and an epoch waits until the last one's has woken up: up to a minute.
+        # tf.data's tuner sleeps longer and longer, and an epoch waits up to a minute until the last one's wakes up.
         options = tf.data.Options()
         options.autotune.enabled = False
         return one_pass.with_options(options)
@@ -134,7 +134,7 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
         return PyDatasetAdapter(self).get_torch_dataloader()
 
     def _one_pass(self) -> Iterator[Any]:
-        epoch = self.epoch  # tf.data reads ahead: a pass keeps the epoch it began in
+        epoch = self.epoch  # tf.data reads ahead: a pass keeps the epoch in which it began
         ready_times = self.ready_times = []
 
         def batches() -> Iterator[Any]:
@@ -147,7 +147,7 @@ class BatchSource(keras.utils.PyDataset, DataAdapter):
 
 
 class BatchStream(BatchSource):
-    """Another source's batches in passes of `steps` each, across its epochs: as many steps a pass, whatever it holds.
+    """Another source's batches in passes of `steps` each, which run across the source's epochs.
 
     For a run that saves itself after every pass. Pass `epoch` begins with the source's batch `epoch * steps`, counted
     from its first epoch.
@@ -159,7 +159,7 @@ class BatchStream(BatchSource):
     def __init__(self, source: BatchSource, steps: int) -> None:
         super().__init__(source.batch_size, source.seed)
         if steps < 1:
-            raise InputError(f"steps={steps}: a positive number of batches is accepted")
+            raise InputError(f"steps: expected an integer >= 1, got {steps}")
         self.source = source
         self.steps = steps
 

@@ -22,19 +22,19 @@ BATCHES_PER_POOL = 50
 Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], np.ndarray]
 
 
-# By row, or by token.
+# One label for each row, or one for each token.
 Labels = np.ndarray | TokenLabels
 
 
 class RowInputs(Protocol):
-    """More inputs of a batch, by its rows: a teacher's features, computed before.
+    """Gives more inputs of a batch, by its rows: a teacher's features, computed before.
 
-    `shapes`: of each input, None for batch and length. Called with the rows and the batch's length it gives them.
+    A call with the rows and the batch's length gives the inputs.
     """
 
     @property
     def shapes(self) -> Mapping[str, tuple[int | None, ...]]:
-        """Of each input."""
+        """The shape of each input, None for batch and length."""
 
     def __call__(self, rows: np.ndarray, length: int) -> Mapping[str, np.ndarray]:
         """`{name: array}`, each `(len(rows), ...)`, padded to `length`."""
@@ -57,9 +57,9 @@ class Batches(BatchSource):
     `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, length)` int32; `labels` is
     `(batch, ...)`, or `(batch, length)` of tokens. Every row comes once an epoch, the rows of partial batches included.
 
-    A batch's `length` is that of its longest row; with `padded_lengths`, the least of these that is enough: XLA, which
-    compiles every shape, then compiles one a length, and one more for a partial batch. `batch_tokens` in place of
-    `batch_size`: as many rows as have that many tokens, padding included.
+    A batch's `length` is that of its longest row or, with `padded_lengths`, the smallest of these that is enough: XLA
+    compiles every shape, and then compiles one for each length, and one more for a partial batch. `batch_tokens`, in
+    place of `batch_size`, is the largest number of tokens in a batch, padding included.
 
     The order is a pure function of (`seed`, `epoch`, step) and of the rows' token counts, so a resumed run sets
     `epoch` and needs no other state:
@@ -71,11 +71,11 @@ class Batches(BatchSource):
     - without a `seed`, rows come in file order; with `group_by_length`, longest first. `rows(step)` says which rows a
       batch holds, to put answers back in file order.
 
-    With `row_inputs`, `inputs` also holds what that gives for a batch's rows.
+    With `row_inputs`, `inputs` also has the inputs that it gives for a batch's rows.
 
     Raises:
-        InputError: there are no rows, or `batch_size` is not positive, or `labels` are not one for each row; a row that
-            is longer than `padded_lengths` or `batch_tokens` allow; `batch_tokens` without `group_by_length`.
+        InputError: there are no rows, `batch_size` is not positive, or there is not one label for each row; a row is
+            longer than `padded_lengths` or `batch_tokens` allow; `batch_tokens` with `group_by_length=False`.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Batches(BatchSource):
     ) -> None:
         super().__init__(batch_size, seed)
         if len(tokens) == 0:
-            raise InputError("a data set without rows cannot be cut into batches; at least one row is accepted")
+            raise InputError("a data set without rows cannot be cut into batches; expected at least one row")
         if labels is not None and len(labels) != len(tokens):
-            raise InputError(f"{len(labels)} labels for {len(tokens)} rows: one label for each row is accepted")
+            raise InputError(f"{len(labels)} labels for {len(tokens)} rows; expected one label for each row")
         self.tokens = tokens
         self.labels = labels
         self.pad_token_id = pad_token_id
@@ -122,7 +122,7 @@ class Batches(BatchSource):
 
     @property
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
-        """Of what `row_inputs` adds."""
+        """The shapes of the inputs that `row_inputs` adds."""
         return {} if self.row_inputs is None else self.row_inputs.shapes
 
     @property
@@ -131,7 +131,7 @@ class Batches(BatchSource):
         return self.tokens.lengths
 
     def input_bounds(self) -> InputBounds:
-        """Of every row, padded as in its batch."""
+        """The bounds of the token ids, types and lengths of all batches, padding included."""
         bounds, pad = self.tokens.bounds, self.pad_token_id
         ids = min(pad, bounds.ids[0]), max(pad, bounds.ids[1])
         return dataclasses.replace(bounds, ids=ids, length=int(self._lengths.max()))
@@ -151,9 +151,9 @@ class Batches(BatchSource):
         return self.rows_of(self.epoch, step)
 
     def in_file_order(self, answers: np.ndarray) -> np.ndarray:
-        """Answers given batch by batch (`predict`'s), in the order of the data set's rows.
+        """Put answers that were given batch by batch, as by `predict`, into the order of the data set's rows.
 
-        One a row; or one a token, padding included, which then come as `(rows, longest row, ...)`, padded with 0.
+        The answers are `(rows, ...)`, or for tokens `(rows, longest row, ...)`, padded with 0.
         """
         order = [self.rows(step) for step in range(len(self))]
         if len(answers) == self.num_rows:
@@ -204,9 +204,9 @@ class Batches(BatchSource):
         return np.split(rows, range(self.batch_size, len(rows), self.batch_size) if self._cuts is None else self._cuts)
 
     def _cuts_by_tokens(self, batch_tokens: int) -> list[int]:
-        """Where the rows, longest first, are cut: the same in every epoch, whatever rows of a length come first."""
+        """The places at which the rows, longest first, are cut into batches; they are the same in every epoch."""
         if not self.group_by_length:
-            raise InputError("batch_tokens and group_by_length=False: rows of like length are cut by their tokens")
+            raise InputError("batch_tokens and group_by_length=False; expected True: rows of like length share a batch")
         longest_first = np.sort(self._lengths)[::-1]
         if batch_tokens < longest_first[0]:
             raise InputError(f"batch_tokens={batch_tokens}: the longest row alone has {longest_first[0]}, padded")
@@ -216,7 +216,7 @@ class Batches(BatchSource):
         return cuts[1:-1]
 
     def _padded(self, lengths: np.ndarray) -> np.ndarray:
-        """The length that a batch with each row as its longest has."""
+        """For each length of a row, the length of a batch whose longest row it is."""
         if self.padded_lengths is None:
             return lengths
         if lengths.max() > self.padded_lengths[-1]:

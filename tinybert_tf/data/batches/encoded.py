@@ -1,4 +1,4 @@
-"""A data set as a model reads it: rows of tokens, their labels, and the way from logits back to answers."""
+"""Data sets as models read them: rows of tokens with labels, and answers made from logits."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ import numpy as np
 from tinybert_tf.data.batches.token_labels import TokenLabels
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 
-if TYPE_CHECKING:  # batches are a Keras class, and answers come without Keras from an exported model
+if TYPE_CHECKING:  # batches import Keras, which an exported model does not need for its answers
     from tinybert_tf.data.batches.batches import Batches, Labels, RowInputs
 
 Prediction = dict[str, Any]
-# Rows that are looked at together where nothing is trained.
+# The rows of a batch that is not trained on.
 BATCH_SIZE = 64
 
 
 class TrainValues(Protocol):
-    """What a configuration says of training batches."""
+    """The settings of a configuration that training batches depend on."""
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch."""
+        """The number of rows of a batch."""
 
     @property
     def batch_tokens(self) -> int | None:
-        """Tokens of a batch, in its place."""
+        """The largest number of tokens in a batch, in place of `batch_size`."""
 
     @property
     def seed(self) -> int:
-        """What the order comes from."""
+        """The seed of the order."""
 
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """Rows of tokens with their labels, where there are any; a subclass knows a task's answers.
+    """Rows of tokens with their labels, if there are any; a subclass makes a task's answers from logits.
 
-    A row is a text, or a part of one. `logits` are a model's of all rows, in their order, as `Batches.in_file_order`
-    gives them. `padded_lengths` as in `Batches`. `teacher`: the same rows as the teacher reads them, where it has
-    another tokenizer than the student.
+    A row is a text, or a part of one. Arguments `logits` are a model's logits of all rows, in the order of the rows, as
+    `Batches.in_file_order` gives them. `padded_lengths` as in `Batches`. `teacher`: the same rows for the teacher, if
+    its tokenizer is not the student's.
     """
 
     tokens: TokenizedTexts
@@ -89,9 +89,9 @@ class EncodedDataset:
         return self.batches(batch_size, group_by_length=True, row_inputs=row_inputs)
 
     def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
-        """Padded inputs of rows drawn without replacement, rows of like length together.
+        """Padded inputs of rows drawn without replacement, in batches of rows of similar length.
 
-        `num_texts` of them, or all, but no more than have `max_tokens` tokens; always one.
+        At most `num_texts` rows with at most `max_tokens` tokens together, but at least one row.
         """
         rows = np.random.default_rng(seed).permutation(len(self.tokens))[:num_texts]
         rows = rows[: max(1, np.searchsorted(np.cumsum(self.tokens.lengths[rows]), max_tokens, side="right"))]
@@ -108,21 +108,21 @@ class EncodedDataset:
         return digest.hexdigest()
 
     def summary(self) -> dict[str, int]:
-        """What `metrics.json` says of it: its rows, and how many of them were cut at `max_length`."""
+        """The entries in `metrics.json`: the number of rows, and of those cut at `max_length`."""
         return {"rows": len(self.tokens), "truncated": self.tokens.num_truncated}
 
     @property
     def expected(self) -> Any:
-        """What `answers` are measured against."""
+        """The right answers, for the task's metrics."""
         raise NotImplementedError
 
     @property
     def classes(self) -> Sequence[str]:
-        """The model's labels, by which its logits are read; none where it has no classes."""
+        """The names of the model's classes, in the order of its logits; empty if it has no classes."""
         return ()
 
     def answers(self, logits: np.ndarray) -> Any:
-        """What the task's metrics compare with `expected`."""
+        """The model's answers, which the task's metrics compare with `expected`."""
         raise NotImplementedError
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
@@ -132,7 +132,7 @@ class EncodedDataset:
 
 @dataclass(frozen=True)
 class EncodedTexts(EncodedDataset):
-    """Texts, or pairs of them, each a row with an answer of its own; `written` makes JSON of their logits."""
+    """Texts, or pairs of them, one in each row; `written` makes JSON of their logits."""
 
     label_names: Sequence[str]
     written: Callable[[np.ndarray, Sequence[str]], list[Prediction]]
@@ -165,14 +165,14 @@ def write_classes(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
 
 
 def write_scores(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
-    """`{"score": ...}`; of a model with several, `{"scores": {name: score, ...}}`. They are the logits."""
+    """`{"score": ...}`, or for a model with several scores `{"scores": {name: score, ...}}`; scores are the logits."""
     if logits.shape[-1] == 1:
         return [{"score": float(score)} for score in logits[:, 0]]
     return [{"scores": dict(zip(names, map(float, row), strict=True))} for row in logits]
 
 
 def write_labels(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
-    """`{"labels": [...], "scores": {label: fraction, ...}}`: by the sigmoid, those of more than one half."""
+    """`{"labels": [...], "scores": {label: fraction, ...}}`: sigmoid fractions, and the labels above one half."""
     return [
         {
             "labels": [name for name, logit in zip(names, row, strict=True) if logit > 0],
@@ -183,6 +183,6 @@ def write_labels(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
+    """Softmax over the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)

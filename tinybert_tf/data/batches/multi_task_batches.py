@@ -1,4 +1,4 @@
-"""Batches of several tasks, one of each in every step."""
+"""Batches of several tasks: every step has a batch of each."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tinybert_tf.errors import InputError
 class MultiTaskBatches(BatchSource):
     """A batch of every task in each step, for `MultiTaskDistiller.fit` and `evaluate`.
 
-    Inputs are named `<task>/<input>`; labels, where a task's batches have any, are `{task: labels}`. An epoch has as
-    many steps as the task with the most batches; the others begin again when they are through. What a batch holds is a
-    function of (epoch, step), as in its sources.
+    Inputs are named `<task>/<input>`, with the shapes of the task's own batches; labels, if a task's batches have any,
+    are `{task: labels}`. An epoch has as many steps as the task with the most batches; the other tasks start over when
+    their batches end. The contents of a batch are a function of (epoch, step), as in the sources.
 
     Args:
-        sources: each task's batches.
+        sources: the batches of each task, by the task's name.
 
     Raises:
-        InputError: there are none, or a name has a slash.
+        InputError: there are no sources, or a name is empty or has a slash.
     """
 
     def __init__(self, sources: Mapping[str, BatchSource]) -> None:
         wrong = [name for name in sources if not name or "/" in name]
         if wrong or not sources:
-            raise InputError(f"tasks {list(sources)!r}; at least one, with names without a slash, is wanted.")
+            raise InputError(f"tasks {list(sources)!r}; expected at least one, with names without a slash.")
         super().__init__(sum(source.batch_size for source in sources.values()), None)
         self.sources = dict(sources)
         steps = max(map(len, sources.values()))
@@ -37,7 +37,7 @@ class MultiTaskBatches(BatchSource):
 
     @property
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
-        """The sources', by the names here."""
+        """The shapes of the sources' inputs, under the names `<task>/<input>`."""
         return {
             f"{task}/{name}": shape
             for task, source in self.sources.items()

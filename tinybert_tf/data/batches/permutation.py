@@ -8,7 +8,7 @@ ROUNDS = 6
 
 
 class RandomPermutation:
-    """A permutation of `0..size - 1` that is computed where it is asked for, instead of being stored.
+    """A permutation of `0..size - 1` that is computed when it is needed, and never stored.
 
     A Feistel network with `ROUNDS` rounds over the smallest even number of bits that holds `size`; numbers at or above
     `size` are sent through it again until they are below ("cycle walking": Black and Rogaway, "Ciphers with arbitrary
@@ -26,7 +26,7 @@ class RandomPermutation:
         self._keys = generator.integers(0, 1 << 64, ROUNDS, dtype=np.uint64)
 
     def __call__(self, indices: np.ndarray) -> np.ndarray:
-        """Where `indices`, in `[0, size)`, are sent, int64."""
+        """The images of `indices`, which are in `[0, size)`; int64."""
         values = self._once(np.asarray(indices).astype(np.uint64))
         while (outside := values >= self.size).any():
             values[outside] = self._once(values[outside])

@@ -1,4 +1,4 @@
-"""Labels of tokens, flat as the tokens are, padded as a batch is."""
+"""Labels of tokens, in a flat array like the tokens', padded for a batch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What is no label: special tokens, all but a word's first piece, padding.
+# Marks positions without a label: special tokens, all but a word's first piece, padding.
 NO_LABEL = -100
 
 
 @dataclass(frozen=True)
 class TokenLabels:
-    """A label for each token: `values`, `(tokens,)` int32, of all rows one after the other.
+    """A label for each token: `values`, `(tokens,)` int32, holds those of all rows one after the other.
 
     Row `i` is `offsets[i]:offsets[i + 1]`, as in `TokenizedTexts`.
 
@@ -30,7 +30,7 @@ class TokenLabels:
         return len(self.offsets) - 1
 
     def padded(self, rows: Sequence[int] | np.ndarray, length: int) -> np.ndarray:
-        """The labels of `rows`, `(len(rows), length)` int32, -100 on padding; no row is longer than `length`."""
+        """The labels of `rows`, `(len(rows), length)` int32, -100 on padding; no row is longer."""
         starts = self.offsets[rows]
         lengths = self.offsets[np.asarray(rows) + 1] - starts
         columns = np.arange(length)

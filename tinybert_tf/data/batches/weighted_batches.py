@@ -19,11 +19,12 @@ class WeightedBatches(BatchSource):
 
     Args:
         source: `Batches` with labels.
-        class_weight: `{class: weight}` of integer labels, 1 where a class is not named; a weight for each label.
+        class_weight: `{class: weight}` for integer labels; a class that is not in it has weight 1.
         sample_weight: a weight for each row of the data set, `(rows,)`.
 
     Raises:
-        InputError: both weights; no labels, or labels that are no classes; weights of another number of rows.
+        InputError: both weights are given; there are no labels, or labels that are not classes; the number of
+            weights is not that of the rows.
     """
 
     def __init__(self, source: Any, class_weight: Mapping[int, float] | None, sample_weight: Any = None) -> None:
@@ -31,7 +32,7 @@ class WeightedBatches(BatchSource):
         if class_weight is not None and sample_weight is not None:
             raise InputError("class_weight and sample_weight: found both, expected one of them.")
         if len(source[0]) < 2:
-            raise InputError("class_weight or sample_weight: the batches have no labels to weigh.")
+            raise InputError("class_weight or sample_weight: found batches without labels, expected some with.")
         self.source = source
         self.epoch = source.epoch
         self.class_weight = None if class_weight is None else self._checked_classes(class_weight)
@@ -56,7 +57,7 @@ class WeightedBatches(BatchSource):
         return dict(self.source.input_shapes)
 
     def on_epoch_end(self) -> None:
-        """The source's passes are those that are made here."""
+        """Advance the source together with these batches."""
         super().on_epoch_end()
         self.source.epoch = self.epoch
 
@@ -73,7 +74,7 @@ class WeightedBatches(BatchSource):
         labels = getattr(self.source, "labels", None)
         values = labels.values if isinstance(labels, TokenLabels) else np.asarray(labels)
         if not np.issubdtype(values.dtype, np.integer) or values.ndim > 1:
-            raise InputError("class_weight: found labels that are no classes, expected integers.")
+            raise InputError("class_weight: found labels that are not classes, expected integers.")
         return {int(number): float(weight) for number, weight in class_weight.items()}
 
     def _checked_rows(self, sample_weight: Any) -> np.ndarray:

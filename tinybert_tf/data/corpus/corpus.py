@@ -26,14 +26,14 @@ from tinybert_tf.short_repr import short_repr
 
 logger = logging.getLogger(__name__)
 
-# What is in the files; a corpus of another number is tokenized again.
+# The format of the files; a corpus of another format is tokenized again.
 FORMAT = 1
 DESCRIPTION = "corpus.json"
 
 
 @dataclass(frozen=True)
 class _Description:
-    """`corpus.json`, which is written last: where it is, the arrays are complete."""
+    """The contents of `corpus.json`, which is written last: if it exists, the arrays are complete."""
 
     format: int
     sources: list[dict[str, Any]]
@@ -60,8 +60,8 @@ class Corpus:
     `document_offsets[i]` to `document_offsets[i + 1]` (both int64, one longer than what they count). No sentence and no
     document is empty.
 
-    Made by `Corpus.tokenize` and `Corpus.open`. The directory takes about half of the text's size on disk. In memory is
-    what was read since `release`, which gives it back.
+    `Corpus.tokenize` and `Corpus.open` make one. The directory takes about half of the text's size on disk. Memory
+    holds the parts that were read since the last `release`.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -89,7 +89,7 @@ class Corpus:
         """The corpus that `Corpus.tokenize` wrote.
 
         Raises:
-            InputError: there is none, or its writing was interrupted.
+            InputError: there is no corpus, or its writing was interrupted.
         """
         return cls(directory)
 
@@ -103,18 +103,18 @@ class Corpus:
     ) -> Corpus:
         """Tokenize a text file, or several, into `directory`: one sentence a line, an empty line between documents.
 
-        What is there is taken as it is where it is complete and of the same files (names, sizes, times of change) and
-        the same tokenizer; else it is replaced. Neither the text nor its tokens are ever in memory as a whole. A line
-        without a token (control characters alone) is left out.
+        A complete corpus of the same files (names, sizes, times of change) and the same tokenizer is used as it is;
+        any other one is replaced. Neither the text nor its tokens are ever in memory as a whole. A line without a token
+        (only control characters) is left out.
 
         Args:
             paths: UTF-8 text files, see `tinybert_tf.data.corpus.reader.CorpusFiles`.
             tokenizer: ours, or a fast one of transformers.
-            directory: where the arrays are, and after this are not touched again; made where it is not there.
-            min_documents: documents that there must be at least; next-sentence prediction needs two.
+            directory: the directory of the arrays; it is made if it does not exist.
+            min_documents: the least number of documents; next-sentence prediction needs two.
 
         Raises:
-            InputError: a file cannot be used, or there are too few documents. Nothing is left in `directory`.
+            InputError: a file cannot be used, or there are too few documents. Nothing is then left in `directory`.
         """
         files, tokenizer, directory = CorpusFiles.of(paths), as_tokenizer(tokenizer), Path(directory)
         sources = [_source(path) for path in files.paths]
@@ -136,7 +136,7 @@ class Corpus:
         return digest.hexdigest()
 
     def release(self) -> None:
-        """Give the memory of what was read of the arrays back."""
+        """Give back the memory of the parts of the arrays that were read."""
         for array in self._arrays:
             array.release()
 
@@ -153,14 +153,14 @@ def _replace_corpus(
         description = _Description(FORMAT, sources, tokenizer.fingerprint, tokenizer.piece_dtype.name, **asdict(counts))
         replace_text(directory / DESCRIPTION, json.dumps(asdict(description), indent=2) + "\n")
     except OSError as error:
-        raise InputError(f"{directory}: cannot be written ({error.strerror}); another directory is accepted") from error
+        raise InputError(f"{directory}: cannot be written ({error.strerror}); expected another directory") from error
     logger.info(
         f"corpus: {counts.num_documents:,} documents, {counts.num_sentences:,} sentences, {counts.num_tokens:,} tokens"
     )
 
 
 def _read_description(directory: Path) -> _Description | None:
-    """What is in the directory, or None where that is no complete corpus of this format."""
+    """The description of a directory's corpus; None if there is no complete corpus of this format."""
     try:
         description = _Description(**read_object(directory / DESCRIPTION))
         sizes = {name: array_path(directory, name).stat().st_size for name in ARRAYS}
@@ -177,12 +177,12 @@ def _source(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _made(directory: Path) -> Iterator[None]:
-    """Make a directory; what was made is removed again where the body fails before anything is in it."""
+    """Make a directory; remove it again if the body fails and nothing is in it."""
     missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{directory}: cannot be made ({error.strerror}); a directory is accepted") from error
+        raise InputError(f"{directory}: cannot be made ({error.strerror}); expected the path of a directory") from error
     try:
         yield
     except BaseException:

@@ -10,10 +10,10 @@ from numpy.typing import DTypeLike
 
 
 class MappedArray:
-    """A file's bytes as a one-dimensional array that is only read.
+    """A file's bytes as a one-dimensional, read-only array.
 
-    What is read of `values` is paged in by the operating system and stays resident, which counts as this process's
-    memory although it can be dropped at any time; `release` drops it. The file's own name may be gone by then.
+    The operating system loads the pages of `values` that are read and keeps them, which counts as this process's memory
+    although they can be dropped at any time; `release` drops them. The file may have lost its name meanwhile.
     """
 
     def __init__(self, file: IO[bytes], dtype: DTypeLike) -> None:
@@ -21,6 +21,6 @@ class MappedArray:
         self.values: np.ndarray = np.frombuffer(self._map, dtype)
 
     def release(self) -> None:
-        """Give the pages that were read back; the next read finds them again."""
+        """Drop the pages that were read; the next read loads them again."""
         if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
             self._map.madvise(mmap.MADV_DONTNEED)

@@ -11,21 +11,21 @@ import numpy as np
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
-# What a position holds that predicts nothing; Keras and Hugging Face know it as "ignore".
+# Marks positions without a prediction; Hugging Face's losses ignore it too.
 NO_LABEL = -100
-# Of the chosen tokens 80 % become [MASK], 10 % a random token, and the rest stay (arXiv 1810.04805, section 3.1).
+# 80 % of the chosen tokens become [MASK], 10 % a random token, and the rest stay (arXiv 1810.04805, section 3.1).
 MASK_PROBABILITY = 0.8
 RANDOM_PROBABILITY = 0.1
 
 
 class MaskingVocabulary:
-    """What masking has to know of a vocabulary.
+    """The properties of a vocabulary that masking needs.
 
     `mask_token_id`; `is_special` and `continues_word`, each `(vocab_size,)` bool by token id; `random_token_ids`, all
     ids that are not special.
 
     Raises:
-        InputError: the tokenizer has no `[MASK]`; it is not a WordPiece one and `continues_word` is asked for.
+        InputError: the tokenizer has no `[MASK]`; `continues_word` is read and the tokenizer is not a WordPiece one.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -37,7 +37,7 @@ class MaskingVocabulary:
 
     @cached_property
     def continues_word(self) -> np.ndarray:
-        """Whether a token goes on with the word of the token before it."""
+        """Whether a token continues the word of the token before it, `(vocab_size,)` bool."""
         return self._is_among(self._tokenizer.continuation_ids())
 
     def _is_among(self, token_ids: list[int]) -> np.ndarray:
@@ -48,7 +48,8 @@ class MaskingVocabulary:
 class MaskedTokens:
     """A masked batch: `input_ids` `(batch, length)`, `positions` and `labels` `(batch, max_predictions)`, all int32.
 
-    `positions` are the columns of the chosen tokens in order, and `labels` their ids before; behind them 0 and -100.
+    `positions` are the columns of the chosen tokens in order, padded with 0, and `labels` their ids before masking,
+    padded with -100.
     """
 
     input_ids: np.ndarray
@@ -58,11 +59,12 @@ class MaskedTokens:
 
 @dataclass(frozen=True)
 class Masking:
-    """BERT's masking: of `probability` of a row's tokens, 80 % become `[MASK]`, 10 % a random token, 10 % stay.
+    """BERT's masking: 80 % of the chosen tokens become `[MASK]`, 10 % a random token, and 10 % stay.
 
-    Special tokens are neither chosen nor drawn. At least one token of a row is chosen, if it has one. With `whole_word`
-    the pieces of a word (`play`, `##ing`) are chosen together, in random order until no word fits; a row whose words
-    are all too long for its share has one of them chosen nevertheless, if it has `max_predictions` pieces at most.
+    A fraction `probability` of a row's tokens is chosen, but at least one token. Special tokens are neither chosen nor
+    drawn. With `whole_word` the pieces of a word (`play`, `##ing`) are chosen together: words are taken in random order
+    until no other one fits. If all words of a row are too long for its share, one with at most `max_predictions` pieces
+    is chosen nevertheless.
 
     Source: Devlin et al., arXiv 1810.04805, section 3.1, and `create_pretraining_data.py` of google-research/bert.
 
@@ -79,10 +81,10 @@ class Masking:
 
     def __post_init__(self) -> None:
         if not 0 < self.probability < 1:
-            raise InputError(f"probability={self.probability} of masking a token; a fraction in (0, 1) is accepted")
+            raise InputError(f"probability: expected a number > 0 and < 1, got {self.probability}")
 
     def max_predictions(self, max_length: int) -> int:
-        """Tokens chosen in a row of `max_length` tokens at most: `ceil(probability max_length)`."""
+        """The most tokens chosen in a row of `max_length` tokens: `ceil(probability max_length)`."""
         return math.ceil(round(self.probability * max_length, 6))
 
     def mask(
@@ -92,9 +94,10 @@ class Masking:
         max_predictions: int,
         generator: np.random.Generator,
     ) -> MaskedTokens:
-        """Choose and replace tokens of `input_ids` `(batch, length)`; a function of these arguments alone.
+        """Choose and replace tokens of `input_ids`, `(batch, length)`; a function of the arguments alone.
 
-        In a row with `n` tokens that are not special, `round(probability n)` of them, at most `max_predictions`.
+        In a row with `n` tokens that are not special, `round(probability n)` tokens are chosen, at most
+        `max_predictions`.
         """
         is_chosen = self._choose(input_ids, vocabulary, max_predictions, generator)
         rows, columns = np.nonzero(is_chosen)
@@ -116,7 +119,7 @@ class Masking:
         begins_word = is_maskable.copy()
         if self.whole_word:
             begins_word[:, 1:] &= ~(vocabulary.continues_word[input_ids[:, 1:]] & is_maskable[:, :-1])
-        word = np.where(is_maskable, np.cumsum(begins_word, axis=1) - 1, -1)  # a number in its row; -1 is none
+        word = np.where(is_maskable, np.cumsum(begins_word, axis=1) - 1, -1)  # in its row; -1 is no word
         row = np.arange(len(input_ids))[:, None]
         most_words = max(1, int(word.max(initial=0)) + 1)
         lengths = np.zeros((len(input_ids), most_words), np.int64)
@@ -131,9 +134,9 @@ class Masking:
 
 
 def _take(lengths: np.ndarray, room: np.ndarray, max_predictions: int) -> np.ndarray:
-    """Which words are taken, `(batch, words)`: from left to right, each that still fits the row's `room`.
+    """Take words from left to right, each that still fits the row's `room`; `(batch, words)` bool.
 
-    Where none fits, the first that has `max_predictions` tokens at most. A length of 0 is no word.
+    If none fits, the first one that has at most `max_predictions` tokens. A length of 0 stands for no word.
     """
     is_taken = np.zeros(lengths.shape, np.bool_)
     left = room.copy()
@@ -149,7 +152,7 @@ def _take(lengths: np.ndarray, room: np.ndarray, max_predictions: int) -> np.nda
 
 
 def _replaced(token_ids: np.ndarray, vocabulary: MaskingVocabulary, generator: np.random.Generator) -> np.ndarray:
-    """`[MASK]`, a random token or the same one in the place of each."""
+    """Each token replaced: by `[MASK]`, by a random token, or by itself."""
     draw = generator.random(len(token_ids))
     others = generator.choice(vocabulary.random_token_ids, len(token_ids))
     kept_or_other = np.where(draw < MASK_PROBABILITY + RANDOM_PROBABILITY, others, token_ids)

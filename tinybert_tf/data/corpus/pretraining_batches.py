@@ -21,7 +21,7 @@ from tinybert_tf.input_bounds import InputBounds
 
 BERT_MASKING = Masking()
 TOKENS_PER_LOOK = 1 << 16
-# The last number of a generator's seed, after (seed, epoch, step): no two of them share their draws.
+# The last number of a generator's seed, after (seed, epoch, step), so that the three have different draws.
 SEGMENT_DRAWS, ORDER_DRAWS, MASKING_DRAWS = 1, 2, 3
 
 
@@ -30,36 +30,36 @@ class PretrainingBatches(BatchSource):
 
     `inputs` holds `input_ids`, `attention_mask` and `token_type_ids`, each `(batch, longest row of the batch)` int32:
     `[CLS] a [SEP] b [SEP]` with `next_sentence`, else `[CLS] a [SEP]` (see
-    `tinybert_tf.data.corpus.segments.draw_segments` for `a` and `b`). What follows them depends on `masking`:
+    `tinybert_tf.data.corpus.segments.draw_segments` for `a` and `b`). The rest depends on `masking`:
 
     - a `Masking`: `inputs` also has `masked_positions` `(batch, max_predictions)` int32, padded with 0, and a batch is
       `(inputs, labels)`. `labels` are the tokens at these positions, `(batch, max_predictions)` int32, padded with
-      -100; with `next_sentence` a dict of them, `masked_tokens`, and of `next_sentence`, `(batch,)` int32: 0 where B
-      follows A, 1 where it is from another document;
+      -100. With `next_sentence` they are a dict: `masked_tokens` is that array, and `next_sentence`, `(batch,)` int32,
+      is 0 where B follows A and 1 where it is from another document;
     - None: no token is masked, and a batch is `(inputs,)`.
 
     Order and content are a pure function of (`seed`, `epoch`, step) and of the corpus. Every epoch has as many rows as
-    epoch 0: how many the corpus makes depends a little (less than one in a hundred, but for a very small corpus) on
-    the draws, and a schedule has to know its steps. An epoch that makes more leaves some rows out at random, one that
-    makes fewer serves some twice.
+    epoch 0, because a schedule has to know its steps, and the number of rows depends a little on the draws (by less
+    than one in a hundred, except for a very small corpus). An epoch with more rows leaves some out at random, one with
+    fewer serves some twice.
 
     Memory does not grow with the corpus: an epoch's segments are in a file without a name in the corpus's directory
-    (25 bytes a row), their order is computed, and what was read is released after each batch.
+    (25 bytes a row), their order is computed, and memory of the corpus is released after each batch.
 
     Args:
         corpus: tokenized with `tokenizer`.
         tokenizer: ours, or a fast one of transformers.
-        batch_size: rows in a step.
-        seed: of segments, order and masks; zero or positive.
-        max_length: tokens of a row at most, special ones included.
+        batch_size: the number of rows in a step.
+        seed: the seed of segments, order and masks, an integer >= 0.
+        max_length: the most tokens of a row, special tokens included.
         masking: how tokens are masked; None masks none.
-        next_sentence: rows of two segments, or of one.
-        max_predictions: masked tokens of a row at most; by default `masking.max_predictions(max_length)`.
-        short_sequence_probability: of a row that is not filled up, in [0, 1].
+        next_sentence: whether rows have two segments, A and B, or only A.
+        max_predictions: the most masked tokens of a row; by default `masking.max_predictions(max_length)`.
+        short_sequence_probability: the probability that a row is not filled up, in [0, 1].
 
     Raises:
-        InputError: the corpus is of another tokenizer, or has one document only and `next_sentence` needs two; its
-            directory cannot be written; no token can be masked; an argument is out of range.
+        InputError: the corpus was made with another tokenizer, or has only one document and `next_sentence` needs two;
+            its directory cannot be written; no token can be masked; an argument is out of range.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PretrainingBatches(BatchSource):
     ) -> None:
         super().__init__(batch_size, seed)
         if seed is None:
-            raise InputError("seed=None: zero or a positive integer is accepted")
+            raise InputError("seed: expected an integer >= 0, got None")
         self._seed = seed
         self.tokenizer = as_tokenizer(tokenizer)
         self.corpus = corpus
@@ -90,18 +90,18 @@ class PretrainingBatches(BatchSource):
             self._vocabulary = MaskingVocabulary(self.tokenizer)
             self.max_predictions = masking.max_predictions(max_length) if max_predictions is None else max_predictions
             if not 1 <= self.max_predictions <= max_length:
-                raise InputError(f"max_predictions={max_predictions}; 1 to max_length={max_length} are accepted")
+                raise InputError(f"max_predictions: expected 1 to max_length={max_length}, got {max_predictions}")
             self._check_known_tokens()
         self._epoch_rows = _EpochRows(self, 0)
         self._num_rows = self._epoch_rows.size
 
     @property
     def num_rows(self) -> int:
-        """Rows of every epoch."""
+        """The number of rows of every epoch."""
         return self._num_rows
 
     def input_bounds(self) -> InputBounds:
-        """What the tokenizer and `max_length` allow: the corpus is not read for it."""
+        """The bounds that the tokenizer and `max_length` allow; the corpus is not read for them."""
         types = (0, int(self.next_sentence))
         return InputBounds((0, self.tokenizer.vocab_size - 1), self.max_length, types)
 
@@ -118,10 +118,10 @@ class PretrainingBatches(BatchSource):
             )
         if self._room < 2:
             smallest = self.max_length - self._room + 2
-            raise InputError(f"max_length={self.max_length} leaves no room for text; at least {smallest} is accepted")
+            raise InputError(f"max_length={self.max_length} leaves no room for text; expected at least {smallest}")
         if not 0 <= self.short_sequence_probability <= 1:
             raise InputError(
-                f"short_sequence_probability={self.short_sequence_probability}; a fraction in [0, 1] is accepted"
+                f"short_sequence_probability: expected a number from 0 to 1, got {self.short_sequence_probability}"
             )
 
     def _check_known_tokens(self) -> None:
@@ -129,10 +129,10 @@ class PretrainingBatches(BatchSource):
             is_known = not self._vocabulary.is_special[self.corpus.tokens[start : start + TOKENS_PER_LOOK]].all()
             self.corpus.release()
             if is_known:
-                return  # almost always at the first look
+                return  # almost always the first few rows have one
         raise InputError(
-            f"{self.corpus.source}: not one token of it is in the vocabulary, so there is none to predict; text in "
-            "the tokenizer's language, or another tokenizer, is accepted"
+            f"{self.corpus.source}: not one token of it is in the vocabulary, so there is none to predict; expected "
+            "text in the tokenizer's language, or another tokenizer"
         )
 
     def _generator(self, epoch: int, step: int, draws: int) -> np.random.Generator:
@@ -161,7 +161,7 @@ class PretrainingBatches(BatchSource):
         return inputs, {features.MASKED_TOKENS: masked.labels, features.NEXT_SENTENCE: follows}
 
     def _inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The rows of `SEGMENTS` with their special tokens, padded to the longest of them."""
+        """The inputs of rows of `SEGMENTS`: special tokens are added, and all are padded to the longest row."""
         a_end, b_length = rows["a_length"][:, None] + 1, rows["b_length"][:, None]  # the column of the first [SEP]
         last = a_end + b_length + 1 if self.next_sentence else a_end  # ... and of the second
         column = np.arange(last.max() + 1)
@@ -180,7 +180,7 @@ class PretrainingBatches(BatchSource):
 
 
 class _EpochRows:
-    """The segments of an epoch in a random order, in a file that is gone when this is."""
+    """The segments of an epoch in a random order, in a file that exists as long as this object."""
 
     def __init__(self, batches: PretrainingBatches, epoch: int) -> None:
         self.epoch = epoch
@@ -194,14 +194,14 @@ class _EpochRows:
                 self._rows = MappedArray(file, SEGMENTS)
         except OSError as error:
             raise InputError(
-                f"{directory}: the segments of an epoch cannot be written there ({error.strerror}); a directory that "
-                "can be written is accepted"
+                f"{directory}: the segments of an epoch cannot be written there ({error.strerror}); expected a "
+                "directory that can be written"
             ) from error
         self.size = len(self._rows.values)
         self._order = RandomPermutation(self.size, batches._generator(epoch, 0, ORDER_DRAWS))
 
     def segments(self, places: np.ndarray) -> np.ndarray:
-        """The rows at these places of the order; past its end it begins again."""
+        """The rows at these places of the order, which starts over after its end."""
         rows = self._rows.values[self._order(places % self.size)]
         self._rows.release()
         return rows

@@ -8,20 +8,19 @@ from pathlib import Path
 
 from tinybert_tf.errors import InputError
 
-# Characters. Nothing that is one sentence is longer, and no line decides how much memory reading takes.
+# Characters. No sentence is longer, and the limit bounds the memory that reading takes.
 LONGEST_LINE = 100_000
 # Bytes read at a time: some thousand sentences, enough to keep every core of a tokenizer busy.
 BLOCK_BYTES = 1 << 19
 UTF8_BOM = b"\xef\xbb\xbf"
-ACCEPTED = "one sentence a line, an empty line between documents, is accepted"
+EXPECTED = "expected one sentence a line, an empty line between documents"
 
 
 @dataclass
 class SentenceBlock:
     """Consecutive sentences of one file, from `num_bytes` of it.
 
-    `document_starts` are the indices of those that begin a document, `start_lines` the lines of the file they are in,
-    from 1.
+    `document_starts` are the indices of sentences that begin a document, `start_lines` their lines in the file, from 1.
     """
 
     path: Path
@@ -35,8 +34,8 @@ class SentenceBlock:
 class CorpusFiles:
     """The sentences of UTF-8 text files; every iteration reads the files anew, and holds one block of them at a time.
 
-    A file begins a document, and so does an empty line; empty lines at the end of a file are an editor's habit. A line
-    of white space is an empty one.
+    A file begins a document, and so does an empty line, except at the end of a file. A line of white space counts as
+    empty.
 
     Example:
         >>> _ = Path("corpus.txt").write_text("One.\\nTwo.\\n\\nAnother document.\\n")
@@ -44,8 +43,8 @@ class CorpusFiles:
         ['One.', 'Two.', 'Another document.']
 
     Raises:
-        InputError: (while it is read) a file is not there, empty or no UTF-8 text; a document is empty; a line is
-            longer than 100,000 characters.
+        InputError: (while files are read) a file does not exist, is empty or is not UTF-8 text; a document is empty; a
+            line is longer than 100,000 characters.
     """
 
     paths: tuple[Path, ...]
@@ -55,14 +54,14 @@ class CorpusFiles:
         """The corpus of one file, or of several in this order.
 
         Raises:
-            InputError: there is none, or one is not there.
+            InputError: there are no files, or a file does not exist.
         """
         files = tuple(map(Path, [paths] if isinstance(paths, str | Path) else paths))
         if not files:
-            raise InputError("a corpus without a file; one text file or several are accepted")
+            raise InputError("a corpus has no file; expected at least one text file")
         for path in files:
             if path.is_dir():
-                raise InputError(f"{path}: is a directory; a text file is accepted")
+                raise InputError(f"{path}: is a directory; expected a text file")
             if not path.exists():
                 raise InputError(f"{path}: no such file")
         return cls(files)
@@ -73,7 +72,7 @@ class CorpusFiles:
 
     @property
     def num_bytes(self) -> int:
-        """Size of all files."""
+        """The size of all files in bytes."""
         return sum(path.stat().st_size for path in self.paths)
 
     def blocks(self) -> Iterator[SentenceBlock]:
@@ -93,7 +92,7 @@ def _sentence_blocks(path: Path) -> Iterator[SentenceBlock]:
                 continue
             if empty_lines > 1 or (empty_lines and not num_sentences):
                 where = "after another one" if num_sentences else "before the first sentence"
-                raise InputError(f"{path}:{line - 1}: an empty line {where} is an empty document; {ACCEPTED}")
+                raise InputError(f"{path}:{line - 1}: an empty line {where} is an empty document; {EXPECTED}")
             if empty_lines or not num_sentences:
                 block.document_starts.append(len(block.sentences))
                 block.start_lines.append(line)
@@ -102,11 +101,11 @@ def _sentence_blocks(path: Path) -> Iterator[SentenceBlock]:
             num_sentences += 1
         yield block
     if not num_sentences:
-        raise InputError(f"{path}: the file is empty; {ACCEPTED}")
+        raise InputError(f"{path}: the file is empty; {EXPECTED}")
 
 
 def _blocks_of_lines(path: Path) -> Iterator[tuple[list[str], int]]:
-    """The decoded lines of a file, some thousand at a time, without their line ends; and how many bytes they are."""
+    """The decoded lines of a file, some thousand at a time, without their line ends; and their size in bytes."""
     try:
         with path.open("rb") as file:
             rest = file.read(len(UTF8_BOM)).removeprefix(UTF8_BOM)
@@ -127,14 +126,14 @@ def _blocks_of_lines(path: Path) -> Iterator[tuple[list[str], int]]:
 def _lines(path: Path, first_line: int, content: bytes) -> list[str]:
     if b"\0" in content:
         line = first_line + content[: content.index(b"\0")].count(b"\n")
-        raise InputError(f"{path}:{line}: a zero byte, so this is not a text file; UTF-8 text is accepted")
+        raise InputError(f"{path}:{line}: a zero byte, so this is not a text file; expected UTF-8 text")
     try:
         # Not splitlines(): a sentence may hold a form feed or U+2028.
         lines = content.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         line = first_line + content[: error.start].count(b"\n")
         raise InputError(
-            f"{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; UTF-8 text is accepted"
+            f"{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; expected UTF-8 text"
         ) from error
     if max(map(len, lines)) > LONGEST_LINE:
         index = next(index for index, text in enumerate(lines) if len(text) > LONGEST_LINE)
@@ -144,6 +143,6 @@ def _lines(path: Path, first_line: int, content: bytes) -> list[str]:
 
 def _too_long(path: Path, line: int) -> InputError:
     return InputError(
-        f"{path}:{line}: a line of more than {LONGEST_LINE:,} characters; {ACCEPTED}, and {LONGEST_LINE:,} characters "
-        "at most in a sentence"
+        f"{path}:{line}: a line of more than {LONGEST_LINE:,} characters; {EXPECTED}, and at most "
+        f"{LONGEST_LINE:,} characters in a sentence"
     )

@@ -1,4 +1,4 @@
-"""The rows of an epoch of pretraining: which tokens of a corpus are segment A, and which are segment B."""
+"""The rows of an epoch of pretraining: the tokens of a corpus that become segments A and B of each row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tinybert_tf.data.corpus.corpus import Corpus
 
-# One row, by places in `Corpus.tokens`. Segment B is empty in single segments.
+# One row, by places in `Corpus.tokens`. Segment B is empty in rows of one segment.
 SEGMENTS = np.dtype(
     [
         ("a_start", np.int64),
@@ -18,7 +18,7 @@ SEGMENTS = np.dtype(
         ("is_random", np.bool_),  # B is from another document
     ]
 )
-# Documents that are cut side by side, one row of each at a time.
+# The number of documents that are cut at the same time, one row of each in every round.
 DOCUMENTS_ABREAST = 4096
 RANDOM_NEXT_PROBABILITY = 0.5
 
@@ -30,35 +30,34 @@ def draw_segments(
     short_sequence_probability: float,
     generator: np.random.Generator,
 ) -> Iterator[np.ndarray]:
-    """One pass over a corpus, every sentence of it in segment A or in B beside the A that it follows.
+    """One pass over a corpus: every sentence is in a segment A, or in the B that follows an A.
 
-    After `create_pretraining_data.py` of google-research/bert (Devlin et al., arXiv 1810.04805, appendix A.2). A row
+    It follows `create_pretraining_data.py` of google-research/bert (Devlin et al., arXiv 1810.04805, A.2). A row
     takes consecutive sentences of a document until they are `room` tokens or more, or the document ends; with
     `short_sequence_probability` until they are a random number of tokens from 2 to `room`. With `next_sentence` a
-    random number of these sentences, at least one, are A. The others are B; or, with probability 0.5 and where there
-    are no others, B is from another document and the others begin the next row. Without, all of them are A. What is
-    too long is shortened, the longer segment first, each token from a random end.
+    random number of these sentences, at least one, are A. The others are B; or, with probability 0.5 or if there are
+    no others, B is from another document and the others begin the next row. Without it, all of them are A. A row that
+    is too long is shortened, the longer segment first, each token from a random end.
 
-    Different from there: whether a row is short is drawn for each row, not for each document, so that a long document
+    Two things differ: whether a row is short is drawn for each row, not for each document, so that a long document
     is not short as a whole; and a random B begins at any sentence of the other documents with the same probability, so
     that short documents do not come more often than they are long (as in the BERT script of Hugging Face and in
     TinyBERT's).
 
     Args:
-        corpus: at least two documents with `next_sentence`.
-        room: tokens of A and B together, at most; 2 or more.
-        next_sentence: two segments, or only A.
-        short_sequence_probability: in [0, 1].
-        generator: every draw is its.
+        corpus: the corpus; with `next_sentence` of at least two documents.
+        room: the most tokens of A and B together, at least 2.
+        next_sentence: whether rows have two segments or only A.
+        short_sequence_probability: the probability that a row is not filled up, in [0, 1].
+        generator: the source of all draws.
 
     Yields:
-        Arrays of `SEGMENTS`, the next row of each of many documents. What a pass holds in memory does not grow with
-        the corpus.
+        Arrays of `SEGMENTS`, the next row of each of many documents. Memory does not grow with the corpus.
     """
     documents = corpus.document_offsets
     num_begun = min(DOCUMENTS_ABREAST, corpus.num_documents)
     abreast = np.arange(num_begun)
-    position = documents[abreast]  # the first sentence of each one's next row
+    position = documents[abreast]  # the first sentence of each document's next row
     while len(abreast):
         start, end = documents[abreast], documents[abreast + 1]
         is_short = generator.random(len(abreast)) < short_sequence_probability
@@ -86,12 +85,12 @@ def _pairs(
     target: np.ndarray,
     generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A row of each document (sentences `start` to `end`), and the sentence that its next row begins with."""
+    """A row of each document (sentences `start` to `end`), and the first sentence of its next row."""
     sentences = corpus.sentence_offsets
     num_sentences = chunk_end - position
     a_end = position + generator.integers(1, np.maximum(num_sentences, 2))
     is_random = (num_sentences == 1) | (generator.random(len(position)) < RANDOM_NEXT_PROBABILITY)
-    # A sentence that is not the document's own: those behind it are moved up to where it begins.
+    # A sentence of any other document: the numbers from the document's start on skip its own sentences.
     elsewhere = generator.integers(0, corpus.num_sentences - (end - start))
     elsewhere += (elsewhere >= start) * (end - start)
     elsewhere_end = corpus.document_offsets[np.searchsorted(corpus.document_offsets, elsewhere, side="right")]
@@ -104,7 +103,7 @@ def _pairs(
 
 
 def _first_end(corpus: Corpus, start: np.ndarray, num_tokens: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """The end (exclusive) of the fewest sentences from `start` on that have `num_tokens`; one at least."""
+    """The end (exclusive) of the fewest sentences from `start` on that have `num_tokens`; at least one sentence."""
     sentences = corpus.sentence_offsets
     end = np.searchsorted(sentences, sentences[start] + num_tokens)
     return np.clip(end, start + 1, limit)
@@ -113,7 +112,7 @@ def _first_end(corpus: Corpus, start: np.ndarray, num_tokens: np.ndarray, limit:
 def _token_rows(
     corpus: Corpus, a_start: np.ndarray, a_end: np.ndarray, b_start: np.ndarray, b_end: np.ndarray
 ) -> np.ndarray:
-    """Sentences as places of tokens."""
+    """Rows of `SEGMENTS` from numbers of sentences."""
     sentences = corpus.sentence_offsets
     rows = np.zeros(len(a_start), SEGMENTS)
     rows["a_start"], rows["b_start"] = sentences[a_start], sentences[b_start]

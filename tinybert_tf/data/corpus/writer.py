@@ -1,4 +1,4 @@
-"""A text corpus tokenized into arrays on disk: read, tokenized and written at the same time, block by block."""
+"""Tokenizes a text corpus into arrays on disk; blocks are read, tokenized and written at the same time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
 ARRAYS = ("tokens", "sentence_offsets", "document_offsets")
-# While two blocks are tokenized, a third one waits: the library's `Encoding` objects are large, so no more than that.
+# While two blocks are tokenized, only one more waits: the library's `Encoding` objects are large.
 BLOCK_THREADS = 2
 BLOCKS_AHEAD = 3
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Counts:
-    """What a corpus holds."""
+    """The numbers of tokens, sentences and documents of a corpus."""
 
     num_tokens: int
     num_sentences: int
@@ -69,7 +69,7 @@ def write_arrays(files: CorpusFiles, tokenizer: Tokenizer, directory: Path, min_
 
 
 def partial_path(directory: Path, name: str) -> Path:
-    """Where an array is while it is written."""
+    """The path of an array while it is written."""
     return directory / f"{name}.partial"
 
 
@@ -77,7 +77,7 @@ def check_documents(num_documents: int, min_documents: int, files: CorpusFiles) 
     """Refuse a corpus with fewer than `min_documents` documents."""
     if num_documents < min_documents:
         raise InputError(
-            f"{files.paths[-1]}: documents up to its end: {num_documents}; at least {min_documents} are accepted, with "
+            f"{files.paths[-1]}: documents up to its end: {num_documents}; expected at least {min_documents}, with "
             "an empty line between them (rows of two segments draw from another document; next_sentence=false: of one)"
         )
 
@@ -89,11 +89,11 @@ class _Writer:
         self.num_tokens = self.num_sentences = self.num_documents = 0
         self._tokens, self._sentence_offsets, self._document_offsets = tokens, sentence_offsets, document_offsets
         self._sentence_offsets.write(np.zeros(1, np.int64).tobytes())
-        # A document is counted when the next one begins: only then is it known to have a sentence.
+        # A document is counted when the next one begins: only then it is known to have a sentence.
         self._document_start, self._place = 0, ""
 
     def add(self, block: SentenceBlock, ids: np.ndarray, lengths: np.ndarray) -> None:
-        """The sentences of a block: the ids of all of them, and the number of each one's."""
+        """Append the sentences of a block: `ids` of all of them, and the number of tokens of each."""
         has_tokens = lengths > 0
         sentences_before = self.num_sentences + np.cumsum(has_tokens) - has_tokens
         for index, line in zip(block.document_starts, block.start_lines, strict=True):
@@ -106,7 +106,7 @@ class _Writer:
         self.num_sentences += len(ends)
 
     def finish(self) -> None:
-        """End the last document, and have all of it on disk."""
+        """End the last document, and wait until everything is on the disk."""
         self._end_document(self.num_sentences)
         for file in (self._tokens, self._sentence_offsets, self._document_offsets):
             file.flush()
@@ -114,14 +114,14 @@ class _Writer:
 
     def _end_document(self, end: int) -> None:
         if self._place and end == self._document_start:
-            raise InputError(f"{self._place}: a document without a single token; text is accepted")
+            raise InputError(f"{self._place}: a document without a single token; expected text")
         self.num_documents += bool(self._place)
         self._document_start = end
         self._document_offsets.write(np.array([end], np.int64).tobytes())
 
 
 def _tokenized_blocks(files: CorpusFiles, tokenizer: Tokenizer) -> Blocks:
-    """The blocks in order with their pieces; threads are some blocks ahead."""
+    """The blocks in order with their pieces; threads tokenize the next blocks meanwhile."""
     waiting: deque[tuple[SentenceBlock, Future[Pieces]]] = deque()
     with ThreadPoolExecutor(BLOCK_THREADS) as pool:
         for block in files.blocks():
@@ -134,7 +134,7 @@ def _tokenized_blocks(files: CorpusFiles, tokenizer: Tokenizer) -> Blocks:
 
 
 def _with_progress(blocks: Blocks, num_bytes: int) -> Blocks:
-    """The blocks, and a log line now and then that says how many of the bytes are done."""
+    """The blocks; now and then a log line tells the progress in bytes."""
     done, last = 0, time.monotonic()
     for block, pieces in blocks:
         yield block, pieces

@@ -11,13 +11,13 @@ from tinybert_tf.data.text.readers import read_text
 from tinybert_tf.errors import InputError
 
 OUTSIDE = "O"
-# The line that CoNLL-2003's files begin a document with.
+# The beginning of the line that begins a document in CoNLL-2003's files.
 DOCUMENT = "-DOCSTART-"
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and their tags, none where they were not read, and the line of the first one, from 1."""
+    """Words, their tags (none if they were not read), and the line of the first word, from 1."""
 
     words: list[str]
     tags: list[str]
@@ -25,19 +25,19 @@ class Sentence:
 
 
 def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
-    """The sentences of a UTF-8 file: a line's first column is a token, its last the tag; tabs or spaces between.
+    """The sentences of a UTF-8 file: a line's first column is a token, its last the tag; tabs or spaces separate them.
 
     Tags are BIO: `O` outside of an entity, `B-type` at its first word, `I-type` at its others. Lines that begin with
-    `-DOCSTART-` are passed over, and so are comments: lines that begin with `#` and are one column, before the first
-    word of a sentence, in a file that has other lines of several columns. A token may be a blank, such as U+00A0.
+    `-DOCSTART-` are skipped, and so are comments: lines of one column that begin with `#`, before the first word of a
+    sentence, in a file whose other lines have several columns. A token may be a blank, such as U+00A0.
 
     Args:
         path: the file.
-        has_tags: whether the tags are read; without, a line may be a token alone.
+        has_tags: whether the tags are read; if not, a line may be a token alone.
 
     Raises:
-        InputError: no such file, no sentence in it; a line with too few columns, or not as many as the first; a tag
-            that is not BIO, or an `I-type` that does not go on with an entity of its type.
+        InputError: there is no such file, or no sentence in it; a line has too few columns, or not as many as the
+            first; a tag is not BIO, or an `I-type` does not continue an entity of its type.
     """
     path = Path(path)
     sentences: list[Sentence] = []
@@ -45,30 +45,28 @@ def read_conll(path: str | Path, has_tags: bool = True) -> list[Sentence]:
     for first, lines, rows in _blocks(read_text(path, "CoNLL")):
         for number, row in enumerate(rows, start=first):
             if len(row) < 1 + has_tags or not row[0] or (has_tags and not row[-1].strip()):
-                wanted = "a token and its tag, with a tab or a space between," if has_tags else "a token"
-                raise InputError(f"{path}:{number}: {lines[number - first]!r}; {wanted} is accepted")
+                line = "a token and its tag, with a tab or a space between" if has_tags else "a token"
+                raise InputError(f"{path}:{number}: {lines[number - first]!r}; expected {line}")
             num_columns, example = num_columns or len(row), example or number
             if has_tags and len(row) != num_columns:
                 raise InputError(
-                    f"{path}:{number}: {lines[number - first]!r} has {len(row)} columns; {num_columns}, as line "
-                    f"{example} has, are accepted"
+                    f"{path}:{number}: {lines[number - first]!r} has {len(row)} columns; expected {num_columns}, "
+                    f"as line {example} has"
                 )
         tags = [row[-1] for row in rows] if has_tags else []
         check_bio(tags, partial(_line, path, first))
         sentences.append(Sentence([row[0] for row in rows], tags, first))
     if not sentences:
-        raise InputError(
-            f"{path}: no sentence; lines of a token and its tag, empty lines between sentences, are wanted"
-        )
+        raise InputError(f"{path}: no sentence; expected lines of a token and its tag, empty lines between sentences")
     return sentences
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str], list[list[str]]]]:
-    """The lines between empty ones and comments, their columns, and the number of the first of them."""
+    """The lines of each sentence, their columns, and the number of the first line."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    # In a file with tabs, the words of a comment are no columns.
+    # In a file with tabs, the words of a comment are not columns.
     rows = [[line] if line.startswith("#") and "\t" in text and "\t" not in line else _columns(line) for line in lines]
-    has_comments = any(len(row) > 1 for row in rows)  # else `#1` may be a token, as any other line
+    has_comments = any(len(row) > 1 for row in rows)  # in a file of one column `#1` may be a token
     block: list[int] = []
     for place, line in enumerate([*lines, ""]):
         is_comment = has_comments and not block and line.startswith("#") and len(rows[place]) == 1
@@ -88,15 +86,15 @@ def _columns(line: str) -> list[str]:
 
 
 def check_bio(tags: Sequence[str], place: Callable[[int], str]) -> None:
-    """Refuse a sentence's tags that are not BIO; `place` says where the tag of a word is."""
+    """Refuse a sentence's tags if they are not BIO; `place` gives the place of a word's tag."""
     before = OUTSIDE
     for word, tag in enumerate(tags):
         prefix, dash, kind = tag.partition("-")
         if tag != OUTSIDE and not (prefix in ("B", "I") and dash and kind):
-            raise InputError(f"{place(word)}: tag {tag!r}; O, B-<type> and I-<type> are accepted")
+            raise InputError(f"{place(word)}: tag {tag!r}; expected O, B-<type> or I-<type>")
         if prefix == "I" and before not in (f"B-{kind}", tag):
             raise InputError(
-                f"{place(word)}: tag {tag!r} after {before!r}; it goes on with an entity, so B-{kind} or I-{kind} "
-                f"before it, or {f'B-{kind}'!r} here, are accepted"
+                f"{place(word)}: tag {tag!r} after {before!r}; it continues an entity: expected B-{kind} or I-{kind} "
+                f"before it, or {f'B-{kind}'!r} here"
             )
         before = tag

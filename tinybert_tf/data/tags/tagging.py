@@ -1,4 +1,4 @@
-"""Sentences whose words have tags, and the way to tokens and back."""
+"""Sentences whose words have tags: from files to tokens, and from logits back to tags."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class TaggedDataset:
-    """Sentences as lists of words, and a BIO tag for each word, or None where there are none.
+    """Sentences as lists of words, and a BIO tag for each word; `tags` is None where there are none.
 
-    `source` and `row_numbers` say where a sentence is from: the line of its first word, or the row that `place_format`
-    has a place for. `texts` are the sentences as
-    they were written, of which word `j` is `text[start:end]` with `spans[i][j]`; without them, words with one space
-    between.
+    `source` and `row_numbers` give the origin of each sentence: the line of its first word, or its row, which
+    `place_format` writes in messages. `texts` are the sentences as they were written, and word `j` of sentence `i` is
+    `texts[i][start:end]` with `start, end = spans[i][j]`; without them, a space separates the words.
 
     Example:
         >>> dataset = TaggedDataset([["in", "New", "York"]], [["O", "B-place", "I-place"]], "sentences", [1])
@@ -83,11 +82,11 @@ class TaggedDataset:
     ) -> TaggedDataset:
         """Take columns of a `datasets.Dataset`: lists of words, and lists of BIO tags or of their numbers.
 
-        Without `label` tags are not read. `label_names` are the tags in the order of their numbers, where the column's
-        `ClassLabel` does not say. `source` is how the data set is called where something is wrong with it.
+        Without `label` tags are not read. `label_names` are the tags in the order of their numbers, for columns without
+        `ClassLabel`. `source` is the name of the data set in messages.
 
         Raises:
-            InputError: a column is not there, a row is no list of words or has not a tag for each, or a tag is not BIO.
+            InputError: there is no such column, a row is not a list of words with a tag each, or a tag is not BIO.
         """
         columns = columns_of(dataset, text, *([label] if label else []), place=f"{source}: ")
         feature = getattr((dataset.features or {}).get(label), "feature", None)
@@ -98,11 +97,11 @@ class TaggedDataset:
             place = sentences.place(row)
             is_list = isinstance(words, list) and len(words) > 0
             if not is_list or not all(isinstance(word, str) and word for word in words):
-                raise InputError(f"{place}.{text} is {words!r}; a list of words is accepted")
+                raise InputError(f"{place}.{text} is {words!r}; expected a list of words")
             if label is not None:
                 tags.append(_tag_names(given[0], names, len(words), f"{place}.{label}"))
         if not columns[0]:
-            raise InputError(f"{source}: no sentence; at least one is accepted")
+            raise InputError(f"{source}: no sentence; expected at least one")
         return replace(sentences, tags=None if label is None else tags)
 
     @classmethod
@@ -116,19 +115,19 @@ class TaggedDataset:
         """Columns of a data set of the Hugging Face Hub, `hub:owner/name:split` or `hub:owner/name/config:split`.
 
         Raises:
-            InputError: as `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
+            InputError: see `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
         """
         return cls.from_huggingface(load_split(split), text, label, label_names, split)
 
     @classmethod
     def from_texts(cls, texts: Sequence[str], tokenizer: Tokenizer) -> TaggedDataset:
-        """Take texts apart into the words that the tokenizer sees: at spaces and punctuation."""
+        """Split texts into the words that the tokenizer sees: at spaces and punctuation."""
         spans = [[(start, end) for start, end, _, _ in tokenizer.words(text)[1]] for text in texts]
         words = [[text[start:end] for start, end in row] for text, row in zip(texts, spans, strict=True)]
         return cls(words, None, "texts", list(range(1, len(texts) + 1)), list(texts), spans)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> TaggedDataset:
-        """The data set of some of its sentences."""
+        """A data set of some of these sentences, by number."""
 
         def taken(values: Any) -> Any:
             return None if values is None else [values[row] for row in rows]
@@ -145,7 +144,7 @@ class TaggedDataset:
         """Each word's tag as its index in `label_names`.
 
         Raises:
-            InputError: a tag is none of them, or there are none.
+            InputError: a tag is not one of them, or the data set has no tags.
         """
         if self.tags is None:
             raise InputError(f"{self.source}: was read without tags")
@@ -154,17 +153,17 @@ class TaggedDataset:
             for word, tag in enumerate(tags):
                 if tag not in number_of:
                     shown = ", ".join(label_names[:20]) + (", ..." if len(label_names) > 20 else "")
-                    raise InputError(f"{self.place(row, word)}: tag {tag!r}; {shown} are accepted")
+                    raise InputError(f"{self.place(row, word)}: tag {tag!r}; expected one of {shown}")
         return [[number_of[tag] for tag in tags] for tags in self.tags]
 
     def place(self, row: int, word: int = 0) -> str:
-        """Where a word of a sentence is: its line in a file, or the sentence's row."""
+        """The place of a word, for messages: its line in a file, or the sentence's row."""
         if self.place_format is None:
             return f"{self.source}:{self.row_numbers[row] + word}"
         return self.place_format.format(source=self.source, row=self.row_numbers[row])
 
     def written(self, row: int) -> tuple[str, list[Span]]:
-        """A sentence's text, and where its words are in it."""
+        """A sentence's text, and the first and end character of each word."""
         if self.texts is not None and self.spans is not None:
             return self.texts[row], self.spans[row]
         ends = np.cumsum([len(word) + 1 for word in self.words[row]]) - 1
@@ -175,7 +174,7 @@ class TaggedDataset:
         """Tokens, and the label of each word at its first piece.
 
         Raises:
-            InputError: as `tag_ids`; a `max_length` that leaves no room for text.
+            InputError: `max_length` leaves no room for text; see also `tag_ids`.
         """
         tag_ids = None if self.tags is None else self.tag_ids(label_names)
         tokens, words = encode_words(tokenizer, self.words, max_length)
@@ -199,7 +198,10 @@ class TaggedDataset:
         batch_tokens: int | None = None,
         padded_lengths: Sequence[int] | None = None,
     ) -> Batches:
-        """Tokenize and cut into batches, as `TextDataset.batches`; labels are `(batch, longest row)`."""
+        """Tokenize and cut into batches, as `TextDataset.batches` does.
+
+        Labels are `(batch, length)` int32, -100 where a token is not the first piece of a word.
+        """
         tokenizer = as_tokenizer(tokenizer)
         encoded = self.encode(tokenizer, self.label_names() if label_names is None else label_names, max_length)
         return encoded.batches(batch_size, seed, group_by_length, batch_tokens, padded_lengths)
@@ -234,7 +236,7 @@ class EncodedTags(EncodedDataset):
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         """`{"tokens": [...], "tags": [...], "scores": [...], "entities": [{"type", "text", "start", "end"}, ...]}`.
 
-        A score is the fraction of the tag that was chosen, by softmax; `start` and `end` count characters.
+        A score is the fraction of the chosen tag, by softmax; `start` and `end` count characters.
         """
         scores = self._by_word(softmax(logits).max(axis=-1), missing=0)
         return [
@@ -248,7 +250,7 @@ class EncodedTags(EncodedDataset):
         ]
 
     def _by_word(self, values: np.ndarray, missing: int) -> list[np.ndarray]:
-        """Values of tokens, `(rows, longest)`, as those of words; `missing` of a word that was cut off."""
+        """The values of words from those of tokens, `(rows, longest row)`; `missing` for a word that was cut off."""
         found = []
         for row, words in enumerate(self.dataset.words):
             of_row = self.words[self.tokens.offsets[row] : self.tokens.offsets[row + 1]]
@@ -259,13 +261,13 @@ class EncodedTags(EncodedDataset):
 
 
 def _tag_names(tags: Any, names: Sequence[str] | None, count: int, place: str) -> list[str]:
-    """A sentence's tags as BIO tags; `names` says what numbers stand for."""
+    """A sentence's tags as BIO tags; numbers stand for `names`."""
     if not isinstance(tags, list) or len(tags) != count:
-        raise InputError(f"{place} is {tags!r}; a tag for each of {count} words is accepted")
+        raise InputError(f"{place} is {tags!r}; expected a tag for each of {count} words")
     if names is not None and not all(isinstance(tag, str) for tag in tags):
         wrong = [tag for tag in tags if not isinstance(tag, int) or tag not in range(len(names))]
         if wrong:
-            raise InputError(f"{place}: tag {wrong[0]!r}; 0 to {len(names) - 1} are accepted")
+            raise InputError(f"{place}: tag {wrong[0]!r}; expected 0 to {len(names) - 1}")
         tags = [names[tag] for tag in tags]
     tags = [str(tag) for tag in tags]
     check_bio(tags, lambda word: f"{place}[{word}]")

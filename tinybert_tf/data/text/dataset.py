@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # batches are a Keras class, and an exported model answers wi
 class TextDataset:
     """Texts, or pairs of texts, and one label for each.
 
-    `texts` are str or `(a, b)`; `labels` are str, scores too, or None where there are none. `source` and `row_numbers`
-    say where a row is from: the line of a file, or the index in a list; `place_format` is how messages write the two.
+    `texts` are str or `(a, b)`; `labels` are str (scores too), or None where there are none. `source` and `row_numbers`
+    give the origin of each row, a line of a file or an index in a list, and `place_format` writes it in messages.
     `declared_names` are class names that came with the data, in the order of their ids.
 
     Example:
@@ -76,7 +76,7 @@ class TextDataset:
     ) -> TextDataset:
         """Read one text column, or two for pairs (`"a,b"` or `["a", "b"]`), of a `.tsv`, `.csv` or `.jsonl` file.
 
-        `label_names` are the classes in the order of their ids; `may_be_empty`: whether a label may.
+        `label_names` are the classes in the order of their ids; `may_be_empty`: whether a label may be empty.
 
         Raises:
             InputError: see `tinybert_tf.data.text.readers.read_columns`.
@@ -102,13 +102,13 @@ class TextDataset:
     ) -> TextDataset:
         """Take texts, or pairs of texts, and labels as they are: str or int, float for scores, lists for several.
 
-        `may_be_empty`: whether a label may, where it is a cell of several, `a,b`.
+        `may_be_empty`: whether a label may be empty, as a cell of several labels, `a,b`, may.
 
         Raises:
-            InputError: there are none, they are not of one kind, one is empty, or the counts differ.
+            InputError: there are no texts, they are not of one kind, one is empty, or the counts differ.
         """
         if isinstance(texts, str):
-            raise InputError("texts is a str; a list of texts is accepted")
+            raise InputError("texts is a str; expected a list of texts")
         given = None if labels is None else list(labels)
         return cls._checked(list(texts), given, "texts", may_be_empty=may_be_empty)
 
@@ -118,10 +118,7 @@ class TextDataset:
     ) -> TextDataset:
         """Take columns of a `datasets.Dataset`; the names of a `ClassLabel` column, or a list of it, are the labels.
 
-        `may_be_empty` as in `from_lists`.
-
-        Raises:
-            InputError: a column is not there, or as in `from_lists`.
+        `may_be_empty` as in `from_lists`. Raises InputError if there is no such column, and as `from_lists` does.
         """
         columns = text_columns(text, dataset.column_names)
         found = columns_of(dataset, *columns, *([label] if label else []))
@@ -136,7 +133,7 @@ class TextDataset:
             if isinstance(class_id, list):
                 return [name(row, each) for each in class_id]
             if class_id not in range(len(names)):
-                raise InputError(f"dataset[{row}]: label {class_id!r}; 0 to {len(names) - 1} are accepted")
+                raise InputError(f"dataset[{row}]: label {class_id!r}; expected 0 to {len(names) - 1}")
             return names[class_id]
 
         return cls._checked(texts, [name(row, each) for row, each in enumerate(labels)], "dataset", list(names))
@@ -152,10 +149,10 @@ class TextDataset:
     ) -> TextDataset:
         """Columns of a data set of the Hugging Face Hub, `hub:owner/name:split` or `hub:owner/name/config:split`.
 
-        `label_names` are the classes in the order of their ids, where the data set has not their names itself.
+        `label_names` are the classes in the order of their ids, if the data set does not name them.
 
         Raises:
-            InputError: as `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
+            InputError: see `tinybert_tf.data.text.hub_datasets.load_split` and `from_huggingface`.
         """
         try:
             dataset = cls.from_huggingface(load_split(split), text, label, may_be_empty)
@@ -174,15 +171,15 @@ class TextDataset:
         may_be_empty: bool = False,
     ) -> TextDataset:
         if not texts:
-            raise InputError(f"{source}: there are none; at least one text is accepted")
+            raise InputError(f"{source}: expected at least one text, got none")
         if labels is not None and len(labels) != len(texts):
-            raise InputError(f"{len(labels)} labels for {len(texts)} texts: one label for each text is accepted")
+            raise InputError(f"{len(labels)} labels for {len(texts)} texts; expected one label for each text")
         for row, text in enumerate(texts):
             parts = _parts(text)
             if not (len(parts) in (1, 2) and all(isinstance(part, str) and part.strip() for part in parts)):
-                raise InputError(f"{source}[{row}] is {text!r}; a text or a pair of texts, not empty, is accepted")
+                raise InputError(f"{source}[{row}] is {text!r}; expected a text or a pair of texts, not empty")
             if len(parts) != len(_parts(texts[0])):
-                raise InputError(f"{source}[{row}] is not like {source}[0]; texts or pairs of texts are accepted")
+                raise InputError(f"{source}[{row}] is not like {source}[0]; expected texts or pairs of texts")
         cells = []
         for row, label in enumerate(labels or []):
             place = f"{source}[{row}]"
@@ -198,7 +195,7 @@ class TextDataset:
         )
 
     def take(self, rows: Sequence[int] | np.ndarray) -> TextDataset:
-        """The data set of some of its rows."""
+        """A data set of some of these rows, by number."""
         return replace(
             self,
             texts=[self.texts[row] for row in rows],  # type: ignore[arg-type]  # all of one kind
@@ -209,8 +206,8 @@ class TextDataset:
     def label_names(self) -> list[str]:
         """The classes, in the order of their ids.
 
-        Names that came with the data; `["LABEL_0", ..., "LABEL_<highest>"]` where every label is an integer from 0;
-        else the distinct labels, sorted.
+        They are the names that came with the data; else `["LABEL_0", ..., "LABEL_<highest>"]` if every label is an
+        integer from 0; else the distinct labels, sorted.
 
         Raises:
             InputError: there are no labels, or an integer is too large to be a class.
@@ -230,12 +227,12 @@ class TextDataset:
         return np.array(ids_of(labels, label_names, self.place, self.declared_names), np.int32)
 
     def has_integers(self, label_names: Sequence[str]) -> bool:
-        """Whether a label, or one of a cell of several, is an integer that is none of the names."""
+        """Whether some label, or one in a cell of several, is an integer that is not one of `label_names`."""
         labels = {label.strip() for cell in self.labels or () for label in cell.split(SEPARATOR)}
         return any(map(INTEGER.fullmatch, labels.difference(label_names)))
 
     def names_in_cells(self) -> list[str]:
-        """The classes, where a label is a cell that holds any number of them, `a,b`; see `label_names`.
+        """The classes of a data set whose labels are cells of any number of classes, `a,b`; see `label_names`.
 
         Raises:
             InputError: a cell cannot be split, or all of them are empty.
@@ -244,14 +241,14 @@ class TextDataset:
             return list(self.declared_names)
         labels, rows = self._split_cells()
         if not labels:
-            raise InputError(f"{self.source}: no row has a label; at least one label is wanted.")
+            raise InputError(f"{self.source}: no row has a label; expected at least one label.")
         return names_of(labels, lambda number: self.place(rows[number]))
 
     def label_matrix(self, label_names: Sequence[str]) -> np.ndarray:
         """Which labels each row's cell holds, `(rows, len(label_names))` float32: 1 where it does, else 0.
 
         Raises:
-            InputError: a cell cannot be split; and as `label_ids`.
+            InputError: a cell cannot be split; see also `label_ids`.
         """
         labels, rows = self._split_cells()
         classes = ids_of(labels, label_names, lambda number: self.place(rows[number]), self.declared_names)
@@ -279,11 +276,11 @@ class TextDataset:
             except ValueError:
                 scores.append(math.nan)
             if not abs(scores[-1]) <= float(np.finfo(np.float32).max):
-                raise InputError(f"{self.place(row)}: label {label!r}; a number is accepted")
+                raise InputError(f"{self.place(row)}: label {label!r}; expected a number")
         return np.array(scores, np.float32)
 
     def place(self, row: int) -> str:
-        """Where a row is from, for messages: `train.tsv:7`, or `texts[7]` for what was never a file."""
+        """The origin of a row, for messages: `train.tsv:7`, or `texts[7]` for rows of a list."""
         return self.place_format.format(source=self.source, row=self.row_numbers[row])
 
     def batches(
@@ -301,8 +298,9 @@ class TextDataset:
         """Tokenize and cut into batches; see `tinybert_tf.data.batches.batches.Batches` for how they are cut.
 
         `tokenizer` is ours or a fast one of transformers; `max_length` counts tokens, special ones included;
-        `label_names` are the model's classes, by default this data set's own; `task` says what labels are:
-        `sequence_classification`, `regression` or `multi_label`.
+        `label_names` are the model's classes, by default this data set's own; `task` is `sequence_classification`,
+        `regression` or `multi_label`: labels are `(batch,)` int32, `(batch,)` float32 or `(batch, num_labels)` float32.
+        Raises InputError for a label that the task cannot read, and as `Batches` does.
         """
         kind = find_text_labels(task)
         if label_names is None:
@@ -312,7 +310,7 @@ class TextDataset:
 
     def _given_labels(self) -> list[str]:
         if self.labels is None:
-            raise InputError(f"{self.source}: was read without labels; name the column with label=...")
+            raise InputError(f"{self.source}: was read without labels; expected the name of their column, label=...")
         return self.labels
 
 

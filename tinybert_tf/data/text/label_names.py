@@ -1,4 +1,4 @@
-"""Labels as files write them, and the classes that they name."""
+"""From labels as files write them to the classes that they name."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tinybert_tf.labels import INTEGER, Labels, default_names, shown
 LARGEST_LABEL = 100_000
 # Between the labels of a cell that holds several.
 SEPARATOR = ","
-# What a list is written with, `['a', 'b']`, which a cell is not.
+# Characters of a written list, `['a', 'b']`, which is not a cell.
 BRACKETS = ("[", "{", "(")
 
 Place = Callable[[int], str]
 
 
 def names_of(labels: Sequence[str], place: Place) -> list[str]:
-    """The classes of a file: `["LABEL_0", ..., "LABEL_<highest>"]` where all are integers from 0, else sorted.
+    """The classes of a file: `["LABEL_0", ..., "LABEL_<highest>"]` if all labels are integers from 0, else sorted.
 
     Args:
-        labels: one or more; names may come again.
-        place: where label number `i` is from, for messages.
+        labels: at least one; labels may repeat.
+        place: gives the origin of label number `i`, for messages.
 
     Raises:
         InputError: an integer is too large to be a class.
@@ -38,33 +38,33 @@ def names_of(labels: Sequence[str], place: Place) -> list[str]:
     highest = max(map(int, distinct))
     if highest > LARGEST_LABEL:
         where = place(labels.index(str(highest)))
-        raise InputError(f"{where}: label {highest} is no class; integers from 0 to {LARGEST_LABEL} are accepted")
+        raise InputError(f"{where}: label {highest} is not a class; expected integers from 0 to {LARGEST_LABEL}")
     return list(default_names(highest + 1))
 
 
 def ids_of(
     labels: Sequence[str], label_names: Sequence[str], place: Place, declared_names: Sequence[str] | None = None
 ) -> list[int]:
-    """The class of each label: that of its name in `label_names`, or the one that an integer stands for.
+    """The class of each label: the place of its name in `label_names`, or the class that its integer stands for.
 
-    `declared_names` are what the file's integers stand for, where that is known; otherwise `label_names` know it, see
-    `Labels.class_of`.
+    `declared_names` are the names that the file's integers stand for, where these are known; otherwise `label_names`
+    decides, see `Labels.class_of`.
 
     Raises:
-        InputError: a label is neither one of `label_names` nor an integer below their number; or integers that stand
-            for other names.
+        InputError: a label is neither one of `label_names` nor an integer below their number; or integers stand for
+            other names.
     """
     class_of = Labels.of(label_names).class_of(declared_names)
     for number, label in enumerate(labels):
         if label not in class_of:
-            label_text(label, place(number))  # an empty one says so
+            label_text(label, place(number))  # an empty label has a message of its own
             if declared_names is not None and INTEGER.fullmatch(label) and "0" not in class_of:
                 raise InputError(
                     f"{place(number)}: label {label!r} is one of {shown(declared_names)}, and the model's labels are "
-                    f"{shown(label_names)}; the same ones, in any order, are accepted"
+                    f"{shown(label_names)}; expected the same ones, in any order"
                 )
             accepted = shown(label_names) + (f", or 0 to {len(label_names) - 1}" if "0" in class_of else "")
-            raise InputError(f"{place(number)}: label {label!r}; {accepted}, are accepted")
+            raise InputError(f"{place(number)}: label {label!r}; expected {accepted}")
     return [class_of[label] for label in labels]
 
 
@@ -72,7 +72,7 @@ def label_text(label: Any, place: str, may_be_empty: bool = False) -> str:
     """A label as text: a string, an integer, a finite number, or `true` and `false` as JSON has them.
 
     Raises:
-        InputError: it is something else, such as NaN, or empty, where it must not be.
+        InputError: it is something else, such as NaN, or it is empty and must not be.
     """
     if isinstance(label, bool | np.bool_):
         return "true" if label else "false"
@@ -84,10 +84,10 @@ def label_text(label: Any, place: str, may_be_empty: bool = False) -> str:
 
 
 def join_cell(labels: Sequence[Any], place: str) -> str:
-    """The cell that `split_cell` takes apart into these labels.
+    """The cell that `split_cell` splits into these labels.
 
     Raises:
-        InputError: one is neither a number nor a text without commas.
+        InputError: a label is neither a number nor a text without commas.
     """
     for label in labels:
         if isinstance(label, bool) or not isinstance(label, str | Integral) or SEPARATOR in str(label):
@@ -96,10 +96,10 @@ def join_cell(labels: Sequence[Any], place: str) -> str:
 
 
 def split_cell(cell: str, place: str) -> list[str]:
-    """The labels of a cell, `a,b`; none of an empty one.
+    """The labels of a cell, `a,b`; an empty cell has none.
 
     Raises:
-        InputError: it cannot be split: a label is empty, or there twice, or it is a list in brackets.
+        InputError: the cell cannot be split: a label is empty or repeated, or the cell is a list in brackets.
     """
     labels = _parts(cell)
     if not all(labels) or len(set(labels)) < len(labels) or cell.lstrip().startswith(BRACKETS):
@@ -110,12 +110,12 @@ def split_cell(cell: str, place: str) -> list[str]:
 
 
 def refuse_multi_hot(cells: Sequence[str], place: Place) -> None:
-    """Refuse cells that all have as many entries, each 0 or 1: a column a class, where the labels are expected.
+    """Refuse multi-hot cells: all have equally many entries, each 0 or 1.
 
-    As labels they would be class 0 and class 1 in every row.
+    Read as labels, they would be class 0 and class 1 in every row.
 
     Raises:
-        InputError: they are such cells.
+        InputError: the cells are multi-hot.
     """
     entries = [_parts(cell) for cell in cells]
     if len(set(map(len, entries))) == 1 and len(entries[0]) > 1 and {"0", "1"} >= set().union(*entries):

@@ -1,4 +1,4 @@
-"""What the label of a text can be: a class, a score, or several classes at once."""
+"""The kinds of labels of a text: a class, a score, or several classes at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinybert_tf.data.batches.encoded import EncodedTexts, Prediction, write_cla
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
-# The name that a score has among a model's labels, as Hugging Face calls it.
+# Hugging Face's name for a score among a model's labels.
 SCORE = "LABEL_0"
 
 
@@ -20,9 +20,9 @@ SCORE = "LABEL_0"
 class TextLabels:
     """How a task reads the labels of a `TextDataset` and writes a model's answers.
 
-    `targets(dataset, label_names)` is what a model learns, a row for each text; `names(dataset)` the labels of a new
-    model; `written(logits, label_names)` its answers. `may_be_empty`: whether a label may; `has_classes`: whether it
-    names a class.
+    `targets(dataset, label_names)` gives the targets that a model learns, a row for each text; `names(dataset)` the
+    labels of a new model; `written(logits, label_names)` its answers. `may_be_empty`: whether a label may be empty;
+    `has_classes`: whether it names a class.
     """
 
     targets: Callable[[Any, Sequence[str]], np.ndarray]
@@ -32,7 +32,7 @@ class TextLabels:
     has_classes: bool = True
 
     def strata(self, dataset: Any) -> list[Any]:
-        """What each row's label is like: the label or labels themselves, or the tenth that a score falls into."""
+        """The stratum of each row: its label or labels, or the tenth that its score falls into."""
         if self.has_classes:
             return [",".join(sorted(label.split(","))) for label in dataset.labels]
         ranks = np.argsort(np.argsort(dataset.scores(), kind="stable"), kind="stable")
@@ -42,7 +42,7 @@ class TextLabels:
         """A row for each text, cut at `max_length` tokens.
 
         Raises:
-            InputError: a label that is none of `label_names`; a `max_length` that leaves no room for text.
+            InputError: a label is not one of `label_names`, or `max_length` leaves no room for text.
         """
         labels = self.targets(dataset, label_names) if dataset.has_labels else None
         tokens = tokenizer.encode(dataset.texts, max_length)
@@ -53,7 +53,7 @@ def _one_score(dataset: Any, names: Sequence[str]) -> np.ndarray:
     """Each row's score.
 
     Raises:
-        InputError: the model gives another number of scores than one; as `TextDataset.scores`.
+        InputError: the model does not give exactly one score; see also `TextDataset.scores`.
     """
     if len(names) != 1:
         raise InputError(f"{dataset.source}: a label is one score, and the model gives {len(names)}; expected one")

@@ -1,4 +1,4 @@
-"""Tokens that a directory adds to a vocabulary: whole ones, found in a text before it is taken to pieces."""
+"""Tokens that a directory adds to a vocabulary; they are found in a text before it is split into pieces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import FLAG, NULL, OBJECT, TEXT, Kind, check_kinds, integer, list_of, read_object
 
 ADDED_TOKENS_FILE = "added_tokens.json"
-# The tokens with a role that every tokenizer class knows; a directory may give others a role, by keys that end alike.
+# Roles that every tokenizer class knows; a directory may name more, by keys with the same ending.
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 ROLE_SUFFIX = "_token"
 EXTRA_KEYS = ("extra_special_tokens", "additional_special_tokens")
@@ -33,18 +33,18 @@ def token_text(token: Any) -> str:
 
 
 def add_tokens(backend: tokenizers.Tokenizer, settings: Mapping[str, Any], directory: Path) -> None:
-    """Add what a directory says beside its vocabulary, as transformers does, in its order.
+    """Add the tokens that a directory names beside its vocabulary, in the order in which transformers adds them.
 
     These are `added_tokens_decoder` of the settings or, without one, `added_tokens.json`; tokens with a role that are
     in the vocabulary; `extra_special_tokens`, also called `additional_special_tokens`.
 
     Args:
         backend: the tokenizer, its normalizer set.
-        settings: the content of `tokenizer_config.json`, and of `special_tokens_map.json` where that counts.
-        directory: where `added_tokens.json` is.
+        settings: the contents of `tokenizer_config.json`, and those of `special_tokens_map.json` that count.
+        directory: the directory of `added_tokens.json`.
 
     Raises:
-        InputError: not such a file; a token whose number is not the one that the library gives it.
+        InputError: a file has other contents; a token's number is not the one that the library gives it.
     """
     roles = [value for key, value in settings.items() if key.endswith(ROLE_SUFFIX) and TOKEN.fits(value)]
     extra = _extra_tokens(settings)
@@ -83,12 +83,12 @@ def _of_decoder(settings: Mapping[str, Any], directory: Path) -> dict[int, Added
         check_kinds({number: token}, {number: OBJECT}, place)
         check_kinds(token, {"content": TEXT, **dict.fromkeys(TOKEN_FLAGS, FLAG)}, f"{place}: {number}")
         if "content" not in token:
-            raise InputError(f"{place}: {number}: expected `content`, the token's text, found none")
+            raise InputError(f"{place}: {number}: expected `content`, the token's text, got none")
     return {int(number): _token(token) for number, token in tokens.items()}
 
 
 def _of_file(path: Path, special: set[str]) -> dict[int, AddedToken]:
-    """The tokens of `added_tokens.json` by their numbers; those of `special` are so."""
+    """The tokens of `added_tokens.json` by their numbers; those in `special` become special tokens."""
     numbers = read_object(path) if path.is_file() else {}
     check_kinds(numbers, dict.fromkeys(numbers, integer(0)), str(path))
     if len(set(numbers.values())) < len(numbers):

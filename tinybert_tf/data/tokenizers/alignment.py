@@ -1,4 +1,4 @@
-"""Tokens, and what they are pieces of: the words of a sentence, the characters of a text."""
+"""Tokens aligned with their origin: the words of a sentence, the characters of a text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
 
-# [CLS], [SEP] and a piece; and what a question and a text want at least.
+# The least `max_length`: [CLS], [SEP] and a piece; and for a question and a text.
 SHORTEST = 3
 SHORTEST_PAIR = 8
 
@@ -20,18 +20,18 @@ SHORTEST_PAIR = 8
 def encode_words(
     tokenizer: Tokenizer, sentences: Sequence[Sequence[str]], max_length: int
 ) -> tuple[TokenizedTexts, np.ndarray]:
-    """Ids of sentences that are words already, cut at `max_length` tokens, and the words' first pieces.
+    """Ids of sentences given as words, cut at `max_length` tokens, and the words' first pieces.
 
     Returns:
-        The rows, and for each token of all rows, `(tokens,)` int32, the number in its sentence of the word whose first
-        piece it is; -1 for other pieces and special tokens.
+        The rows; and an array `(tokens,)` int32 over all rows: for the first piece of a word the word's number in its
+        sentence, -1 for other pieces and special tokens.
 
     Raises:
-        InputError: `max_length` leaves no room for text; the tokenizer is no WordPiece.
+        InputError: `max_length` leaves no room for text; the tokenizer is not a WordPiece one.
     """
-    tokenizer.require_wordpiece()  # elsewhere a word's pieces depend on the space before it
+    tokenizer.require_wordpiece()  # in others a word's pieces depend on the space before it
     if max_length < SHORTEST:
-        raise InputError(f"max_length={max_length} leaves no room for text; at least {SHORTEST} is accepted")
+        raise InputError(f"max_length={max_length} leaves no room for text; expected at least {SHORTEST}")
     firsts: list[int] = []
 
     def noting_words() -> Iterator[list[tokenizers.Encoding]]:
@@ -52,9 +52,9 @@ def encode_words(
 class Windows:
     """Pairs of a question and a text as rows of the question and a part of the text.
 
-    `pairs`: the number of the pair that a row is of; `begins`: where in the row the part begins; `parts`: the number in
-    its text of the part's first token; each `(rows,)`. `spans`: of each pair's text, where its tokens are, in
-    characters, `(tokens, 2)`.
+    `pairs`: the number of each row's pair; `begins`: the place in the row at which the part begins; `parts`: the number
+    of the part's first token in its text; each `(rows,)`. `spans`: for each pair's text the first and the end character
+    of each token, `(tokens, 2)`.
     """
 
     tokens: TokenizedTexts
@@ -67,16 +67,15 @@ class Windows:
 def encode_windows(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], max_length: int) -> Windows:
     """Rows of at most `max_length` tokens, `[CLS] question [SEP] part [SEP]`, that together hold each whole text.
 
-    Neighbours share a third of what has room beside the question. A question has at most half of a row, and is cut
-    there.
+    Neighbours share a third of the room beside the question. A question takes at most half of a row, and is cut there.
 
     Raises:
-        InputError: `max_length` leaves no room for both; the tokenizer is no WordPiece.
+        InputError: `max_length` leaves no room for both; the tokenizer is not a WordPiece one.
     """
-    tokenizer.require_wordpiece()  # elsewhere a word's pieces depend on the space before it
+    tokenizer.require_wordpiece()  # in others a word's pieces depend on the space before it
     if max_length < SHORTEST_PAIR:
         raise InputError(
-            f"max_length={max_length} leaves no room for question and text; at least {SHORTEST_PAIR} is accepted"
+            f"max_length={max_length} leaves no room for question and text; expected at least {SHORTEST_PAIR}"
         )
     questions = tokenizer.pieces_and_spans([question for question, _ in pairs])
     texts = tokenizer.pieces_and_spans([text for _, text in pairs])
@@ -105,6 +104,6 @@ def encode_windows(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], max_l
 
 
 def _part_begins(length: int, room: int) -> list[int]:
-    """Where parts of `room` tokens begin, the last of which ends with the text."""
+    """Where parts of `room` tokens begin; the last part ends with the text."""
     step = room - room // 3
     return list(range(0, max(length - room, 0) + step, step)) if length > room else [0]

@@ -1,4 +1,4 @@
-"""RoBERTa's byte-level BPE as the `tokenizers` library builds it from `vocab.json` and `merges.txt`."""
+"""RoBERTa's byte-level BPE, built with the `tokenizers` library from `vocab.json` and `merges.txt`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def byte_level_bpe_backend(directory: Path, settings: dict[str, Any]) -> tokeniz
     Every token type is 0. `settings` as in `tokenizer_config.json`: `add_prefix_space` and `trim_offsets`.
 
     Raises:
-        InputError: files that cannot be read, or a vocabulary without RoBERTa's special tokens.
+        InputError: a file cannot be read, or the vocabulary lacks a special token of RoBERTa.
     """
     paths = [directory / name for name in VOCABULARY_FILES]
     try:
@@ -38,8 +38,8 @@ def byte_level_bpe_backend(directory: Path, settings: dict[str, Any]) -> tokeniz
     ids = backend.get_vocab()
     missing = [token for token in ROBERTA_SPECIAL_TOKENS.values() if token not in ids]
     if missing:
-        wanted = ", ".join(ROBERTA_SPECIAL_TOKENS.values())
-        raise InputError(f"{paths[0]}: a RoBERTa vocabulary holds {wanted}; not found: {', '.join(missing)}")
+        needed = ", ".join(ROBERTA_SPECIAL_TOKENS.values())
+        raise InputError(f"{paths[0]}: a RoBERTa vocabulary holds {needed}; not found: {', '.join(missing)}")
     prefix = bool(settings.get("add_prefix_space", False))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     backend.decoder = decoders.ByteLevel()
@@ -53,20 +53,20 @@ def byte_level_bpe_backend(directory: Path, settings: dict[str, Any]) -> tokeniz
 
 
 def set_prefix_space(backend: tokenizers.Tokenizer, settings: dict[str, Any]) -> None:
-    """Let `add_prefix_space` of `tokenizer_config.json` win over what `tokenizer.json` says, as it does elsewhere."""
+    """Let `add_prefix_space` of `tokenizer_config.json` override that of `tokenizer.json`, as transformers does."""
     if "add_prefix_space" in settings and isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
         backend.pre_tokenizer.add_prefix_space = bool(settings["add_prefix_space"])
 
 
 def prefix_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
-    """What `tokenizer_config.json` says of a backend's pre-tokenizer; nothing where it is not RoBERTa's."""
+    """The settings of RoBERTa's pre-tokenizer for `tokenizer_config.json`; empty for any other pre-tokenizer."""
     if not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
         return {}
     return {"add_prefix_space": backend.pre_tokenizer.add_prefix_space}
 
 
 def vocabulary_files(backend: tokenizers.Tokenizer) -> dict[str, str]:
-    """The contents of `vocab.json` and `merges.txt` of a BPE backend, added tokens that stand in neither left out."""
+    """The contents of `vocab.json` and `merges.txt` of a BPE backend, without added tokens that are in neither."""
     model = json.loads(backend.to_str())["model"]
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     contents = (json.dumps(model["vocab"], ensure_ascii=False), "\n".join(["#version: 0.2", *merges]))

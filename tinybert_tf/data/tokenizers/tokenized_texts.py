@@ -29,7 +29,7 @@ class TokenizedTexts:
 
     @classmethod
     def of(cls, chunks: Iterable[list[tokenizers.Encoding]]) -> TokenizedTexts:
-        """The rows of some encodings; one or more chunks of them."""
+        """The rows of encodings, which come in one chunk or more."""
         parts = [_flatten(chunk) for chunk in chunks]
         input_ids, token_type_ids, lengths, is_truncated = (np.concatenate(part) for part in zip(*parts, strict=True))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -45,11 +45,11 @@ class TokenizedTexts:
 
     @functools.cached_property
     def bounds(self) -> InputBounds:
-        """Of all rows, of which there is at least one."""
+        """The bounds of all rows; there must be at least one row."""
         return InputBounds(extremes(self.input_ids), int(self.lengths.max()), extremes(self.token_type_ids))
 
     def fingerprint(self) -> str:
-        """A hash of all rows: the texts, the tokenizer and the length they were cut at are in it."""
+        """A hash of all rows; it depends on the texts, the tokenizer and the length they were cut at."""
         digest = hashlib.sha256()
         for array in (self.input_ids, self.token_type_ids, self.offsets):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
@@ -60,7 +60,7 @@ class TokenizedTexts:
     ) -> dict[str, np.ndarray]:
         """`input_ids`, `attention_mask`, `token_type_ids` of `rows`, each `(len(rows), length)` int32.
 
-        `length` is the longest row's by default, and no row is longer.
+        `length` is at least that of the longest row, and by default equal to it.
         """
         starts = self.offsets[rows]
         lengths = self.offsets[np.asarray(rows) + 1] - starts

@@ -48,7 +48,7 @@ ROWS_PER_CHUNK = 4096
 
 
 class Tokenizer:
-    """A BERT tokenizer: texts or pairs of texts to ids, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`; or a RoBERTa's.
+    """A tokenizer of BERT or RoBERTa: from texts, or pairs of them, to ids (`[CLS] a [SEP]`, `[CLS] a [SEP] b [SEP]`).
 
     Made by `load_tokenizer`, `as_tokenizer` or `train_wordpiece`. Padding and truncation that a `tokenizer.json` has
     switched on are saved again with it, and have no effect on `encode`. Threads may share one.
@@ -79,21 +79,21 @@ class Tokenizer:
             if special_tokens[role] not in self._vocabulary:
                 raise InputError(
                     f"the tokenizer has no {role}: {special_tokens[role]!r} is not among its {len(self._vocabulary)} "
-                    f"tokens; a vocabulary with {', '.join(defaults.values())} is accepted"
+                    f"tokens; expected a vocabulary with {', '.join(defaults.values())}"
                 )
         self.pad_token_id, self.cls_token_id, self.sep_token_id = (
             self._vocabulary[special_tokens[role]] for role in ("pad_token", "cls_token", "sep_token")
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (tokenizers.Tokenizer.from_str(self._serialized), self._settings)  # a lock has no copy
+        return Tokenizer, (tokenizers.Tokenizer.from_str(self._serialized), self._settings)  # a lock cannot be copied
 
     def __repr__(self) -> str:
         return short_repr(self, vocab_size=self.vocab_size, pad_token_id=self.pad_token_id)
 
     @cached_property
     def vocab_size(self) -> int:
-        """Rows an embedding table needs: the highest id, plus one."""
+        """The number of rows that an embedding table needs: the highest id plus one."""
         return max(self._vocabulary.values()) + 1
 
     @property
@@ -101,7 +101,7 @@ class Tokenizer:
         """The id of `[MASK]`.
 
         Raises:
-            InputError: the vocabulary has none.
+            InputError: the vocabulary has no mask token.
         """
         token = self._special_tokens["mask_token"]
         if token not in self._vocabulary:
@@ -109,17 +109,17 @@ class Tokenizer:
         return self._vocabulary[token]
 
     def vocabulary(self) -> dict[str, int]:
-        """Token to id, special tokens included."""
+        """The id of each token, special tokens included."""
         return dict(self._vocabulary)
 
     def special_token_ids(self) -> list[int]:
-        """Ids that are no piece of a text: `[PAD]`, `[UNK]`, `[CLS]`, ..., and what was added as special."""
+        """The ids of tokens that are not pieces of a text: `[PAD]`, `[UNK]`, `[CLS]`, ..., and added special tokens."""
         added = [token_id for token_id, token in self._backend.get_added_tokens_decoder().items() if token.special]
         roles = [self._vocabulary[token] for token in self._special_tokens.values() if token in self._vocabulary]
         return sorted({*added, *roles})
 
     def continuation_ids(self) -> list[int]:
-        """Ids of the pieces that go on with a word, such as `##s`.
+        """The ids of pieces that continue a word, such as `##s`.
 
         Raises:
             InputError: the tokenizer is not a WordPiece one.
@@ -129,14 +129,14 @@ class Tokenizer:
         return sorted(token_id for token, token_id in self._vocabulary.items() if token.startswith(prefix))
 
     def require_wordpiece(self) -> None:
-        """Raise an `InputError` where the tokenizer is not a WordPiece one, and no piece tells where a word begins."""
+        """Raise an `InputError` unless the tokenizer is a WordPiece one, whose pieces tell where a word begins."""
         if not isinstance(self._backend.model, models.WordPiece):
             kind = type(self._backend.model).__name__
-            raise InputError(f"a {kind} tokenizer does not say which pieces are one word; a WordPiece one is accepted")
+            raise InputError(f"a {kind} tokenizer does not say which pieces are one word; expected a WordPiece one")
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides which ids a text becomes: equal for a tokenizer that was saved and loaded."""
+        """A SHA-256 hash of everything that decides a text's ids; saving and loading do not change it."""
         parts = json.loads(self._serialized)
         decisive = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
         decisive["truncation_side"] = self._truncation_side
@@ -145,7 +145,7 @@ class Tokenizer:
     def encode(self, texts: Sequence[str | tuple[str, str]], max_length: int = 128) -> TokenizedTexts:
         """Ids of `texts`, cut at `max_length` tokens (special tokens included), the longer text of a pair first.
 
-        What is cut off is a text's end, or with `truncation_side: left` of `tokenizer_config.json` its beginning.
+        A text loses its end, or, with `truncation_side: left` in `tokenizer_config.json`, its beginning.
 
         Raises:
             InputError: `max_length` leaves no room for text beside the special tokens.
@@ -154,22 +154,22 @@ class Tokenizer:
         has_pairs = any(isinstance(row, tuple) for row in rows)
         smallest = self._backend.num_special_tokens_to_add(has_pairs) + 1 + has_pairs
         if max_length < smallest:
-            raise InputError(f"max_length={max_length} leaves no room for text; at least {smallest} is accepted")
+            raise InputError(f"max_length={max_length} leaves no room for text; expected at least {smallest}")
         return TokenizedTexts.of(self.encodings(rows, max_length))
 
     def encodings(
         self, rows: Sequence[Any], max_length: int, words: bool = False
     ) -> Iterator[list[tokenizers.Encoding]]:
-        """The library's encodings of rows, cut at `max_length` tokens, one chunk or more; of `words`, each a list."""
+        """The library's encodings of rows, cut at `max_length`, in chunks; `words`: rows are lists of words."""
         for start in range(0, max(len(rows), 1), ROWS_PER_CHUNK):
-            with self._turn:  # the length belongs to the backend: another thread would cut our rows at its own
+            with self._turn:  # the backend holds the length: another thread could change it meanwhile
                 self._backend.enable_truncation(max_length, strategy="longest_first", direction=self._truncation_side)
                 encodings = self._backend.encode_batch(rows[start : start + ROWS_PER_CHUNK], is_pretokenized=words)
             yield encodings
 
     @property
     def piece_dtype(self) -> np.dtype:
-        """The smallest of uint16 and int32 that every id fits."""
+        """The smaller of uint16 and int32 that holds every id."""
         return np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.int32)
 
     def pieces(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -186,9 +186,9 @@ class Tokenizer:
         return np.frombuffer(ids, self.piece_dtype), np.frombuffer(lengths, np.int64)
 
     def words(self, text: str) -> tuple[list[int], list[tuple[int, int, int, int]]]:
-        """Ids of a text without special tokens, and of each word `(start, end, token, pieces)`.
+        """The ids of a text without special tokens, and for each word `(start, end, token, pieces)`.
 
-        A word is `text[start:end]`; in the ids it is `pieces` of them from `token` on.
+        A word is `text[start:end]`, and its ids are `ids[token : token + pieces]`.
         """
         encoding = self._verbatim_backend.encode(text, add_special_tokens=False)
         words: list[tuple[int, int, int, int]] = []
@@ -201,7 +201,7 @@ class Tokenizer:
         return encoding.ids, words
 
     def pieces_and_spans(self, texts: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
-        """Of each text its ids, as `pieces` gives them, and where they are in it, in characters, `(tokens, 2)`."""
+        """The ids of each text, as `pieces` has them, and each token's first and end character, `(tokens, 2)`."""
         encodings = self._verbatim_backend.encode_batch(list(texts), add_special_tokens=False)
         return [(encoding.ids, np.array(encoding.offsets, np.int32).reshape(-1, 2)) for encoding in encodings]
 
@@ -248,14 +248,14 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
     `tokenizer.json`; `vocab.txt` (WordPiece); `vocab.json` and `merges.txt` (RoBERTa's byte-level BPE).
 
     As in transformers, `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and `add_prefix_space` of
-    `tokenizer_config.json` win over what `tokenizer.json` says, where `tokenizer_class` is one that knows them; texts
-    are cut at their `truncation_side`; and tokens are added that `added_tokens_decoder`, `additional_special_tokens`,
-    `special_tokens_map.json` or `added_tokens.json` name. Unlike there, a `vocab.txt` without `do_lower_case` says
-    itself whether it is cased, and a `tokenizer.json` keeps its own normalizer where no setting says otherwise.
+    `tokenizer_config.json` override `tokenizer.json` if `tokenizer_class` is one that has these settings; texts are cut
+    at their `truncation_side`; and the tokens of `added_tokens_decoder`, `additional_special_tokens`,
+    `special_tokens_map.json` and `added_tokens.json` are added. Unlike in transformers, a `vocab.txt` without
+    `do_lower_case` is cased if its words are, and a `tokenizer.json` keeps its own normalizer unless a setting differs.
 
     Raises:
-        InputError: no such directory, no tokenizer files in it, files that cannot be read, or a `tokenizer_class` that
-            does something else with them, such as `BertJapaneseTokenizer`.
+        InputError: there is no such directory, it has no tokenizer files, a file cannot be read, or `tokenizer_class`
+            does something else with the files, as `BertJapaneseTokenizer` does.
     """
     directory = resolve_directory(path_or_hub_id, allow_patterns=(*TOKENIZER_FILES, MODEL_CONFIG))
     try:
@@ -267,7 +267,7 @@ def load_tokenizer(path_or_hub_id: str | Path) -> Tokenizer:
 
 
 def as_tokenizer(tokenizer: Any) -> Tokenizer:
-    """Our `Tokenizer` for one of ours or a Hugging Face fast tokenizer.
+    """A `Tokenizer` from a `Tokenizer` or a fast tokenizer of Hugging Face.
 
     Raises:
         InputError: it is neither, for instance a slow tokenizer or a path.
@@ -277,8 +277,8 @@ def as_tokenizer(tokenizer: Any) -> Tokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise InputError(
-            f"a {type(tokenizer).__name__} is not a tokenizer; tinybert_tf.load_tokenizer(...) or a fast tokenizer of "
-            "transformers is accepted"
+            f"a {type(tokenizer).__name__} is not a tokenizer; expected tinybert_tf.load_tokenizer(...) or a fast "
+            "tokenizer of transformers"
         )
     special_tokens = {role: getattr(tokenizer, role, None) for role in SPECIAL_TOKENS}
     named = {role: str(token) for role, token in special_tokens.items() if token is not None}
@@ -293,10 +293,11 @@ def train_wordpiece(
     min_frequency: int = 2,
     character_coverage: float = CHARACTER_COVERAGE,
 ) -> Tokenizer:
-    """A BERT WordPiece tokenizer learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
+    """Learn a BERT WordPiece tokenizer from texts; its first ids are `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`.
 
-    The same texts give the same vocabulary, of at most `vocab_size` tokens; a pair of pieces is joined when it occurs
-    `min_frequency` times. The rarest characters, all but `character_coverage` of the texts, are not in it.
+    The same texts give the same vocabulary, of at most `vocab_size` tokens. Two pieces are joined if they stand
+    together at least `min_frequency` times. The most frequent characters that make up `character_coverage` of the texts
+    are in the vocabulary; words with a rarer one are `[UNK]`.
 
     Raises:
         InputError: `vocab_size` is too small for the special tokens and the other characters, or there is no text.

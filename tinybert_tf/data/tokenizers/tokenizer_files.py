@@ -1,4 +1,4 @@
-"""A tokenizer as a Hugging Face directory has it: which files, which class, which settings."""
+"""The files, the class and the settings of a tokenizer in a Hugging Face directory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG, MODEL_CONFIG, SERIALIZED, VOCABULARY = "tokenizer_config.json", "config.
 SPECIAL_TOKENS_MAP = "special_tokens_map.json"
 TOKENIZER_FILES = (SERIALIZED, CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS_FILE, VOCABULARY, *VOCABULARY_FILES)
 SIDES = ("right", "left")
-# Longer than WordPiece takes to pieces.
+# A word longer than those that WordPiece splits.
 UNKNOWN_WORD = "a" * 200
 
 CONFIG_KINDS = {
@@ -47,7 +47,7 @@ def read_tokenizer(directory: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any
     """The library's tokenizer of a directory, and its settings; see `load_tokenizer`.
 
     Raises:
-        InputError: no tokenizer files, files that cannot be read, a tokenizer class that is not read.
+        InputError: there are no tokenizer files, a file cannot be read, or the tokenizer class is not supported.
     """
     settings = read_settings(directory)
     name = _class_name(directory, settings)
@@ -70,17 +70,18 @@ def read_tokenizer(directory: Path) -> tuple[tokenizers.Tokenizer, dict[str, Any
         add_tokens(backend, settings, directory)
     else:
         raise InputError(
-            f"{directory}: no tokenizer here; tokenizer.json, vocab.txt, or vocab.json with merges.txt is accepted"
+            f"{directory}: no tokenizer here; expected tokenizer.json, vocab.txt, or vocab.json with merges.txt"
         )
     return backend, settings
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """`tokenizer_config.json`, null left out, and in it, where it has no `added_tokens_decoder`, the special tokens
-    of `special_tokens_map.json`.
+    """The settings of `tokenizer_config.json` that are not null.
+
+    Without `added_tokens_decoder` the special tokens of `special_tokens_map.json` are added to them.
 
     Raises:
-        InputError: one of the two is not such a file.
+        InputError: one of the two files has other contents.
     """
     path, special = directory / CONFIG, directory / SPECIAL_TOKENS_MAP
     settings = read_object(path, CONFIG_KINDS) if path.is_file() else {}
@@ -97,7 +98,7 @@ def _read_serialized(path: Path) -> tokenizers.Tokenizer:
 
 
 def check_encodes(backend: tokenizers.Tokenizer) -> None:
-    """Refuse a tokenizer that the library fails with: a template or an unknown token that its vocabulary has not.
+    """Refuse a tokenizer that fails: its template or its unknown token is not in its vocabulary.
 
     Raises:
         InputError: it fails on a pair with a word that no vocabulary has.
@@ -112,7 +113,7 @@ def check_encodes(backend: tokenizers.Tokenizer) -> None:
 
 
 def _class_name(directory: Path, settings: Mapping[str, Any]) -> str:
-    """The tokenizer's class without `Fast`, of its own config or the model's, else BERT's or RoBERTa's by the files."""
+    """The tokenizer's class without `Fast`: from its own config or the model's, else by the files."""
     named = settings.get("tokenizer_class")
     if named is None and (directory / MODEL_CONFIG).is_file():
         named = read_object(directory / MODEL_CONFIG, {"tokenizer_class": TEXT | NULL}).get("tokenizer_class")
@@ -131,7 +132,7 @@ def _check_class(directory: Path, name: str, accepted: frozenset[str], files: st
 
 
 def _check_serialized_class(directory: Path, name: str) -> None:
-    """Refuse a class that is written in Python, which does something else than the file says."""
+    """Refuse a class that is written in Python and differs from `tokenizer.json`."""
     if name in WORDPIECE_CLASSES | BYTE_LEVEL_CLASSES | {"TokenizersBackend", "PreTrainedTokenizer"}:
         return
     from transformers import TokenizersBackend  # half a second
@@ -140,6 +141,6 @@ def _check_serialized_class(directory: Path, name: str) -> None:
     found = tokenizer_class_from_name(name) or tokenizer_class_from_name(f"{name}Fast")
     if found is not None and not issubclass(found, TokenizersBackend):
         raise InputError(
-            f"{directory}: tokenizer_class {name!r} is not read: it is written in Python, and does not do what "
-            "tokenizer.json says; expected a class that does"
+            f"{directory}: tokenizer_class {name!r} is not read: it is written in Python and differs from "
+            "tokenizer.json; expected a class that follows it"
         )

@@ -1,4 +1,4 @@
-"""BERT's WordPiece as the `tokenizers` library builds it, and learning its vocabulary from texts."""
+"""BERT's WordPiece, built with the `tokenizers` library, and its vocabulary, learned from texts."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ SPECIAL_TOKENS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-# What tokenizer_config.json calls a setting, and what BertNormalizer calls it.
+# The names of settings in tokenizer_config.json and in BertNormalizer.
 NORMALIZER_SETTINGS = {
     "do_lower_case": "lowercase",
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
 CONTINUATION_PREFIX = "##"
-# SentencePiece's, arXiv 1808.06226: of texts with thousands of different characters, few are of use.
+# SentencePiece's default, arXiv 1808.06226: texts may have thousands of characters that hardly occur.
 CHARACTER_COVERAGE = 0.9995
 
 
 def wordpiece_backend(vocabulary: dict[str, int], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """The tokenizer of `google-research/bert` over `vocabulary`; `settings` as in `tokenizer_config.json`.
 
-    Where these do not say whether texts are made lower case, the vocabulary does: see `is_cased`.
+    If these do not decide whether texts are lowercased, the vocabulary does: see `is_cased`.
     """
     unknown = special_tokens(settings)["unk_token"]
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
@@ -46,15 +46,15 @@ def wordpiece_backend(vocabulary: dict[str, int], settings: Mapping[str, Any]) -
 
 
 def special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The token of each role that BERT has, as `settings` name it or as BERT does."""
+    """The token of each role that BERT has, by the name in `settings` or else BERT's."""
     return {role: token_text(settings.get(role) or default) for role, default in SPECIAL_TOKENS.items()}
 
 
 def set_special_tokens(backend: tokenizers.Tokenizer, settings: Mapping[str, Any], path: Path | None = None) -> None:
-    """Make the special tokens so, and put them around texts: `[CLS] a [SEP]`, `[CLS] a [SEP] b [SEP]`.
+    """Register the special tokens, and put them around texts: `[CLS] a [SEP]`, `[CLS] a [SEP] b [SEP]`.
 
     Raises:
-        InputError: one is missing that BERT cannot do without; `path` is where the vocabulary is from.
+        InputError: the vocabulary, read from `path`, lacks a token that BERT needs.
     """
     tokens, known = special_tokens(settings), backend.get_vocab(with_added_tokens=True)
     missing = [token for role, token in tokens.items() if token not in known and role != "mask_token"]
@@ -71,13 +71,13 @@ def set_special_tokens(backend: tokenizers.Tokenizer, settings: Mapping[str, Any
 
 
 def bert_normalizer(settings: dict[str, Any]) -> normalizers.BertNormalizer:
-    """The normalizer that `settings` (of `tokenizer_config.json`) ask for; BERT's default where they say nothing."""
+    """The normalizer that `settings` (of `tokenizer_config.json`) ask for; without settings BERT's default."""
     given = {theirs: settings[ours] for ours, theirs in NORMALIZER_SETTINGS.items() if ours in settings}
     return normalizers.BertNormalizer(**given)
 
 
 def normalizer_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
-    """The settings of a backend's normalizer, as `tokenizer_config.json` names them; none where it is not BERT's."""
+    """The settings of a backend's normalizer, as `tokenizer_config.json` names them; empty unless it is BERT's."""
     if not isinstance(backend.normalizer, normalizers.BertNormalizer):
         return {}
     return {ours: getattr(backend.normalizer, theirs) for ours, theirs in NORMALIZER_SETTINGS.items()}
@@ -86,17 +86,17 @@ def normalizer_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
 def is_cased(vocabulary: Iterable[str]) -> bool:
     """Whether texts keep their case: more than one word in a hundred is not in lower case.
 
-    A few are not in every vocabulary: Google's Chinese one, which is lower case, has `<S>` and `<T>`.
+    A lowercase vocabulary may have a few such words: Google's Chinese one has `<S>` and `<T>`.
     """
     words = [token for token in vocabulary if not (token.startswith("[") and token.endswith("]"))]
     return 100 * sum(word != word.lower() for word in words) > len(words)
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
-    """Token to id of a `vocab.txt`.
+    """The id of each token in a `vocab.txt`.
 
     Raises:
-        InputError: not UTF-8 text.
+        InputError: the file cannot be read as UTF-8 text.
     """
     try:
         # Not splitlines(): multilingual vocabularies hold separators such as U+2028 as tokens.
@@ -107,9 +107,9 @@ def read_vocabulary(path: Path) -> dict[str, int]:
 
 
 def vocabulary_lines(vocabulary: Mapping[str, int]) -> str:
-    """What `read_vocabulary` reads: the tokens in the order of their ids, one a line."""
+    """The contents of a `vocab.txt`: the tokens in the order of their ids, one a line."""
     token_of = {token_id: token for token, token_id in vocabulary.items()}
-    # An id without a token (a vocabulary that names a token twice) keeps its line, or every later id would move.
+    # An id without a token (the vocabulary named a token twice) keeps its line, or every later id would move.
     return "\n".join(token_of.get(token_id, f"[unused-id-{token_id}]") for token_id in range(max(token_of) + 1))
 
 
@@ -120,17 +120,17 @@ def learn_vocabulary(
     min_frequency: int = 2,
     character_coverage: float = CHARACTER_COVERAGE,
 ) -> dict[str, int]:
-    """Token to id, learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
+    """The id of each token, learned from `texts`: `[PAD]` = 0, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]`, then the rest.
 
-    `texts` are iterated twice and never held together: what grows with them is the count of distinct words. In the
-    vocabulary are their most frequent characters, Chinese ones as words of their own, so many that they are
-    `character_coverage` of all (and those that are as frequent as the last one); words with another are `[UNK]`.
+    `texts` are iterated twice and never held in memory together; memory grows with the number of distinct words. The
+    vocabulary has the most frequent characters (Chinese ones as words of their own) that make up `character_coverage`
+    of the texts, and those as frequent as the last of them; words with any other character are `[UNK]`.
 
     Raises:
         InputError: `vocab_size` is too small for the special tokens and these characters, or there is no text.
     """
     if not 0 < character_coverage <= 1:
-        raise InputError(f"character_coverage={character_coverage}: a fraction above 0, at most 1 is accepted")
+        raise InputError(f"character_coverage: expected a number > 0 and <= 1, got {character_coverage}")
     if iter(texts) is texts:  # a generator cannot be read twice
         texts = list(texts)
     special_tokens = list(SPECIAL_TOKENS.values())
@@ -148,8 +148,8 @@ def learn_vocabulary(
     smallest = len(special_tokens) + len(continuations) + len(alphabet)
     if vocab_size < smallest:
         raise InputError(
-            f"vocab_size={vocab_size} is too small for the characters of these texts; at least {smallest}, or a "
-            f"character_coverage below {character_coverage:g} is accepted"
+            f"vocab_size={vocab_size} is too small for the characters of these texts; expected at least {smallest}, "
+            f"or a character_coverage below {character_coverage:g}"
         )
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
@@ -164,7 +164,7 @@ def learn_vocabulary(
 
 
 def _alphabet(words: Counter[str], coverage: float) -> set[str]:
-    """The most frequent characters that are so much of all, and those that are as frequent as the last of them."""
+    """The most frequent characters that make up `coverage` of all, and those as frequent as the last of them."""
     counts: Counter[str] = Counter()
     for word, count in words.items():
         for character in word:
