@@ -257,7 +257,7 @@ def test_another_number_of_labels(scene: Scene) -> None:
     scene.edit_config(id2label={"0": "negative", "1": "neutral", "2": "positive"})
     message = scene.refused()
     assert message.startswith(f"{scene.teacher / 'model.safetensors'}: tensor classifier.weight has shape (2, 16)")
-    assert "the model wants (3, 16)" in message
+    assert "the model expects (3, 16)" in message
 
 
 def test_a_missing_encoder_tensor(scene: Scene) -> None:
@@ -265,7 +265,7 @@ def test_a_missing_encoder_tensor(scene: Scene) -> None:
     tensors = load_file(path)
     del tensors["bert.encoder.layer.1.output.dense.weight"]
     save_file(tensors, path)
-    assert "encoder.layer.1.output.dense.weight wanted" in scene.refused()
+    assert "expected encoder.layer.1.output.dense.weight" in scene.refused()
 
 
 def test_no_task_head(scene: Scene, encoder_dir: Path) -> None:

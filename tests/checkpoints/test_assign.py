@@ -139,7 +139,7 @@ def test_a_missing_required_tensor(tmp_path: Path) -> None:
     values, variables = _values(ENCODER), _variables(ENCODER)
     del values["encoder.layer.1.output.dense.bias"]
     with pytest.raises(
-        InputError, match=r"model\.safetensors: encoder\.layer\.1\.output\.dense\.bias wanted.*the file has"
+        InputError, match=r"model\.safetensors: expected encoder\.layer\.1\.output\.dense\.bias,.*the file has"
     ):
         assign_tensors(variables, ENCODER, _open(tmp_path, values))
     assert all(variable.untouched for variable in variables.values())
@@ -147,7 +147,7 @@ def test_a_missing_required_tensor(tmp_path: Path) -> None:
 
 def test_another_architecture_shows_what_the_file_has(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"embeddings\.word_embeddings\.weight.* and 29 more wanted.*the file has h\.0"
+        InputError, match=r"expected embeddings\.word_embeddings\.weight.* and 29 more,.*the file has h\.0"
     ):
         assign_tensors(_variables(ENCODER), ENCODER, _open(tmp_path, {"h.0": np.ones(2, np.float32)}))
 
@@ -158,14 +158,14 @@ def test_another_architecture_shows_what_the_file_has(tmp_path: Path) -> None:
         (
             "embeddings.word_embeddings.weight",
             (VOCAB + 1, HIDDEN),
-            r"has shape \(12, 4\), the model wants \(11, 4\) \(see vocab_size, hidden_size\)",
+            r"has shape \(12, 4\); the model expects \(11, 4\) \(see vocab_size, hidden_size\)",
         ),
         (
             "encoder.layer.1.intermediate.dense.weight",
             (HIDDEN, INTERMEDIATE),  # Keras's orientation, wrong in a file
-            r"has shape \(4, 6\), the model wants \(6, 4\) \(see intermediate_size, hidden_size\)",
+            r"has shape \(4, 6\); the model expects \(6, 4\) \(see intermediate_size, hidden_size\)",
         ),
-        ("encoder.layer.1.attention.output.dense.weight", (5, 4), r"the model wants \(4, 4\) \(see hidden_size\)"),
+        ("encoder.layer.1.attention.output.dense.weight", (5, 4), r"the model expects \(4, 4\) \(see hidden_size\)"),
         ("classifier.weight", (2, HIDDEN), r"wants \(3, 4\) \(see num_labels, hidden_size\)"),
     ],
 )

@@ -42,7 +42,7 @@ def test_an_interrupted_write_leaves_the_old_files(tmp_path: Path, monkeypatch: 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "model").write_text("")
-    with pytest.raises(InputError, match="model: cannot be made a directory"):
+    with pytest.raises(InputError, match="model: the directory cannot be made"):
         write_directory(tmp_path / "model", {}, TENSORS)
 
 

@@ -1,1 +1,1 @@
-"""Files of weights: reading them, naming them, writing them."""
+"""Files of weights: their formats, names of their tensors, reading and writing."""

@@ -1,4 +1,4 @@
-"""Between tensors in a file and variables of a model, along a table of names."""
+"""Copies tensors of a file into variables of a model and back, along a table of names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinybert_tf.checkpoints.name_tables import WORD_EMBEDDINGS, TensorName
 from tinybert_tf.checkpoints.tensors import Tensors
 from tinybert_tf.errors import InputError
 
-# Other spellings of the same tensor: LayerNorm as TensorFlow named it, and the masked LM's bias under its tied name.
+# Other names of the same tensor: LayerNorm's in TensorFlow, and the masked LM's bias under its tied name.
 _SPELLINGS = (
     (".LayerNorm.weight", ".LayerNorm.gamma"),
     (".LayerNorm.bias", ".LayerNorm.beta"),
@@ -22,7 +22,7 @@ _SPELLINGS = (
     ("lm_head.bias", "lm_head.decoder.bias"),
 )
 
-# The numbers 0, 1, 2, ...: nothing is lost.
+# It holds the numbers 0, 1, 2, ..., which no model needs.
 _POSITION_IDS = "embeddings.position_ids"
 
 _CONFIG_FIELDS = {
@@ -38,14 +38,14 @@ _CONFIG_FIELDS = {
 
 
 class Variable(Protocol):
-    """What is loaded into and saved from: a Keras variable, or anything with a shape, `assign` and `__array__`."""
+    """A Keras variable, or anything else with a shape, `assign` and `__array__`."""
 
     @property
     def shape(self) -> Any:
         """The sizes of the axes."""
 
     def assign(self, value: np.ndarray) -> Any:
-        """Take the value over."""
+        """Replace the value."""
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         """Return the value."""
@@ -53,10 +53,10 @@ class Variable(Protocol):
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading left out, by the tensor names of the file's format.
+    """The tensors that loading left out, by their names in the file.
 
-    `missing`: tensors the file does not have, whose variables keep their initial values. `unused`: tensors of the file
-    that the model has no variable for.
+    `missing`: tensors that the file does not have; their variables keep their initial values. `unused`: tensors of the
+    file for which the model has no variable.
     """
 
     missing: tuple[str, ...]
@@ -70,11 +70,13 @@ class LoadReport:
 def assign_tensors(
     variables: Mapping[str, Variable], table: Sequence[TensorName], tensors: Tensors, family: Family = BERT
 ) -> LoadReport:
-    """Assign the tensors of a file to the variables that `table` pairs them with; all or, on an error, none.
+    """Assign the tensors of a file to the variables that `table` pairs them with; on an error assign none.
 
-    `variables` maps a path relative to the model to its variable and holds every path of the table. Encoder and pooler
-    tensors are looked for with the family's prefix (`bert.`) before their names or without, as the word embeddings have
-    it. Raises InputError for a required tensor that is missing and for a shape that differs.
+    `variables` maps paths relative to the model to variables, and has every path of the table. The names of encoder and
+    pooler tensors begin with the family's prefix (`bert.`) if that of the word embeddings does.
+
+    Raises:
+        InputError: a required tensor is missing, or a shape differs.
     """
     prefix = family.tensor_prefix if f"{family.tensor_prefix}{WORD_EMBEDDINGS}" in tensors else ""
     found = {name: _find(name, prefix, tensors) for name in table}
@@ -83,7 +85,7 @@ def assign_tensors(
     _check_shapes(variables, present, tensors)
     for name, tensor in present.items():
         value = tensors.read(tensor)
-        # Not `value.T`, which NumPy copies on one core, and element by element.
+        # Not `value.T`, which NumPy copies element by element on one core.
         variables[name.variable].assign(ops.transpose(value) if name.transposed else value)
     used = {*present.values(), prefix + _POSITION_IDS, *family.masked_lm.tied}
     return LoadReport(
@@ -118,8 +120,8 @@ def _check_required(missing: list[str], tensors: Tensors, family: Family) -> Non
         return
     has = _listed(tensors.names(), limit=3) or "no tensors"
     raise InputError(
-        f"{tensors.path}: {_listed(missing)} wanted, with or without `{family.tensor_prefix}` in front, but the file "
-        f"has {has}"
+        f"{tensors.path}: expected {_listed(missing)}, with or without `{family.tensor_prefix}` in front; the file has "
+        f"{has}"
     )
 
 
@@ -130,7 +132,7 @@ def _check_shapes(variables: Mapping[str, Variable], present: Mapping[TensorName
         expected = expected[::-1] if name.transposed else expected
         if tensors.shape(tensor) != expected:
             hint = next((field for part, field in _CONFIG_FIELDS.items() if part in tensor), "hidden_size")
-            wrong.append(f"{tensor} has shape {tensors.shape(tensor)}, the model wants {expected} (see {hint})")
+            wrong.append(f"{tensor} has shape {tensors.shape(tensor)}; the model expects {expected} (see {hint})")
     if wrong:
         more = f", and {len(wrong) - 1} more tensors differ" if len(wrong) > 1 else ""
         raise InputError(f"{tensors.path}: tensor {wrong[0]}{more}")

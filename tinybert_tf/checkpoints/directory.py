@@ -1,4 +1,4 @@
-"""From what the user typed (a path or a Hub id) to a directory on disk."""
+"""Finds the directory on disk that a path or a Hub id stands for."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from pathlib import Path
 from tinybert_tf.errors import InputError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?")
-# A run directory keeps its model in one of these; `student` is what a distillation was run for.
+# A run directory keeps its model in one of these folders; that of a distillation in `student`.
 _MODEL_FOLDERS = ("student", "model")
 
 
 def resolve_directory(path_or_hub_id: str | Path, allow_patterns: Sequence[str]) -> Path:
-    """Return the model directory that `path_or_hub_id` means, downloading it when it is a Hub id.
+    """Return the model directory that `path_or_hub_id` stands for, and download it if it is a Hub id.
 
-    An existing directory comes first; a run directory stands for the model inside it (`student/`, else `model/`). What
-    is not on disk and looks like `name` or `organisation/name` is fetched from the Hugging Face Hub, and only the files
-    that match `allow_patterns`. Raises InputError for a file, and for what is neither a directory nor a reachable id.
+    An existing directory comes first; a run directory stands for the model inside it (`student/`, else `model/`). A
+    name that is not on disk and looks like `name` or `organisation/name` is fetched from the Hugging Face Hub, as far
+    as its files match `allow_patterns`.
+
+    Raises:
+        InputError: it is a file, or neither a directory nor a reachable id.
     """
     directory = local_directory(path_or_hub_id)
     return _download(str(path_or_hub_id), allow_patterns) if directory is None else directory
 
 
 def local_directory(path_or_hub_id: str | Path) -> Path | None:
-    """`resolve_directory` of what is on disk; None for a Hub id, of which nothing is fetched."""
+    """`resolve_directory` for directories on disk; a Hub id gives None, and nothing is fetched."""
     if not str(path_or_hub_id):
         raise InputError("the name of the model is empty; expected a directory with config.json or a Hub id")
     path = Path(path_or_hub_id)
@@ -52,7 +55,7 @@ def _download(hub_id: str, allow_patterns: Sequence[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     reasons = {
-        errors.GatedRepoError: "access to it must be asked for on the Hub",
+        errors.GatedRepoError: "access to it must be requested on the Hub",
         errors.RepositoryNotFoundError: "the Hub has no such model, or it is private",
         errors.LocalEntryNotFoundError: "the Hub cannot be reached and it is not in the local cache",
         errors.OfflineModeIsEnabled: "the Hub is switched off (HF_HUB_OFFLINE)",

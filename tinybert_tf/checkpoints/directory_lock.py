@@ -1,4 +1,4 @@
-"""A directory that one process at a time writes into."""
+"""A lock on a directory, so that one process at a time writes into it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def directory_lock(directory: Path, wait: bool = True) -> Iterator[None]:
-    """Keep other processes out of a directory while the body runs; the lock of a process that ends goes with it.
+    """Keep other processes out of a directory while the body runs; a process that ends releases its lock.
 
     Args:
-        directory: is there; a file can be locked likewise.
-        wait: for the process that has it; the second process then finds what the first has written.
+        directory: an existing directory, or a file.
+        wait: whether to wait for a process that has the lock; else an error is raised.
 
     Raises:
-        BlockingIOError: another process has it, and `wait` is False.
+        BlockingIOError: another process has the lock, and `wait` is False.
     """
     try:
         import fcntl

@@ -1,7 +1,7 @@
-"""BERT and its relatives: what each calls its fields and tensors, and what its embeddings and heads look like.
+"""BERT and its relatives: the names of their fields and tensors, and the kinds of their embeddings and heads.
 
-The encoder's layers are the same in all of them. A family is one description in `FAMILIES`, by the `model_type` of its
-`config.json`; everything that differs is read from there.
+The encoder's layers are the same in all of them. `FAMILIES` describes each family, by the `model_type` of its
+`config.json`, with everything in which it differs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from tinybert_tf.checkpoints.name_tables import (
 class ClassifierHead:
     """A sequence classifier's head: `classifier(dropout(activation(dense(first token))))`.
 
-    `activation`: of a dense layer of the head's own; without one the head reads the pooled output, which is the same
-    thing with tanh, in the encoder's files. `drops_input`: whether there is dropout before that layer too.
-    `dropout_field`, `dropout`: what `config.json` calls the fraction, and its default; None is `hidden_dropout_prob`.
+    `activation`: the activation of the head's own dense layer; without one the head reads the pooled output, which is
+    the same layer with tanh, stored with the encoder. `drops_input`: whether there is dropout before that layer too.
+    `dropout_field`, `dropout`: the key of the fraction in `config.json`, and its default; None is
+    `hidden_dropout_prob`.
     """
 
     names: tuple[TensorName, ...]
@@ -46,8 +47,8 @@ class ClassifierHead:
 class MaskedLMHead:
     """A masked LM's head: `layer_norm(activation(dense(hidden)))` times the word embeddings, plus a bias.
 
-    `activation`: where it is not the encoder's `hidden_act`. `tied`: copies that files may hold of the word embeddings
-    and of the bias.
+    `activation`: the activation if it is not the encoder's `hidden_act`. `tied`: copies of the word embeddings and of
+    the bias, which files may hold.
     """
 
     names: tuple[TensorName, ...]
@@ -60,12 +61,12 @@ class Family:
     """One family of checkpoints.
 
     `class_prefix` begins the names of its classes in transformers, `tensor_prefix` those of a task model's encoder
-    tensors. `field_names`: what its `config.json` calls our fields, where it is another name; `absent`: our fields that
-    it does not have, and what they are; `defaults`: where it has others than BERT.
+    tensors. `field_names`: the names of our fields in its `config.json`, where they differ; `absent`: our fields that
+    it does not have, and their values; `defaults`: defaults that differ from BERT's.
 
     `embeddings`, `projection` (embeddings of another width than the layers), `layer`, `pooler`, and the heads are name
-    tables; an empty one, or None, is a part that the family does not have. `positions_after_padding`: positions count
-    the tokens that are no padding, from `pad_token_id + 1`, and padding has position `pad_token_id`.
+    tables; an empty one, or None, stands for a part that the family does not have. `positions_after_padding`: whether
+    positions count only real tokens, from `pad_token_id + 1`, and padding has position `pad_token_id`.
     """
 
     model_type: str
@@ -99,7 +100,7 @@ BERT = Family(
     absent={"embedding_size": None},
 )
 
-# arXiv 1907.11692. No segments, but a table with a row for them.
+# arXiv 1907.11692. It has no segments, but a table of token types with one row.
 ROBERTA = Family(
     "roberta",
     "Roberta",
@@ -125,7 +126,7 @@ ROBERTA = Family(
     positions_after_padding=True,
 )
 
-# arXiv 1910.01108. Neither segments nor a pooler.
+# arXiv 1910.01108. It has neither segments nor a pooler.
 DISTILBERT = Family(
     "distilbert",
     "DistilBert",
@@ -198,14 +199,14 @@ FAMILIES: Mapping[str, Family] = {family.model_type: family for family in (BERT,
 
 
 def family_of_names(has: Callable[[str], bool]) -> Family | None:
-    """The family of a checkpoint that says none in its `config.json`, by its tensors' names; None: of no known one.
+    """The family of a checkpoint without a `model_type`, by the names of its tensors; None if it is unknown.
 
     Args:
         has: whether the checkpoint has a tensor of this name.
     """
     for family in FAMILIES.values():
         prefixed = has(f"{family.tensor_prefix}{WORD_EMBEDDINGS}")
-        # Encoders alone have no prefix: ROBERTA's and ELECTRA's would pass for BERT's, and must say what they are.
+        # Bare encoders have no prefix: ROBERTA's and ELECTRA's look like BERT's, and need a `model_type`.
         bare = has(WORD_EMBEDDINGS) and has(f"{family.layer_path}.0.{family.layer[0].tensor}")
         if prefixed or bare:
             return family

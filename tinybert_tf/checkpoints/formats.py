@@ -1,4 +1,4 @@
-"""The formats that weights come in, and which of them a model directory has."""
+"""The formats of weights, and the one that a model directory has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinybert_tf.errors import InputError
 
 @dataclass(frozen=True)
 class Format:
-    """A format: a file of any of the names `markers` shows it, the `weights` files hold the numbers."""
+    """A format: a directory has it if a file matches one of `markers`; the files `weights` hold the numbers."""
 
     markers: tuple[str, ...]
     weights: str
@@ -28,7 +28,7 @@ class Format:
 
 
 SAFETENSORS = Format((SINGLE_FILE, INDEX_FILE), "*.safetensors", TensorFiles.open)
-# The first of them that is there is read: torch's pickles last, because they need an installed torch.
+# The first one that a directory has is read: torch's pickles come last, because they need an installed torch.
 FORMATS = (
     SAFETENSORS,
     Format((KERAS_FILE,), KERAS_FILE, open_keras_file),
@@ -45,21 +45,21 @@ _OTHER_MODEL_FILES = (
 
 
 def resolve_model(path_or_hub_id: str | Path) -> Path:
-    """`resolve_directory` with the files of a model; from the Hub, other formats only where it has no safetensors."""
+    """`resolve_directory` for the files of a model; from the Hub other formats only if there is no safetensors file."""
     directory = resolve_directory(path_or_hub_id, MODEL_FILES)
     return directory if SAFETENSORS.is_in(directory) else resolve_directory(path_or_hub_id, _OTHER_MODEL_FILES)
 
 
 def open_tensors(directory: Path) -> Tensors:
-    """Open the weights of a model directory, in the first format that is there.
+    """Open the weights of a model directory, in the first of `FORMATS` that it has.
 
-    Raises InputError where there are none, and as the formats do for damaged files.
+    Raises InputError if there are no weights, and as each format does for damaged files.
     """
     return _format_of(directory).open(directory)
 
 
 def weights_size(directory: Path) -> int:
-    """Bytes of the files that `open_tensors` would read."""
+    """The size in bytes of the files that `open_tensors` would read."""
     return sum(path.stat().st_size for path in weight_files(directory))
 
 
@@ -73,6 +73,6 @@ def _format_of(directory: Path) -> Format:
     if found is None:
         others = sorted(path.name for pattern in ("*.h5", "*.keras", "*.msgpack") for path in directory.glob(pattern))
         here = f"{', '.join(others)} cannot be read" if others else "no weights here"
-        accepted = ", ".join(marker for format in FORMATS for marker in format.markers)
-        raise InputError(f"{directory}: {here}; expected one of {accepted}")
+        expected = ", ".join(marker for format in FORMATS for marker in format.markers)
+        raise InputError(f"{directory}: {here}; expected one of {expected}")
     return found

@@ -18,7 +18,7 @@ from tinybert_tf.json_file import FLAG, FRACTION, NULL, OBJECT, TEXT, TEXTS, rea
 
 CONFIG_FILE = "config.json"
 GOOGLE_CONFIG_FILE = "bert_config.json"
-# What we read of it beside the encoder's sizes, which `EncoderConfig` checks. Hugging Face writes null for "not given".
+# The keys that we read beside the encoder's sizes, which `EncoderConfig` checks. Null stands for "not given".
 CONFIG_KINDS = {
     "model_type": TEXT | NULL,
     "architectures": TEXTS | NULL,
@@ -38,7 +38,7 @@ CONFIG_KINDS = {
 
 
 def config_path(directory: Path) -> Path:
-    """Where a directory's hyper-parameters are: `config.json`, or `bert_config.json` beside Google's checkpoints."""
+    """The file of a directory's hyper-parameters: `config.json`, or `bert_config.json` beside Google's checkpoints."""
     google = Path(directory) / GOOGLE_CONFIG_FILE
     own = Path(directory) / CONFIG_FILE
     return google if google.is_file() and not own.is_file() else own
@@ -48,7 +48,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     """The contents of the config.
 
     Raises:
-        InputError: it is missing, not a JSON object, or has a value of another kind than `CONFIG_KINDS`.
+        InputError: the file is missing or not a JSON object, or a value is not of its kind in `CONFIG_KINDS`.
     """
     path = config_path(directory)
     if not path.is_file():
@@ -59,14 +59,16 @@ def read_config(directory: Path) -> dict[str, Any]:
 def write_directory(directory: Path, config: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Write `model.safetensors` and then `config.json`, creating the directory.
 
-    Each file appears complete or not at all, and one process writes at a time. Raises InputError where the directory
-    cannot be made, or a file cannot be written.
+    Each file appears complete or not at all, and one process writes at a time.
+
+    Raises:
+        InputError: the directory cannot be made, or a file cannot be written.
     """
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{directory}: cannot be made a directory ({error.strerror})") from error
+        raise InputError(f"{directory}: the directory cannot be made ({error.strerror})") from error
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     with directory_lock(directory):
         sweep_partials(directory, is_deep=False)

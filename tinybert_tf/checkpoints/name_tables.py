@@ -1,4 +1,4 @@
-"""What a BERT's weights are called: our variable paths beside Hugging Face's tensor names.
+"""The names of a BERT's weights: our variable paths beside Hugging Face's tensor names.
 
 A variable path is relative to the model (`layer_1/attention/query/kernel`). A tensor name is written without the
 `bert.` that task models put before their encoder. Hugging Face counts layers from 0, this library from 1 (0 is the
@@ -17,8 +17,8 @@ _BACKBONE = ("embeddings.", "embeddings_project.", "encoder.", "transformer.", "
 class TensorName:
     """One weight: our variable path, Hugging Face's tensor name, and how the two differ.
 
-    `transposed`: the file holds the transpose. `required`: loading fails without it; otherwise the variable keeps its
-    initial value and the report says so.
+    `transposed`: the file holds the transpose. `required`: loading fails without the tensor; otherwise the variable
+    keeps its initial value, and the report lists it.
     """
 
     variable: str
@@ -28,7 +28,7 @@ class TensorName:
 
     @property
     def prefixed(self) -> bool:
-        """Whether task models write `bert.`, or what their family does, before the name: all but the heads."""
+        """Whether task models write `bert.`, or their family's prefix, before the name; heads have no prefix."""
         return self.tensor.startswith(_BACKBONE)
 
 
@@ -49,7 +49,7 @@ def layer_norm_names(variable: str, tensor: str) -> tuple[TensorName, ...]:
 
 
 def optional(names: tuple[TensorName, ...]) -> tuple[TensorName, ...]:
-    """The same names, which a file may not have."""
+    """The same names as tensors that a file need not have."""
     return tuple(replace(name, required=False) for name in names)
 
 
@@ -99,7 +99,7 @@ NEXT_SENTENCE = optional(dense_names("next_sentence", "cls.seq_relationship"))
 
 
 def layer_names(layer: tuple[TensorName, ...], path: str, num_hidden_layers: int) -> tuple[TensorName, ...]:
-    """The names of layers 1 to `num_hidden_layers`, whose tensors stand below `path.0`, `path.1`, ..."""
+    """The names of layers 1 to `num_hidden_layers`; their tensors are under `path.0`, `path.1`, ..."""
     return tuple(
         replace(name, variable=f"layer_{number}/{name.variable}", tensor=f"{path}.{number - 1}.{name.tensor}")
         for number in range(1, num_hidden_layers + 1)

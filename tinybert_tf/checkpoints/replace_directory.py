@@ -1,4 +1,4 @@
-"""A directory that is a whole one at every moment."""
+"""Replaces a directory in one move, so that it is complete at every moment."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _RENAME_EXCHANGE = 2
 
 
 def replace_directory(path: Path, write: Callable[[Path], object]) -> None:
-    """Give `path` new files in one move: whoever is interrupted leaves the old directory or the new one.
+    """Give `path` new files in one move: after an interruption it is the old directory or the new one.
 
     Args:
-        path: the directory; what is in it goes. The directory around it is there.
+        path: the directory, which loses its contents. Its parent exists.
         write: writes the files into the empty directory that it is given.
 
     Raises:
-        InputError: they cannot be written; `path` is then as it was.
+        InputError: the files cannot be written; `path` is then unchanged.
     """
     temporary = partial_of(path)
     try:
@@ -40,10 +40,10 @@ def replace_directory(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def move_over(new: Path, path: Path) -> None:
-    """Give `new`, a file or a directory, the name of another one, `path`, which goes.
+    """Move `new`, a file or a directory, to `path`, and remove the one that was there.
 
-    Where the system cannot swap two directories, the old one is set aside for a moment; `sweep_partials` heals what a
-    process left that was killed in it.
+    If the system cannot swap two directories, the old one is set aside for a moment; `sweep_partials` restores it after
+    a process was killed at that moment.
     """
     if not path.is_dir():
         os.replace(new, path)
@@ -57,13 +57,13 @@ def move_over(new: Path, path: Path) -> None:
 
 
 def sweep_partials(directory: Path, is_deep: bool = True) -> None:
-    """Remove what killed processes left unfinished in a directory; its one writer calls this before it writes.
+    """Remove the unfinished files of killed processes from a directory; its only writer calls this first.
 
     A directory that was set aside when its process was killed gets its name again.
 
     Args:
-        directory: is there.
-        is_deep: whether what is below its directories is swept too.
+        directory: an existing directory.
+        is_deep: whether the directories inside it are swept too.
     """
     for path in list(directory.rglob(f"*{PARTIAL}") if is_deep else directory.glob(f"*{PARTIAL}")):
         name = path.with_name(path.name.removesuffix(SET_ASIDE))
@@ -76,7 +76,7 @@ def sweep_partials(directory: Path, is_deep: bool = True) -> None:
 
 
 def _swapped(one: Path, other: Path) -> bool:
-    """Swap two names in one step, and return whether that was possible: on most of Linux's file systems it is."""
+    """Swap two names in one step; return whether the system can, as Linux does on most file systems."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):  # not Linux

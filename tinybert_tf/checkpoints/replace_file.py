@@ -1,4 +1,4 @@
-"""A file that is a whole one at every moment."""
+"""Replaces a file in one move, so that it is complete at every moment."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ PARTIAL = ".partial"
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Give `path` new contents in one move: whoever is interrupted, the disk included, leaves the old or the new ones.
+    """Give `path` new contents in one move: after an interruption, or a crash, it has the old ones or the new ones.
 
-    Every call has a temporary file of its own, so processes that replace the same file do not meet.
+    Every call has a temporary file of its own, so processes can replace the same file at the same time.
 
     Args:
-        path: the file; its directory is there.
+        path: the file, in an existing directory.
         write: writes the contents to the path that it is given, `partial_of(path)`.
 
     Raises:
-        InputError: it cannot be written; `path` is then as it was.
+        InputError: the file cannot be written; `path` is then unchanged.
     """
     temporary = partial_of(path)
     try:
         with one_line_of_the_disk(path):
-            # safetensors makes its files readable to their owner alone: give them the mode of any other new file.
+            # safetensors makes its files readable only to their owner: give them the mode of any other new file.
             temporary.touch()
             mode = temporary.stat().st_mode
             write(temporary)
@@ -42,7 +42,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """`replace_file` with text, UTF-8, its line ends as they are."""
+    """`replace_file` with UTF-8 text, whose line ends stay as they are."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
 
 
@@ -59,9 +59,9 @@ def sync_file(path: Path) -> None:
 
 @contextlib.contextmanager
 def one_line_of_the_disk(path: Path) -> Iterator[None]:
-    """Raise an InputError that names `path` in place of the disk's errors."""
+    """Turn the disk's errors into an InputError that names `path`."""
     try:
         yield
-    except (OSError, SafetensorError) as error:  # safetensors tells the disk's errors as its own
+    except (OSError, SafetensorError) as error:  # safetensors raises the disk's errors as its own
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be written ({reason}); what was there before is unchanged.") from error

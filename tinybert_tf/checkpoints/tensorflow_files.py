@@ -1,7 +1,7 @@
 """Weights that TensorFlow wrote: Google's original checkpoints and `tf_model.h5`, under Hugging Face's names.
 
-Both have the variables of the safetensors files, called in TensorFlow's way: dense kernels are (input, output), the
-LayerNorm's are gamma and beta, a layer is `layer_0` in the one and `layer_._0` in the other.
+Both have the variables of the safetensors files under TensorFlow's names: dense kernels are (input, output), the
+LayerNorm's weights are gamma and beta, and a layer is `layer_0` in the former and `layer_._0` in the latter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinybert_tf.errors import InputError
 KERAS_FILE = "tf_model.h5"
 CHECKPOINT_INDEX = "*.ckpt*.index"
 
-# What TensorFlow calls a variable, what Hugging Face does, and whether its file has the transpose.
+# TensorFlow's name of a variable, Hugging Face's, and whether Hugging Face's file has the transpose.
 _VARIABLES = {
     "kernel": ("weight", True),
     "gamma": ("weight", False),
@@ -34,12 +34,12 @@ _LAYER = re.compile(r"layer_(?:\._)?(\d+)")
 
 
 class TensorFlowTensors:
-    """As `TensorFiles`, the tensors of a file of TensorFlow's; made by `open_checkpoint` and `open_keras_file`."""
+    """The tensors of a TensorFlow file, read like `TensorFiles`; `open_checkpoint` and `open_keras_file` make one."""
 
     def __init__(
         self, path: Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], Any], skipped_parts: int = 0
     ) -> None:
-        """`shapes` and `read` by TensorFlow's names, of which the first `skipped_parts` parts say nothing."""
+        """`shapes` and `read` take TensorFlow's names; the first `skipped_parts` parts of a name are ignored."""
         self.path = path
         self._shapes = dict(shapes)
         self._read = read
@@ -50,7 +50,7 @@ class TensorFlowTensors:
                 self._stored[translated[0]] = (name, translated[1])
 
     def names(self) -> list[str]:
-        """Return the names of all tensors, sorted; what an optimizer keeps is none."""
+        """Return the names of all tensors, sorted, without those of an optimizer."""
         return sorted(self._stored)
 
     def __contains__(self, name: object) -> bool:
@@ -62,7 +62,7 @@ class TensorFlowTensors:
         return self._shapes[stored][:: -1 if transposed else 1]
 
     def read(self, name: str) -> np.ndarray:
-        """Return one tensor as float32; raises InputError for one that is damaged, or does not hold finite numbers."""
+        """Return one tensor as float32; raises InputError if it is damaged or holds NaN or infinity."""
         stored, transposed = self._stored[name]
         try:
             value = np.asarray(self._read(stored))
@@ -73,7 +73,7 @@ class TensorFlowTensors:
 
 
 def hugging_face_name(name: str) -> tuple[str, bool] | None:
-    """What Hugging Face calls a TensorFlow variable, and whether it has the transpose; None for no weight of a model.
+    """Hugging Face's name of a TensorFlow variable, and whether it has the transpose; None if it is no model weight.
 
     >>> hugging_face_name("bert/encoder/layer_0/attention/self/query/kernel")
     ('bert.encoder.layer.0.attention.self.query.weight', True)
@@ -93,7 +93,7 @@ def hugging_face_name(name: str) -> tuple[str, bool] | None:
 def open_checkpoint(directory: Path) -> TensorFlowTensors:
     """Open the checkpoint of a directory as google-research/bert publishes it: `bert_model.ckpt.index` and its data.
 
-    Raises InputError where there are several, and where the files are damaged.
+    Raises InputError if there are several checkpoints, or files are damaged.
     """
     indices = sorted(directory.glob(CHECKPOINT_INDEX))
     if len(indices) > 1:
@@ -113,7 +113,7 @@ def open_checkpoint(directory: Path) -> TensorFlowTensors:
 def open_keras_file(directory: Path) -> TensorFlowTensors:
     """Open the `tf_model.h5` of a directory, as the TensorFlow classes of transformers before version 5 saved it.
 
-    Raises InputError where it is damaged, and where it takes values from other files.
+    Raises InputError if it is damaged or takes values from other files.
     """
     import h5py
 
@@ -127,12 +127,12 @@ def open_keras_file(directory: Path) -> TensorFlowTensors:
     def visit(name: str, node: Any) -> None:  # h5py does not follow links here
         if isinstance(node, h5py.Dataset):
             if node.external or node.is_virtual:
-                raise InputError(f"{path}: {name} takes its values from another file; expected a file of its own")
+                raise InputError(f"{path}: {name} takes its values from another file; expected values in this file")
             datasets[name] = node
 
     file.visititems(visit)
     shapes = {name: tuple(dataset.shape) for name, dataset in datasets.items()}
-    # Before the name there is the Keras layer that saves the variable, and the model's own.
+    # A name begins with that of the Keras layer that saves the variable, and with the model's.
     return TensorFlowTensors(path, shapes, lambda name: datasets[name][()], skipped_parts=2)
 
 

@@ -36,7 +36,7 @@ class Tensors(Protocol):
         """The shape of one tensor."""
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor as float32; raises InputError for one that is damaged or has NaN or infinity in it."""
+        """One tensor as float32; raises InputError if it is damaged or holds NaN or infinity."""
 
 
 class TensorFiles:
@@ -47,7 +47,7 @@ class TensorFiles:
     """
 
     def __init__(self, path: Path, files: Mapping[str, _OpenFile]) -> None:
-        """Use `open`; `files` maps each tensor name to the safetensors file that holds it."""
+        """`files` maps each tensor name to the safetensors file that holds it; see `open`."""
         self.path = path
         self._files = dict(files)
 
@@ -55,8 +55,9 @@ class TensorFiles:
     def open(cls, directory: Path) -> TensorFiles:
         """Open the weights of a model directory.
 
-        Raises InputError where there are none in this format, where a file is truncated or damaged, and where the index
-        names a shard or a tensor that is not there, or a shard outside the directory.
+        Raises:
+            InputError: there are no weights in this format; a file is truncated or damaged; the index names a shard or
+                a tensor that does not exist, or a shard outside the directory.
         """
         directory = Path(directory)
         single, index = directory / SINGLE_FILE, directory / INDEX_FILE
@@ -65,7 +66,7 @@ class TensorFiles:
             return cls(single, dict.fromkeys(file.names, file))
         if index.is_file():
             return cls(index, _open_shards(index))
-        raise InputError(f"{directory}: no weights here, {SINGLE_FILE} (or {INDEX_FILE} with its shards) is wanted")
+        raise InputError(f"{directory}: no weights here; expected {SINGLE_FILE}, or {INDEX_FILE} with its shards")
 
     def names(self) -> list[str]:
         """Return the names of all tensors, sorted."""
@@ -79,22 +80,22 @@ class TensorFiles:
         return tuple(self._files[name].header[name]["shape"])
 
     def read(self, name: str) -> np.ndarray:
-        """Return one tensor as float32; raises InputError for one that does not hold finite floating-point numbers."""
+        """Return one tensor as float32; raises InputError unless it holds finite floating-point numbers."""
         file = self._files[name]
         dtype = file.header[name]["dtype"]
         if dtype not in _FLOATS:
-            raise InputError(f"{self.path}: tensor {name} holds {dtype}, one of {', '.join(_FLOATS)} is wanted")
+            raise InputError(f"{self.path}: tensor {name} holds {dtype}; expected one of {', '.join(_FLOATS)}")
         values = file.read(name, np.dtype(_FLOATS[dtype]))
-        # Shards are named; not those of a temporary directory.
+        # Messages name shards, except those of a temporary directory.
         source = file.path if file.path.parent == self.path.parent else self.path
         return finite(values, f"{source}: tensor {name}")
 
 
 class _OpenFile:
-    """A safetensors file, opened once: what replaces it on the disk changes nothing of what is read here.
+    """A safetensors file, opened once: a file that replaces it on the disk does not change the values read here.
 
     Raises:
-        InputError: it is truncated or damaged.
+        InputError: the file is truncated or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,14 +112,14 @@ class _OpenFile:
         self.names = [name for name in self.header if name != "__metadata__"]
 
     def read(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-        """A tensor as it is stored; not with safetensors, which maps the file, and would have it in memory twice."""
+        """A tensor as it is stored; safetensors would map the file, and have the tensor in memory twice."""
         begin, end = self.header[name]["data_offsets"]
         self._file.seek(self._start + begin)
         return np.fromfile(self._file, dtype, (end - begin) // dtype.itemsize).reshape(self.header[name]["shape"])
 
 
 def _same_file(path: Path) -> BinaryIO:
-    """The file, checked by safetensors: opened again where it was replaced between the two."""
+    """The file, opened and checked by safetensors; it is opened again if it was replaced in between."""
     while True:
         file = path.open("rb")
         try:
@@ -135,9 +136,9 @@ def finite(values: np.ndarray, place: str) -> np.ndarray:
     """The values as float32; `place` names the tensor and its file in a message.
 
     Raises:
-        InputError: one is NaN or infinite, or too large for float32.
+        InputError: a value is NaN or infinite, or too large for float32.
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite
         values = values.astype(np.float32, copy=False)
     count = values.size - np.count_nonzero(np.isfinite(values))  # 20 ms for 100 million
     if count:
@@ -146,14 +147,14 @@ def finite(values: np.ndarray, place: str) -> np.ndarray:
 
 
 def read_index(index: Path) -> dict[str, str]:
-    """The file that holds each tensor, by an index of shards; all of them are beside it.
+    """The file that holds each tensor, by an index of shards; the shards are in the index's directory.
 
     Raises:
-        InputError: not an index; it names a file that is not there, or one elsewhere.
+        InputError: the file is not an index, or names a file that does not exist or is in another directory.
     """
     places: dict[str, str] = read_object(index, {"weight_map": OBJECT}).get("weight_map", {})
     if not places:
-        raise InputError(f"{index}: expected `weight_map`, tensors and the files that hold them, found none")
+        raise InputError(f"{index}: expected `weight_map`, tensors and the files that hold them, got none")
     # Compared as text: the files of a Hub snapshot are links to a folder outside it, and resolving would refuse them.
     check_kinds(places, dict.fromkeys(places, FILE_NAME), f"{index}: weight_map")
     for shard in sorted(set(places.values())):
@@ -167,5 +168,5 @@ def _open_shards(index: Path) -> dict[str, _OpenFile]:
     shards = {shard: _OpenFile(index.parent / shard) for shard in sorted(set(places.values()))}
     for name, shard in places.items():
         if name not in shards[shard].names:
-            raise InputError(f"{index}: tensor {name} is said to be in {shard}, which does not hold it")
+            raise InputError(f"{index}: expected tensor {name} in {shard}, which does not hold it")
     return {name: shards[shard] for name, shard in places.items()}

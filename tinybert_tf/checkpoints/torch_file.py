@@ -1,4 +1,4 @@
-"""`pytorch_model.bin`: a pickle, read by an installed torch in a process of its own."""
+"""Reads `pytorch_model.bin`, a pickle, with an installed torch in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tinybert_tf.errors import InputError
 TORCH_FILE = "pytorch_model.bin"
 TORCH_INDEX = "pytorch_model.bin.index.json"
 
-# A pickle can run code: with `weights_only` torch refuses all but tensors. In a process of its own, because torch and
-# TensorFlow in one can crash. It writes into the current directory.
+# A pickle can run code: with `weights_only` torch accepts only tensors. The program has a process of its own, because
+# torch and TensorFlow in one process can crash. It writes into the current directory.
 _CONVERT = """
 import json, sys
 from pathlib import Path
@@ -37,15 +37,15 @@ Path(out, "model.safetensors.index.json").write_text(json.dumps({"weight_map": w
 class TorchTensors(TensorFiles):
     """The tensors of `pytorch_model.bin`, or of the shards of its index, converted into a temporary directory.
 
-    The directory is there for as long as this object is.
+    The directory exists as long as this object does.
     """
 
     @classmethod
     def open(cls, directory: Path, python: str = sys.executable) -> TorchTensors:
         """Convert the file or the shards of a directory.
 
-        `python` is the interpreter whose torch is used. Raises InputError where it has none, saying how to convert the
-        file elsewhere, and for a file that torch refuses.
+        `python` is the interpreter whose torch is used. Raises InputError if it has no torch (the message tells how to
+        convert the file elsewhere), or torch refuses the file.
         """
         single = directory / TORCH_FILE
         source = single if single.is_file() else directory / TORCH_INDEX
@@ -70,7 +70,7 @@ class TorchTensors(TensorFiles):
 
 
 def _run(python: str, directory: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a directory with nothing in it.
+    """Run a program in an empty directory.
 
     Python looks for modules in the current directory, with -P too where `PYTHONPATH` has an empty entry: a `torch.py`
     beside a model would be run. (Not -I, which hides a torch among the user's own packages.)

@@ -241,7 +241,7 @@ def test_number_of_labels_from_the_weights(make_config: MakeConfig, tmp_path: Pa
 
 def test_another_number_of_labels_than_in_the_file(make_config: MakeConfig, tmp_path: Path) -> None:
     SequenceClassifier(make_config(), num_labels=4).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"classifier.* has shape .*4.*, the model wants .*2.*num_labels"):
+    with pytest.raises(InputError, match=r"classifier.* has shape .*4.*; the model expects .*2.*num_labels"):
         SequenceClassifier.from_pretrained(tmp_path, num_labels=2)
 
 
