@@ -96,7 +96,7 @@ def test_what_is_wrong_in_either_file(write: Any, tmp_path: Path) -> None:
 
 def test_base_is_not_a_setting(write: Any) -> None:
     assert refused(write(BASE + VARIANTS), base="other.yaml") == (
-        "base: expected in a file, whose other keys win over it, got 'other.yaml' outside of one"
+        "base: expected only in a file, whose other keys override it, got 'other.yaml'"
     )
 
 
@@ -107,7 +107,7 @@ def test_base_is_not_a_setting(write: Any) -> None:
         ("varaints: [top]", "varaints: unknown key; did you mean variants?"),
         (
             "variants: [base]",
-            "variants.0.name: expected another name than 'base', which the config without a change has",
+            "variants.0.name: expected another name than 'base', which is that of the unchanged config",
         ),
         (
             "variants: [top, {name: ../out, changes: [top]}]",

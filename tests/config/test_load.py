@@ -390,6 +390,6 @@ def test_a_fraction_beside_a_stages_own_file(tmp_path: Path) -> None:
     stages = "stages: [{name: a, losses: [prediction], train: augmented.tsv}]\n"
     text = f"teacher: {{dir: t}}\ndata: {{train: a.tsv, text: b, label: c}}\nout: run\n{stages}"
     with pytest.raises(
-        InputError, match=r"data\.dev: expected a file, got 0\.1: what is held out of data\.train may be in"
+        InputError, match=r"data\.dev: expected a file, got 0\.1: texts held out of data\.train may be in"
     ):
         load_config(DistillConfig, _write(tmp_path, text))

@@ -480,7 +480,7 @@ def test_settings_are_refused_by_name(
         (GLOVE + "film 1\n", "{path}:6: 1 values; expected 2, as in the first line"),
         (GLOVE + "film 1 0 0\n", "{path}:6: 3 values; expected 2, as in the first line"),
         (GLOVE + "film 1 x\n", "{path}:6: expected a word and its vector, numbers with one space between"),
-        (GLOVE.replace("marvellous 1", "marvellous  1"), "{path}:2: a word and its vector, numbers with one space "),
+        (GLOVE.replace("marvellous 1", "marvellous  1"), "{path}:2: expected a word and its vector, numbers"),
         (GLOVE + "film 1e99 0\n", "{path}:6: expected a word and its vector, numbers with one space between"),
         ("", "{path}: no words; expected lines of a word and its vector"),
         (None, "{path}: no such file"),

@@ -208,8 +208,8 @@ def test_what_quantization_refuses(compress: Callable[..., Any], tmp_path: Path)
     for section, expected in (
         ("{bits: 3}", "quantization.bits"),
         ("{calibration_texts: 0}", "calibration_texts"),
-        ("{}\nexport: {format: onnx}", "export.format: expected litert, which `quantization` ends as, got 'onnx'"),
-        ("{}\nexport: {format: hf}", "export.format: expected litert, which `quantization` ends as, got 'hf'"),
+        ("{}\nexport: {format: onnx}", "export.format: expected litert, the format of a quantized student, got 'onnx'"),
+        ("{}\nexport: {format: hf}", "export.format: expected litert, the format of a quantized student, got 'hf'"),
     ):
         command = compress(f"quantization: {section}", tmp_path / "run")
         assert command.status == 2

@@ -16,7 +16,7 @@ SIGINT, SIGPIPE = 2, 13  # Windows has no SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status is 0, 2 where what the user gave is wrong, 1 for an export not kept."""
+    """Run a command line; the exit status is 0, 2 for wrong input, or 1 for an export that failed verification."""
     name, *given = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help", "--version"):
         print(f"tinybert {__version__}" if name == "--version" else overview(VERBS))
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         verb = find_verb(name, VERBS)
         arguments = parse_arguments(verb, given)
-    except SystemExit as ended:  # argparse has printed the help, or what is wrong
+    except SystemExit as ended:  # argparse has printed the help or an error
         return int(ended.code or 0)
     try:
         with on_stderr():
@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command_line() -> int:
-    """`main` as a shell has it: the reader of a pipe may leave, a disk be full, Ctrl-C be pressed, a stream be closed.
+    """`main` for a shell: it handles closed pipes and streams, a full disk and Ctrl-C.
 
-    The exit status is `main`'s; 2 for what cannot be written, 128 + N for signal N, which a closed pipe counts as.
+    The exit status is `main`'s; 2 if the output cannot be written; 128 + N for signal N, a closed pipe included.
     """
     try:
         open_streams()
@@ -62,6 +62,6 @@ def command_line() -> int:
 
 
 def _say(problem: object, status: int) -> int:
-    """Print one line, also where a file's or a library's own words are in it; return the exit status."""
+    """Print the problem in one line, even if it quotes several lines; return the exit status."""
     print("tinybert:", *str(problem).splitlines(), file=sys.stderr)
     return status

@@ -1,4 +1,4 @@
-"""`predict` and `evaluate`: what a model answers, and how well."""
+"""`predict` and `evaluate`: a model's answers, and their quality."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _check_sources(arguments: argparse.Namespace) -> None:
 
 
 def _batches(arguments: argparse.Namespace) -> Iterable[Sequence[Any]]:
-    """The texts, some at a time: those given, those of a file, or the lines of stdin as they come."""
+    """The texts in batches: those given, those of a file, or the lines of stdin as they arrive."""
     from tinybert_tf.pipeline.predict import BATCH, texts_of_file
 
     if arguments.input is not None:

@@ -1,4 +1,4 @@
-"""`cache`: the teachers' features that are kept on disk."""
+"""`cache`: lists and removes the teachers' features that are kept on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`export` and `serve`: a model as a file for phones and servers, and behind HTTP."""
+"""`export` and `serve`: make a file of a model for phones and servers, or serve it over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinybert_tf.cli.flags import BATCH_SIZE, LABEL, MAX_LENGTH, MODEL, TEXT, in
 from tinybert_tf.cli.tensorflow import import_tensorflow, import_what_runs
 from tinybert_tf.cli.verb import Flag, Verb
 
-# Written out: `--help` need not import what exports. A test holds them to `FORMATS`.
+# Written out so that `--help` imports no exporter. A test compares them with `FORMATS`.
 FORMAT_NAMES = "litert, saved_model, onnx, hf"
 SCHEME_NAMES = "dynamic_int8, dynamic_int4, weight_int8, weight_int4, full_int8, float16"
 

@@ -48,7 +48,7 @@ def _print_results(metrics: Any, config: Any) -> None:
 
 
 def _either(keys: Set[str]) -> Any:
-    """The class of a compression's config where a section of one is given, else of a distillation's."""
+    """The class of a compression's config if one of its step sections is given, else of a distillation's."""
     from tinybert_tf.config.compression import STEP_SECTIONS
 
     return (DISTILL if keys.isdisjoint(STEP_SECTIONS) else COMPRESS).config

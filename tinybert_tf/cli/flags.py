@@ -1,4 +1,4 @@
-"""The flags that several verbs have, each with one meaning."""
+"""The flags that several verbs share, each with one meaning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinybert_tf.config.tasks import DEFAULT_TASK, TASK_KEYS
 
 
 def integer(at_least: int | None = None) -> Callable[[str], int]:
-    """Reads an integer, not below a limit."""
+    """A reader of integers that are not below a limit."""
     expected = "an integer" if at_least is None else f"an integer >= {at_least}"
 
     def read(written: str) -> int:
@@ -35,12 +35,12 @@ def number(written: str) -> float:
 
 
 def words(written: str) -> list[str]:
-    """Read words with commas between."""
+    """Read words separated by commas."""
     return [word.strip() for word in written.split(",")]
 
 
 def integers(written: str) -> tuple[int, ...]:
-    """Read integers with commas between."""
+    """Read integers separated by commas."""
     try:
         return tuple(int(part) for part in written.split(","))
     except ValueError:
@@ -73,11 +73,11 @@ TASK = Flag(
     f"{', '.join(TASK_KEYS)}; or a task of GLUE ({', '.join(GLUE)}), with its columns, labels and metric",
 )  # fmt: skip
 
-# === For the verbs that take a config: each sets a key, whose section has the default and checks the value ===
+# === For verbs that take a config: each flag sets a key; the key's section has the default and the rule ===
 
 
 def of_key(flag: Flag, key: str, help: str | None = None, otherwise: str = "") -> Flag:
-    """The flag as one that sets a key of a config."""
+    """The same flag, setting a key of a config."""
     words = flag.help if help is None else help
     return flag.but(key=key, help=words, default=None, type=str, otherwise=otherwise or flag.otherwise)
 

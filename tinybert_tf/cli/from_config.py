@@ -1,4 +1,4 @@
-"""From a config file, flags and `--set` to a checked configuration."""
+"""Makes a checked configuration from a config file, flags and `--set`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SIZES = ("student", "model")
 
 
 def load(verb_flags: tuple[Flag, ...], cls: Any, arguments: argparse.Namespace) -> Any:
-    """The configuration of the file, the flags and the `--set`s; the later wins.
+    """The configuration from the file, the flags and `--set`; later values override earlier ones.
 
     Raises:
-        InputError: as `load_config`; keys that are given nowhere are named by their flags.
+        InputError: see `load_config`; missing keys are named by their flags.
     """
     from tinybert_tf.config.load import MissingKeysError, load_config
 

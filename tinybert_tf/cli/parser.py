@@ -1,4 +1,4 @@
-"""How a command line is read: one line for what is wrong, with the nearest word that there is."""
+"""Reads a command line; an error is one line, with the nearest known word."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import NoReturn
 
 from tinybert_tf.cli.verb import Verb
 
-# argparse's own takes -1e-5 for a flag, and then says that a value is missing.
+# argparse's own takes -1e-5 for a flag, and then reports a missing value.
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-inf$")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error here."""
+    """A parser that reports an error in one line, as all of this command line does."""
 
     def __init__(self, prog: str, description: str = "") -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
         self._negative_number_matcher = NEGATIVE_NUMBER
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2."""
+        """Print the error and exit with status 2."""
         self.exit(2, f"tinybert: {message.removeprefix('argument ')} (see {self.prog} --help)\n")
 
     def refuse_unknown(self, unknown: Sequence[str]) -> None:
-        """End with status 2 if anything is left over; a flag is answered with the nearest one."""
+        """Exit with status 2 if unknown arguments are left; suggest the nearest flag."""
         flags = [part.partition("=")[0] for part in unknown if part.startswith("-") and " " not in part]
         if flags:
             self.error(f"{self.prog} has no flag {flags[0]}{_guess(flags[0], self._option_string_actions)}")
@@ -49,7 +49,7 @@ def overview(verbs: Mapping[str, Verb]) -> str:
 
 
 def find_verb(name: str, verbs: Mapping[str, Verb]) -> Verb:
-    """The verb of a name; one that is not there ends with status 2."""
+    """The verb of a name; an unknown name exits with status 2."""
     if name not in verbs:
         what = "flag" if name.startswith("-") else "verb"
         OneLineParser(prog="tinybert").error(
@@ -59,7 +59,7 @@ def find_verb(name: str, verbs: Mapping[str, Verb]) -> Verb:
 
 
 def parse_arguments(verb: Verb, given: Sequence[str]) -> argparse.Namespace:
-    """The verb's arguments; texts also after a flag, where argparse takes none."""
+    """The verb's arguments, including texts after a flag, which argparse does not take."""
     parser = OneLineParser(prog=f"tinybert {verb.name}", description=verb.help)
     verb.add_to(parser)
     parser.set_defaults(verb=verb.name)
@@ -74,7 +74,7 @@ def parse_arguments(verb: Verb, given: Sequence[str]) -> argparse.Namespace:
 
 
 def _guess(found: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?`, for a word that is near, or that has the first letters of the words of one (`--lr`)."""
+    """`; did you mean ...?` with a similar word, or one whose initials these are (`--lr`); else empty."""
     words = list(known)
     short = [word for word in words if _initials(word) == found.lstrip("-")]
     near = short or difflib.get_close_matches(found, words, n=1)

@@ -1,4 +1,4 @@
-"""`augment`, `vocab` and `quickstart`: data and a vocabulary to begin with, or everything at once."""
+"""`augment`, `vocab` and `quickstart`: prepare data and a vocabulary, or run everything at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _quickstart(arguments: argparse.Namespace) -> None:
     print(run_quickstart(arguments.out, arguments.seed))
 
 
-# The fields of `Augmentation`. Its defaults are written out: `--help` need not import what augments. A test compares.
+# The fields of `Augmentation`. Its defaults are written out so that `--help` does not import it; a test compares them.
 AUGMENTATION = (
     Flag("--variant", "NAME", "what the masked LM sees: `paper`, the text with a word masked, or `authors`, that and "
          "the whole text after it", default="paper"),

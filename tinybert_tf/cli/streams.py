@@ -1,4 +1,4 @@
-"""What a shell connects: texts that come in, answers that go out, and streams that are closed or full."""
+"""Standard streams: texts from stdin, answers to stdout, and streams that are closed or full."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, TextIO
 
 from tinybert_tf.errors import InputError
 
-# What a write fails with that is nobody's bug.
+# Errors of a write that are no bug: a full disk and the like.
 _OUTSIDE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 def open_streams() -> None:
-    """Make the standard streams usable: none is missing, and none fails for a letter that its encoding lacks.
+    """Make the standard streams usable: none is missing, and none fails on a letter that its encoding lacks.
 
-    A stream that the shell closed (`2>&-`) leaves its number to the next file that is opened, which then gets what C++
-    writes there; `/dev/null` takes the number instead.
+    If the shell closed a stream (`2>&-`), the next file that is opened would get its number, and the lines that C++
+    writes to it; `/dev/null` takes the number instead.
 
     Raises:
         InputError: there is no stdout to print results to.
@@ -39,7 +39,7 @@ def open_streams() -> None:
 
 
 def lines_of_stdin(most: int) -> Iterator[list[str]]:
-    """The lines of stdin as they come, at most so many at a time; UTF-8, with or without a byte order mark or CRs.
+    """The lines of stdin as they arrive, in batches of limited size; UTF-8, byte order mark and CRs are removed.
 
     Raises:
         InputError: stdin is closed, or a line is not UTF-8.
@@ -65,7 +65,7 @@ def _text(line: bytes, number: int) -> str:
 
 
 def print_json(values: list[Any], file: TextIO) -> None:
-    """Write each value as a line of JSON, its letters as they are where the file's encoding has them, and flush."""
+    """Write each value as a line of JSON and flush; only letters that the file's encoding lacks are escaped."""
     for value in values:
         line = json.dumps(value, ensure_ascii=False)
         try:
@@ -77,10 +77,10 @@ def print_json(values: list[Any], file: TextIO) -> None:
 
 
 def flush_or_drop() -> None:
-    """Write what stdout still holds; where that fails, drop it, so that Python does not try again at its end.
+    """Write the buffer of stdout; if that fails, drop it, so that Python does not try again when it exits.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the buffer cannot be written.
     """
     try:
         sys.stdout.flush()
@@ -90,13 +90,13 @@ def flush_or_drop() -> None:
 
 
 def drop_stdout() -> None:
-    """Send what stdout still holds, and all that follows, to nowhere."""
+    """Discard the buffer of stdout and all later output."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def from_outside(error: OSError) -> str | None:
-    """What a full disk or the like did, in a line; None for what may be a fault of the library."""
+    """A line for an error such as a full disk; None for one that may be the library's fault."""
     if error.errno not in _OUTSIDE:
         return None
     return f"{error.filename or 'the output'} cannot be written ({error.strerror})"

@@ -1,4 +1,4 @@
-"""TensorFlow, imported without the lines that it writes."""
+"""Imports TensorFlow without the lines that it writes to stderr."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def import_tensorflow() -> None:
 
     Those lines ignore TF_CPP_MIN_LOG_LEVEL; they are shown if the import fails.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, a machine without a GPU is an error
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, it reports a machine without a GPU as an error
     with quiet():
         import tensorflow as tf
-    # Every model has a `predict` of its own; TensorFlow counts them as one that is traced again and again, and warns.
+    # Every model has its own `predict`; TensorFlow takes them for one that is traced again and again, and warns.
     tf.get_logger().setLevel("ERROR")
 
 
 def import_what_runs(model: str) -> None:
-    """Import TensorFlow, unless the model is an export that is run without it."""
+    """Import TensorFlow, unless the model is an export that runs without it."""
     from tinybert_tf.export.predictor import exported_directory, needs_tensorflow
     from tinybert_tf.pipeline.first_look import look_at_model
 

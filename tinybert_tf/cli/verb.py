@@ -1,4 +1,4 @@
-"""What a verb is: a name, a table of flags, and the function that runs it."""
+"""`Verb` and `Flag`: a name, a table of flags, and the function that runs the verb."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Flag:
-    """One argument of a verb: `--name` with a value, a switch where there is no `metavar`, or a place without dashes.
+    """One argument of a verb: `--name` with a value, a switch (without `metavar`), or a positional argument.
 
-    `key`: the dotted key of the verb's config that it sets. `default`: its value where it is not given; a flag with a
-    `key` has the config's. `otherwise`: what the help says in place of a default that is not one value.
+    `key`: the dotted key that it sets in the verb's config. `default`: its default value; a flag with a `key` has the
+    config's. `otherwise`: the help's words for a default that is not a single value.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Flag:
 
     @property
     def attribute(self) -> str:
-        """The name of its value among the parsed arguments."""
+        """The name of its attribute in the parsed arguments."""
         return self.name.lstrip("-").replace("-", "_")
 
     def but(self, **changes: Any) -> Flag:
-        """This flag, with some words or values of its own."""
+        """A copy of this flag with some fields changed."""
         return replace(self, **changes)
 
     def described(self, config: Any) -> str:
-        """The help, with the default."""
+        """The help text with the default."""
         from tinybert_tf.config.defaults import default_of
 
         default = self.default
@@ -49,7 +49,7 @@ class Flag:
         return (f"{self.help} (default: {said})" if said else self.help).replace("%", "%%")
 
     def add_to(self, parser: argparse.ArgumentParser, config: Any = None) -> None:
-        """Let a parser read it."""
+        """Add this flag to a parser."""
         help = self.described(config)
         if self.metavar is None:
             parser.add_argument(self.name, action="store_true", help=help)
@@ -63,16 +63,16 @@ class Flag:
 
 
 def _written(value: Any) -> str:
-    """A value as somebody types it."""
+    """A value as it is typed on a command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A word of the command line: what it does, in one line, its flags, and the function that does it.
+    """A verb of the command line: its name, one line of help, its flags, and the function that runs it.
 
-    `config_class`: module and name of the configuration that a file, the flags with a key and `--set` make; the verb
-    then takes a file and `--set` too. Listing the verbs does not import it.
+    `config_class`: the module and the name of its configuration's class; the configuration is made from a file, `--set`
+    and the flags with a key. Without one the verb takes neither a file nor `--set`. Listing the verbs does not import it.
     """
 
     name: str
@@ -83,12 +83,12 @@ class Verb:
 
     @property
     def config(self) -> Any:
-        """The class of the verb's configuration; None where it has none."""
+        """The class of the verb's configuration; None if it has none."""
         module, _, name = self.config_class.rpartition(".")
         return getattr(importlib.import_module(f"tinybert_tf.config.{module}"), name) if module else None
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
-        """Let a parser read all flags of the verb."""
+        """Add all flags of the verb to a parser."""
         config = self.config
         if config is not None:
             parser.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file; flags and --set win over it")

@@ -1,4 +1,4 @@
-"""The configuration of an ablation: a distillation, what is varied about it, and the seeds."""
+"""The configuration of an ablation: a distillation, its variants, and the seeds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from tinybert_tf.config.rules import CheckedSection, Rule, SettingError, integer, one_of
 from tinybert_tf.config.schema import DistillConfig
 
-# What the base itself is called in tables and directories.
+# The name of the base in tables and directories.
 BASE = "base"
-# The GLUE tasks that TinyBERT's paper has ablations of.
+# The GLUE tasks of the ablations in TinyBERT's paper.
 PAPER_TASKS = ("mnli", "mrpc", "cola")
 Seeds = Annotated[
     tuple[int, ...],
@@ -23,17 +23,17 @@ Seeds = Annotated[
     ),
 ]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,+-]{0,199}")
-# What the runs of an ablation differ in anyway.
+# Keys in which the runs of an ablation differ anyway.
 _OWN_KEYS = {"out": "every run has a directory of its own", "train.seed": "seeds are varied in `seeds`"}
 
 
 @dataclass(frozen=True)
 class Variant(CheckedSection):
-    """A distillation that differs from the base; in YAML a mapping, or the name of a change, which then is its own too.
+    """A distillation that differs from the base; in YAML a mapping, or the name of a change, which also names it.
 
-    `set`: keys and their values, as `--set` has them. `without`: losses, by name, that are taken out of every stage; a
-    stage that has none left goes. `changes`: what has a name (`no_general`, `top`, ...). They are done in this order.
-    `name` becomes a directory.
+    `changes`: named changes (`no_general`, `top`, ...). `without`: names of losses to remove from every stage; a stage
+    without losses is removed too. `set`: keys and their values, as in `--set`. They are applied in this order: `set`,
+    `without`, `changes`. `name` becomes the name of a directory.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Variant(CheckedSection):
 
     @classmethod
     def from_shorthand(cls, value: Any) -> Any:
-        """Return the mapping that a name stands for; what is no text comes back as it is."""
+        """Return the mapping that a name stands for; anything but text comes back as it is."""
         return {"name": value, "changes": [value]} if isinstance(value, str) else value
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class Variant(CheckedSection):
         if not _NAME.fullmatch(self.name):
             raise SettingError("name", f"expected up to 200 letters, digits and _ . = , + -, got {self.name!r}")
         if self.name == BASE:
-            raise SettingError("name", f"expected another name than {BASE!r}, which the config without a change has")
+            raise SettingError("name", f"expected another name than {BASE!r}, which is that of the unchanged config")
         if not (self.changes or self.without or self.set):
             raise SettingError(
                 "name", f"expected set, without or changes, got a variant {self.name!r} that changes nothing"
@@ -64,10 +64,10 @@ class Variant(CheckedSection):
 class AblationConfig(DistillConfig):
     """A distillation, as `DistillConfig` has it, and its variants.
 
-    `base`: a distillation's file, which the keys given here stand over. `variants`: see `Variant`. `grid`: keys, as
-    `--set` has them, and a list of values each; all their combinations are variants too. `seeds`: what `train.seed` is
-    in the runs of each variant. `paper`: the task whose numbers of TinyBERT's paper are shown beside; where `task` is
-    one of these, by default it is the one. `out`: the directory of tables and runs.
+    `base`: the file of a distillation; the keys given here override it. `variants`: see `Variant`. `grid`: keys, as in
+    `--set`, with a list of values each; all combinations are variants too. `seeds`: the values of `train.seed` for the
+    runs of each variant. `paper`: the task whose numbers from TinyBERT's paper the table shows; by default `task`, if
+    the paper has it. `out`: the directory of tables and runs.
     """
 
     base: str | None = None
@@ -78,17 +78,15 @@ class AblationConfig(DistillConfig):
 
     @classmethod
     def from_shorthand(cls, plain: Any) -> Any:
-        """Return the mapping with what a GLUE task's name stands for, the paper's numbers among it."""
+        """Return the mapping with the values that a GLUE task's name stands for, `paper` among them."""
         if isinstance(plain, Mapping) and plain.get("task") in PAPER_TASKS:
             plain = {"paper": plain["task"], **plain}
         return super().from_shorthand(plain)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.base is not None:  # loading a file has read it and taken the key out
-            raise SettingError(
-                "base", f"expected in a file, whose other keys win over it, got {self.base!r} outside of one"
-            )
+        if self.base is not None:  # loading a file reads `base` and removes the key
+            raise SettingError("base", f"expected only in a file, whose other keys override it, got {self.base!r}")
         if not self.variants and not self.grid:
             raise SettingError("variants", "expected at least one, or a grid, got none")
         for key, values in self.grid.items():

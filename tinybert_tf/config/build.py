@@ -1,4 +1,4 @@
-"""From plain mappings to the dataclasses of a configuration, along their type hints."""
+"""Makes the dataclasses of a configuration from plain mappings, along their type hints."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tinybert_tf.config.rules import SettingError
 
 
 class SectionBuilder:
-    """Makes sections from plain mappings along the type hints; required keys it does not find gather in `missing`."""
+    """Makes sections from plain mappings along the type hints, and collects absent required keys in `missing`."""
 
     def __init__(self, root: type) -> None:
         self.missing: list[str] = []
         self._known_keys = list(_leaf_keys(root, ""))
 
     def section(self, cls: type, value: Any, key: str) -> Any:
-        """Return a `cls`, or None while keys inside it are missing; `key` is the section's own, empty for the root."""
+        """Return a `cls`, or None if keys inside it are missing; `key` is the section's own, empty for the root."""
         value = cls.from_shorthand(value) if hasattr(cls, "from_shorthand") else value
         value = {} if value is None else value
         fields = {each.name: each for each in dataclasses.fields(cls)}
@@ -79,7 +79,7 @@ class SectionBuilder:
             if (get_origin(hint) is tuple) == is_list and dataclasses.is_dataclass(hint) == is_section
         )
         *first, last = [*fitting] or choices[:1]
-        for hint in first:  # a number or a text: the first that it can be
+        for hint in first:  # a number or a text: the first type that fits
             with contextlib.suppress(SettingError):
                 return self._value(hint, value, key)
         return self._value(last, value, key)

@@ -1,4 +1,4 @@
-"""The configuration of a compression: a distillation, and the steps by which the student becomes smaller."""
+"""The configuration of a compression: a distillation, and the steps that make the student smaller."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class PruningSection(CheckedSection):
 
     `sparsity`: fraction of each kernel's weights, in [0, 1). `pattern`: `unstructured`, a block such as `1x4` (inputs x
     outputs), or `2:4`. `schedule`: `polynomial` or `constant`. `begin`, `end`: fractions of the steps of all stages, in
-    [0, 1], or whole steps above 1. `frequency`: steps from one choice of what is zero to the next. `kernels`: a regular
-    expression that the names of pruned weights match; by default the kernels of the encoder's layers.
+    [0, 1], or whole steps above 1. `frequency`: the number of steps between two choices of the zeros. `kernels`: a
+    regular expression for the names of pruned weights; by default the kernels of the encoder's layers.
     """
 
     sparsity: Fraction = 0.5
@@ -43,10 +43,10 @@ class PruningSection(CheckedSection):
             raise SettingError("end", f"expected a place after begin={self.begin:g}, got {self.end:g}")
 
     def steps(self, total_steps: int) -> tuple[int, int]:
-        """`begin` and `end` as optimizer steps, of so many.
+        """`begin` and `end` as optimizer steps, of `total_steps`.
 
         Raises:
-            InputError: there are not as many.
+            InputError: `end` is above `total_steps`.
         """
         begin, end = (int(place * total_steps) if place <= 1 else int(place) for place in (self.begin, self.end))
         if end > total_steps:
@@ -58,8 +58,8 @@ class PruningSection(CheckedSection):
 class StructureSection(CheckedSection):
     """Attention heads and feed-forward units that are removed, as in `tinybert_tf.prune_structure`.
 
-    `num_attention_heads`, `intermediate_size`: what stays of them in each layer. `rounds`: in how many equal steps,
-    each distilled through all stages.
+    `num_attention_heads`, `intermediate_size`: the numbers that stay in each layer. `rounds`: the number of equal steps
+    to get there, each followed by all stages of distillation.
     """
 
     num_attention_heads: Count | None = None
@@ -74,7 +74,10 @@ class StructureSection(CheckedSection):
 
 @dataclass(frozen=True)
 class ClusteringSection(CheckedSection):
-    """Few values in each matrix, as in `tinybert_tf.cluster_weights`; `kernels` as in pruning, by default words too."""
+    """Few distinct values in each matrix, as in `tinybert_tf.cluster_weights`.
+
+    `kernels`: as in pruning, but by default the word embeddings too.
+    """
 
     num_clusters: Annotated[int, integer(2)] = 16
     kernels: str | None = None
@@ -84,8 +87,8 @@ class ClusteringSection(CheckedSection):
 class QuantizationSection(CheckedSection):
     """Numbers of few bits, as in `tinybert_tf.quantize_aware`; the run ends with a LiteRT file of them.
 
-    `bits`: of weights; activations have 8. `calibration_texts`: how many of the training file's texts the ranges of
-    activations are measured on.
+    `bits`: the bits of a weight; activations have 8. `calibration_texts`: the number of texts of the training file on
+    which the ranges of activations are measured.
     """
 
     bits: Bits = 8
@@ -96,7 +99,7 @@ class QuantizationSection(CheckedSection):
 class ExportSection(CheckedSection):
     """The file under `export/` that the run ends with; its keys are the flags of `tinybert export`.
 
-    It is verified on the dev file; what `full_int8` is calibrated on are the training file's texts.
+    It is verified on the dev file; `full_int8` is calibrated on texts of the training file.
     """
 
     format: str = "litert"
@@ -106,7 +109,7 @@ class ExportSection(CheckedSection):
 
 
 def _compression_stage() -> tuple[StageSection, ...]:
-    """What the teacher predicts: a student that has learned its teacher's inside before is only to keep its answers."""
+    """The stage of a compression: predictions only, since the student has learned its teacher's inside before."""
     return (StageSection("compress", (LossSection("prediction"),)),)
 
 
@@ -118,10 +121,10 @@ STEP_SECTIONS = ("structure", "pruning", "quantization", "clustering")
 class CompressConfig(DistillConfig):
     """A compression: a distillation of a student that has been distilled, through steps that make it smaller.
 
-    `student.dir`: the student; without it one is made as `distill` makes it. `stages`: what every step is distilled
-    through, by default the teacher's predictions alone. The sections below are the steps, those that are given, in this
-    order: `structure`, `pruning`, `quantization`, `clustering`. The last is not trained through, and is for floats.
-    `export`: a file of the student, verified; one that is quantized has its LiteRT file in any case.
+    `student.dir`: the student; without it one is made as in `distill`. `stages`: the stages of distillation in every
+    step, by default the teacher's predictions alone. The sections that are given are the steps, in this order:
+    `structure`, `pruning`, `quantization`, `clustering`. The last one is not followed by training, and is for float
+    students. `export`: a file of the student, which is verified; a quantized student has a LiteRT file in any case.
     """
 
     stages: tuple[StageSection, ...] = field(default_factory=_compression_stage)
@@ -143,7 +146,7 @@ class CompressConfig(DistillConfig):
         if self.quantization is not None and self.export is not None:
             if self.export.format != "litert":
                 raise SettingError(
-                    "export.format", f"expected litert, which `quantization` ends as, got {self.export.format!r}"
+                    "export.format", f"expected litert, the format of a quantized student, got {self.export.format!r}"
                 )
             if self.export.quantize is not None:
                 raise SettingError(
@@ -157,7 +160,7 @@ class CompressConfig(DistillConfig):
             self._refuse_early_ends()
 
     def _refuse_early_ends(self) -> None:
-        """Pruning has a plan of steps, and keeps its zeros after each of them."""
+        """Refuse settings that end training early or skip steps: pruning needs every step of its schedule."""
         if self.train.steps_per_execution > 1:
             found = f"expected 1, since pruning keeps its zeros after every step, got {self.train.steps_per_execution}"
             raise SettingError("train.steps_per_execution", found)

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 
 def default_of(cls: type, key: str) -> Any:
-    """The value that a dotted key of the configuration class has where nobody gives one; None where there is none.
+    """The default of a dotted key of a configuration class; None if it has none.
 
     Example:
         >>> from tinybert_tf.config.schema import DistillConfig

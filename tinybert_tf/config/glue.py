@@ -1,4 +1,4 @@
-"""GLUE's tasks (arXiv 1804.07461) as shorthands: what each one's name as `task` stands for."""
+"""GLUE's tasks (arXiv 1804.07461) as shorthands: the values that a task's name stands for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class GlueTask:
-    """A task of GLUE: the columns of its files, what its integer labels stand for, and its metric.
+    """A task of GLUE: the columns of its files, the names of its integer labels, and its metric.
 
-    `labels` are in the order of the classes that GLUE's own data sets give them; None where the label is a score.
-    `positive` is the one whose F1 GLUE measures. On the Hub the label's column is `label`, and texts are in `hub_text`
-    where that is not `text`.
+    `labels` are in the order of the classes in GLUE's own data sets; None if labels are scores. `positive` is the label
+    whose F1 GLUE measures. On the Hub the label's column is `label`, and the texts are in `hub_text`, or in `text` if
+    that is None.
     """
 
     text: tuple[str, ...]
@@ -52,7 +52,7 @@ GLUE: dict[str, GlueTask] = {
 
 
 def with_glue(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration's plain mapping with what the name of a GLUE task stands for, where it has no value of its own.
+    """Fill in the values that the name of a GLUE task stands for, where a plain configuration has none of its own.
 
     Example:
         >>> with_glue({"task": "stsb", "data": {"label": "similarity"}, "metric": None}) == {
@@ -67,7 +67,7 @@ def with_glue(plain: Mapping[str, Any]) -> dict[str, Any]:
     if found is None or not isinstance(data, Mapping):
         return dict(plain)
     columns = {"text": found.text, "label": found.label, "labels": found.labels}
-    if data.get("labels") is None:  # other labels have another positive one
+    if data.get("labels") is None:  # other labels have another positive label
         columns["positive"] = found.positive
     if str(data.get("train")).startswith("hub:"):
         columns |= {"text": found.hub_text or found.text, "label": "label"}

@@ -1,4 +1,4 @@
-"""From a YAML file, flags and `--set` strings to a checked configuration, and back to YAML."""
+"""Makes a checked configuration from a YAML file, flags and `--set` strings, and writes one as YAML."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def load_config(
     flags: Mapping[str, Any] = _NO_FLAGS,
     settings: Sequence[str] = (),
 ) -> T:
-    """Return a `cls` (`DistillConfig`, `FinetuneConfig`) from a file, then `flags`, then `settings`; the later wins.
+    """Return a `cls` (such as `DistillConfig`) from a file, `flags` and `settings`; later values override earlier ones.
 
-    `cls` may be a function that chooses the class by the top-level keys that are given a value.
-    `flags` maps dotted keys to values (None is YAML's null) or to text that is read by the key's type. A
-    flag for `train.X` also wins over X in every stage of the file. `settings` are `a.b=value` with the value in YAML.
-    Items of lists go by number from 0 (`stages.0.epochs`). Where `cls` has a key `base`, it names a file that the keys
-    beside it stand over. Raises InputError, one line with the file, the key, what was found and what is accepted;
-    MissingKeysError names all missing keys at once.
+    `cls` may be a function that chooses the class by the top-level keys that have a value. `flags` maps dotted keys to
+    values (None is YAML's null) or to text that is read by the key's type; a flag for `train.X` also overrides X in
+    every stage of the file. `settings` are `a.b=value` with the value in YAML. A number from 0 stands for an item of a
+    list (`stages.0.epochs`). If `cls` has a key `base`, it names a file, and the keys beside it override the file's.
+
+    Raises:
+        InputError: a value cannot be used; one line names the file, the key, the value and what was expected.
+        MissingKeysError: required keys are missing; it names all of them.
     """
     plain, file = ({}, "") if path is None else (_read_mapping(Path(path)), f"{path}: ")
     pairs = [_split_setting(setting) for setting in settings]
@@ -57,10 +59,10 @@ def load_config(
 
 
 def build_config(cls: type[T], plain: dict[str, Any], source: str, given: Sequence[tuple[str, Any, str]] = ()) -> T:
-    """Return a `cls` from a plain mapping (changed in place), with keys `given` one after the other.
+    """Return a `cls` from a plain mapping (changed in place) and the keys of `given`, which override it in turn.
 
-    `source` is what messages about the mapping begin with; each given key has its value and a source of its own. Raises
-    as `load_config`.
+    Messages about the mapping begin with `source`; each given key has its value and a source of its own. Raises the
+    errors of `load_config`.
     """
     factories = {each.name: each.default_factory for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
     defaults = {name: _to_plain(make()) for name, make in factories.items() if callable(make)}
@@ -102,7 +104,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping with the keys of both; sections that both have are laid over each other in turn."""
+    """Return a mapping with the keys of both, sections merged likewise; the second one overrides the first."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)

@@ -1,4 +1,4 @@
-"""The models of a run: what is fine-tuned, the teacher, the student."""
+"""The models of a run: the one to fine-tune, the teacher, the student."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ModelSection(CheckedSection):
 
 @dataclass(frozen=True)
 class TeacherSection(CheckedSection):
-    """The teacher: `dir` is a model directory, a run directory or a Hub id; `precision` is the one it computes in.
+    """The teacher: `dir` is a model directory, a run directory or a Hub id; it computes in `precision`.
 
-    `others`: more teachers of the same labels and tokens. Predictions are then learned from the weighted mean of all
-    teachers' logits; `shares`: how much each counts, `dir`'s first, by default all alike.
+    `others`: more teachers with the same labels and tokens. Students then learn from the weighted mean of all teachers'
+    logits. `shares`: the weight of each teacher, that of `dir` first; by default all are equal.
     """
 
     dir: str
@@ -44,10 +44,10 @@ class TeacherSection(CheckedSection):
 
 @dataclass(frozen=True)
 class CutSection(CheckedSection):
-    """How a student is cut from its teacher: on which training texts, in which basis, with which ridge.
+    """How a student is cut from its teacher: the training texts, the basis and the ridge.
 
-    `num_texts` texts, fewer where they have more than `max_tokens` tokens: memory grows with these, by about 80 bytes
-    for each token and channel of the teacher. `basis`, `ridge`: as in `tinybert_tf.cut_student`.
+    At most `num_texts` texts with at most `max_tokens` tokens together are used: memory grows by about 80 bytes for
+    each token and channel of the teacher. `basis`, `ridge`: as in `tinybert_tf.cut_student`.
     """
 
     num_texts: Count = 512
@@ -58,10 +58,10 @@ class CutSection(CheckedSection):
 
 @dataclass(frozen=True)
 class StudentSection(CheckedSection):
-    """The student: a preset's sizes or a directory's weights (not both), how it starts, and sizes that replace theirs.
+    """The student: a preset's sizes or a directory's weights (not both), its initial weights, and sizes that differ.
 
     `init`: `cut` fits each of its maps to the teacher's activations, `layers` copies layers of the teacher, `random`
-    does neither; `auto` is `cut` where the student is nowhere larger than the teacher.
+    does neither; `auto` is `cut` if no size of the student is larger than the teacher's.
     """
 
     preset: str | None = None

@@ -1,4 +1,4 @@
-"""Single keys set over the values of a file, and who gave which value."""
+"""Single keys that override the values of a file, and the source of each value."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tinybert_tf.config.rules import SettingError
 class Overrides:
     """Sets dotted keys in `plain` (changed in place) and remembers the source of each.
 
-    `defaults` holds the plain values of top-level keys that `plain` may lack, so that a key inside them can be set. A
-    source is what a message begins with: `"run.yaml: "` for the file, `"--set "` for a setting.
+    `defaults` holds the plain values of top-level keys that `plain` may lack, so that a key inside them can be set.
+    Messages begin with a source: `"run.yaml: "` for the file, `"--set "` for a setting.
     """
 
     def __init__(self, plain: dict[str, Any], file: str, defaults: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ class Overrides:
         self._sources: dict[str, str] = {}
 
     def set(self, key: str, value: Any, source: str) -> None:
-        """Set `key`, making the sections on the way; raises SettingError where a list or a scalar is in the way."""
+        """Set `key`, and make the sections around it; raises SettingError if a list or a scalar is in the way."""
         self._sources[key] = source
         *sections, last = key.split(".")
         if sections and sections[0] in self._defaults:
@@ -36,13 +36,13 @@ class Overrides:
                 child = {}
                 self._sources[".".join(sections[:depth])] = source
             elif isinstance(child, str) and isinstance(node, list):
-                child = {"name": child}  # a loss that was written as its name alone
+                child = {"name": child}  # a loss that was written as a name only
             node[place] = child
             node = child
         node[_place(node, last, key)] = copy.deepcopy(value)
 
     def source(self, key: str) -> str:
-        """Return who gave the value of `key`: who set it or the nearest section around it, else the file."""
+        """Return the source of `key`, or of the nearest section around it that was set; else the file."""
         parts = key.split(".")
         around = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
         return next((self._sources[outer] for outer in around if outer in self._sources), self._file)

@@ -27,9 +27,9 @@ Probability = Annotated[float, Rule("a number > 0 and < 1", lambda v: is_number(
 class CorpusSection(CheckedSection):
     """The raw text: UTF-8, one sentence a line, an empty line between documents.
 
-    `files`: what is trained on. `dev`: a file that is only measured on. `max_length`: tokens of a row, [CLS] and [SEP]
-    included. `mask_probability`: fraction of a row's tokens to predict, in (0, 1). `whole_word`: all pieces of a word
-    are masked together.
+    `files`: the training files. `dev`: a file for evaluation only. `max_length`: the most tokens of a row, [CLS] and
+    [SEP] included. `mask_probability`: the fraction of a row's tokens to predict, in (0, 1). `whole_word`: whether all
+    pieces of a word are masked together.
     """
 
     files: Files
@@ -41,13 +41,14 @@ class CorpusSection(CheckedSection):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(CheckedSection):
-    """A pretraining on raw text: masked-LM, and with a `teacher` general distillation.
+    """A pretraining on raw text: of a masked LM, or with a `teacher` a general distillation.
 
     `model`: a directory to go on from, or a new model's sizes; with a teacher, as `student` of a distillation.
-    `tokenizer`: a new model's; by default the directory's or the teacher's own. `next_sentence`: rows of two segments,
-    and without a teacher also the prediction whether the second follows; by default for new models and with a teacher.
-    `head_only`: the encoder stays as it is. `losses`, `layer_map`, `projections`: with a teacher, as in a stage.
-    `checkpoint_every`: steps after which the dev file is measured and everything saved that a restart wants.
+    `tokenizer`: a new model's tokenizer; by default the directory's or the teacher's. `next_sentence`: whether rows
+    have two segments, and, without a teacher, whether the model predicts that the second follows the first; by default
+    true for new models and with a teacher. `head_only`: whether the encoder stays as it is. `losses`, `layer_map`,
+    `projections`: with a teacher, as in a stage. `checkpoint_every`: the number of steps after which the dev file is
+    evaluated and everything that a restart needs is saved.
     """
 
     model: StudentSection = field(default_factory=StudentSection)
@@ -90,7 +91,7 @@ class PretrainConfig(CheckedSection):
         self._refuse_ignored()
 
     def _refuse_ignored(self) -> None:
-        """Refuse values that nothing would read: there are keys of the masked-LM task, and keys of a distillation."""
+        """Refuse values that nothing would read: some keys are for the masked LM, others for a distillation."""
         section: Any = self
         prefix, names, why = "", ["losses", "layer_map", "projections"], "without a teacher"
         if self.teacher is not None:

@@ -1,4 +1,4 @@
-"""A configuration with the defaults that depend on its other values: the ends of training, the metric."""
+"""Fills in defaults that depend on other values of a configuration: the ends of training, the metric."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from tinybert_tf.config.schema import DEFAULT_EPOCHS, Train
 from tinybert_tf.config.tasks import MAIN_METRIC
 
-# Of pretraining, whose data is large.
+# The epochs of a pretraining, whose data is large.
 PRETRAINING_EPOCHS = 1
 
 
 def resolved(config: Any) -> Any:
-    """Return the same configuration with a value for `metric` and for every end of training that nobody has given.
+    """Return the same configuration, with a value for `metric` and for every end of training that has none.
 
-    It means the same: a run of either does the same steps.
+    A run of either does the same steps.
     """
     changes: dict[str, Any] = {}
     if getattr(config, "metric", "none") is None:

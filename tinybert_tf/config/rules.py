@@ -1,4 +1,4 @@
-"""What a key of a configuration accepts: a type with a rule, and the section that holds its values to it."""
+"""Rules for the values of a configuration's keys, and the section that checks its values by them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinybert_tf.errors import InputError
 
 
 class SettingError(InputError):
-    """A key whose value cannot be used: `key` (dotted, inside its section) and `problem` (found, and expected)."""
+    """A key whose value cannot be used: `key` (dotted, inside its section) and `problem` (expected, and found)."""
 
     def __init__(self, key: str, problem: str) -> None:
         super().__init__(f"{key}: {problem}")
@@ -24,7 +24,7 @@ class SettingError(InputError):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be, in words, and as a test.
+    """A condition on a value, in words and as a test.
 
     It stands in the type of a field, `Annotated[int, Rule(...)]`. Such a type has a name of its own: a lambda in an
     annotation is compiled where it cannot see the module's names.
@@ -35,19 +35,19 @@ class Rule:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, and no boolean."""
+    """Whether a value is a finite number and not a boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def integer(at_least: int) -> Rule:
-    """An integer, not below a limit."""
+    """The rule of an integer that is not below a limit."""
     return Rule(
         f"an integer >= {at_least}", lambda value: is_number(value) and isinstance(value, int) and value >= at_least
     )
 
 
 def one_of(*choices: str) -> Rule:
-    """One of these words."""
+    """The rule of a value that is one of these words."""
     return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)
 
 
@@ -114,7 +114,7 @@ WEIGHT = Rule("a finite number >= 0, or a mapping of start, end and steps", _is_
 class CheckedSection:
     """A section that checks its values by the rules in its fields' types when it is made.
 
-    None is a value that is not set, and follows no rule. Text is never empty.
+    None stands for a value that is not set, and has no rule. Text is never empty.
     """
 
     def __post_init__(self) -> None:
@@ -134,6 +134,6 @@ def _rules_of(section: Any) -> Mapping[str, Rule]:
 
 
 def _rule_in(hint: Any) -> Rule | None:
-    """The rule of `Annotated[X, rule]`, alone or beside None."""
+    """The rule of `Annotated[X, rule]` or `Annotated[X, rule] | None`."""
     parts = [part for each in (hint, *get_args(hint)) for part in getattr(each, "__metadata__", ())]
     return next((part for part in parts if isinstance(part, Rule)), None)

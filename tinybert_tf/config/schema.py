@@ -1,4 +1,4 @@
-"""The run configurations: what each key means, its default, and what it accepts.
+"""The run configurations: the meaning of each key, its default, and its rule.
 
 Every section checks its own values when it is made. An error names the key inside the section; loading a file puts the
 section's path and the file before it.
@@ -42,22 +42,22 @@ Lengths = Annotated[
     tuple[int, ...],
     Rule("at least one length, each an integer >= 1", lambda v: v != () and all(map(integer(1).holds, v))),
 ]
-# How long a stage is where neither `epochs` nor `max_steps` says so.
+# The epochs of a stage with neither `epochs` nor `max_steps`.
 DEFAULT_EPOCHS = 3
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Data(CheckedSection):
-    """The examples: files, and columns where the task's files have any.
+    """The examples: files, and their columns, if the task's files have columns.
 
-    `train`, `dev`, `test`: paths. `dev` may be a fraction instead, above 0 and below 1: of the texts, or documents, of
-    `train`, which are held out to choose the best epoch by. Each label gives its share, and `dev_seed` alone decides
-    which, so that teacher and student hold out the same. `text`: the column of the text, or the two columns of a pair
-    (in YAML also `a,b`). `label`: the column of the label. `labels`: what integers in it stand for, in their order.
-    `positive`: of two labels the one whose F1 is measured, by default the one that 1 stands for. `max_length`: tokens
-    of an example, [CLS] and [SEP] included. `padded_lengths`: what batches are padded to; by default each to its
-    longest example, or with XLA, which compiles every length, to one of a few lengths.
+    `train`, `dev`, `test`: paths. `dev` may be a fraction instead, above 0 and below 1: so many of the texts, or
+    documents, of `train` are held out to choose the best epoch. Each label gives its share, and only `dev_seed` decides
+    which texts, so that teacher and student hold out the same. `text`: the column of the text, or the two columns of a
+    pair (in YAML also `a,b`). `label`: the column of the label. `labels`: the names of its integers, in their order.
+    `positive`: the one of two labels whose F1 is measured, by default the one that 1 stands for. `max_length`: the most
+    tokens of an example, [CLS] and [SEP] included. `padded_lengths`: the lengths to which batches are padded; by
+    default the longest example's, or with XLA, which compiles every length, one of a few lengths.
     """
 
     train: str
@@ -84,14 +84,15 @@ class Data(CheckedSection):
 class Train(CheckedSection):
     """How to train.
 
-    A stage ends after `epochs` over its data or `max_steps` optimizer steps, where both are given with the first of the
-    two, where none is after 3 epochs (in pretraining 1). `patience`: epochs without a better dev set after which it
-    ends early. `learning_rate`: at its peak. `schedule`: how it goes on after the warm-up. `warmup_fraction`: fraction
-    of the steps in which it rises, in [0, 1). `weight_decay`: per step, times the learning rate.
+    A stage ends after `epochs` passes over its data or `max_steps` optimizer steps, whichever comes first; without
+    either, after 3 epochs (1 in pretraining). `patience`: it also ends after so many epochs without a better result on
+    the dev set. `learning_rate`: the highest learning rate. `schedule`: its course after the warm-up.
+    `warmup_fraction`: the fraction of the steps in which it rises, in [0, 1). `weight_decay`: a step shrinks
+    weights by this times the learning rate.
 
-    `batch_tokens`, in place of `batch_size`: tokens of a batch at most, padding included. `accumulation_steps`: parts
-    that a batch is passed through in, for the memory of one. `steps_per_execution`: steps that a GPU is given at once.
-    `xla`: whether steps are compiled with XLA; by default on one GPU.
+    `batch_tokens`: the most tokens of a batch, padding included, in place of `batch_size`. `accumulation_steps`: the
+    number of parts of a batch that are computed in turn, to save memory. `steps_per_execution`: the number of steps
+    that a GPU gets at once. `xla`: whether steps are compiled with XLA; by default only on one GPU.
     """
 
     epochs: Count | None = None
@@ -115,13 +116,13 @@ class Train(CheckedSection):
         if self.batch_tokens is not None and self.batch_tokens < longest:
             raise SettingError(
                 f"{key}.batch_tokens",
-                f"expected an integer >= {longest}, an example's most tokens, got {self.batch_tokens}",
+                f"expected an integer >= {longest}, the most tokens of an example, got {self.batch_tokens}",
             )
 
 
 @dataclass(frozen=True)
 class WeightSection(CheckedSection):
-    """A loss's weight that goes in a straight line from `start` to `end` in `steps` optimizer steps of the stage."""
+    """A loss's weight that changes linearly from `start` to `end` in the first `steps` optimizer steps of a stage."""
 
     start: NotNegative
     end: NotNegative
@@ -130,7 +131,7 @@ class WeightSection(CheckedSection):
 
 @dataclass(frozen=True)
 class LossSection(CheckedSection):
-    """A loss by name, its weight in the total, a number or one that changes, and its own options.
+    """A loss: its name, its weight in the total (a number, or a `WeightSection`), and its own options.
 
     In YAML it is a name, or a mapping of `name`, `weight` and the options.
     """
@@ -141,7 +142,7 @@ class LossSection(CheckedSection):
 
     @classmethod
     def from_shorthand(cls, value: Any) -> Any:
-        """Return the section as a mapping of its fields; what is neither text nor a mapping comes back as it is."""
+        """Return the section as a mapping of its fields; anything but text or a mapping comes back as it is."""
         if isinstance(value, str):
             return {"name": value}
         if not isinstance(value, Mapping):
@@ -156,11 +157,11 @@ class LossSection(CheckedSection):
 
 @dataclass(frozen=True)
 class StageSection(CheckedSection):
-    """One stage of a distillation: its losses, its layer map, and what it overrides in `data.train` and `train`.
+    """One stage of a distillation: its losses, its layer map, and its own values for `data.train` and `train`.
 
-    `layer_map`: `uniform`, `top`, `bottom`, learned ones (`emd`, `attention`), or pairs (student layer, teacher layer).
-    `projections`: between unequal widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a training
-    file of its own, with the same columns. `name` becomes part of file names.
+    `layer_map`: `uniform`, `top`, `bottom`, learned (`emd`, `attention`), or pairs (student layer, teacher layer).
+    `projections`: maps between unequal widths, one `shared` by all pairs of layers or one `per_layer`. `train`: a
+    training file for this stage, with the same columns. `name` becomes part of file names.
     """
 
     name: str
@@ -194,12 +195,12 @@ class StageSection(CheckedSection):
 
 
 def inside_losses() -> tuple[LossSection, ...]:
-    """Return TinyBERT's losses inside the network: all that general distillation has (Jiao et al. 2020)."""
+    """Return TinyBERT's losses on the inside of the network, those of general distillation (Jiao et al. 2020)."""
     return tuple(LossSection(name) for name in ("embedding", "attention", "hidden_state"))
 
 
 def _tinybert_stages() -> tuple[StageSection, ...]:
-    """Return TinyBERT's two stages (Jiao et al. 2020): first what is inside the network, then its output."""
+    """Return TinyBERT's two stages (Jiao et al. 2020): first the inside of the network, then its output."""
     return (
         StageSection("intermediate", inside_losses()),
         StageSection("prediction", (LossSection("prediction"),)),
@@ -207,16 +208,16 @@ def _tinybert_stages() -> tuple[StageSection, ...]:
 
 
 class LabelledConfig(CheckedSection):
-    """A configuration with a `task` and its `data`; a task of GLUE's is a shorthand for what `GLUE` says of it."""
+    """A configuration with a `task` and its `data`; the name of a GLUE task is a shorthand for its entry in `GLUE`."""
 
     @classmethod
     def from_shorthand(cls, plain: Any) -> Any:
-        """Return the mapping with what a GLUE task's name stands for."""
+        """Return the mapping with the values that a GLUE task's name stands for."""
         return with_glue(plain) if isinstance(plain, Mapping) else plain
 
     @classmethod
     def needed_keys(cls, plain: Mapping[str, Any]) -> tuple[str, ...]:
-        """The keys that have no value of their own, and that the task of this plain mapping needs."""
+        """The keys without a default that the task of this plain mapping needs."""
         return TASK_KEYS.get(str(plain.get("task") or DEFAULT_TASK), ())
 
 
@@ -224,13 +225,14 @@ class LabelledConfig(CheckedSection):
 class DistillConfig(LabelledConfig):
     """A distillation: from a teacher to a student, in stages.
 
-    `teacher_cache`: what the teacher says is computed once and kept on disk: `logits`, all `features` that the losses
-    compare, `auto` of these what is read more than once and fits, or nothing (`off`). `cache_dir`: where, shared by all
-    runs; by default `$TINYBERT_CACHE` or `tinybert_tf` among the user's caches. `max_disk_gib`: its size in GiB.
+    `teacher_cache`: the teacher's outputs that are computed once and kept on disk: `logits`, all `features` that the
+    losses compare, those of them that are read more than once and fit (`auto`), or none (`off`). `cache_dir`: the
+    directory of the cache, shared by all runs; by default `$TINYBERT_CACHE` or `tinybert_tf` among the user's caches.
+    `max_disk_gib`: its largest size in GiB.
 
-    `out`: the run directory. `metric`: the one that chooses the best epoch; by default the task's own. `baseline`: also
-    train the same student on hard labels only. `allow_weak_teacher`: go on with a teacher that is no better than
-    guessing.
+    `out`: the run directory. `metric`: the metric that chooses the best epoch; by default the task's own. `baseline`:
+    whether to train the same student on hard labels too, for comparison. `allow_weak_teacher`: whether to accept a
+    teacher that is no better than guessing.
     """
 
     teacher: TeacherSection
@@ -255,7 +257,7 @@ class DistillConfig(LabelledConfig):
         if own is not None and not isinstance(self.data.dev, str):
             raise SettingError(
                 "data.dev",
-                f"expected a file, got {self.data.dev}: what is held out of data.train may be in stages.{own}.train",
+                f"expected a file, got {self.data.dev}: texts held out of data.train may be in stages.{own}.train",
             )
         names = [stage.name for stage in self.stages]
         if not names:
@@ -269,7 +271,7 @@ class DistillConfig(LabelledConfig):
 class FinetuneConfig(LabelledConfig):
     """A fine-tuning: a model, the examples, how to train, and the run directory `out`.
 
-    `metric`: the one that chooses the best epoch; by default the task's own.
+    `metric`: the metric that chooses the best epoch; by default the task's own.
     """
 
     model: ModelSection

@@ -51,7 +51,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    # The loader's scalars, so that a string is quoted exactly when the loader would take it for something else.
+    # The loader's scalars, so that a string is quoted if the loader would not read it as a string.
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -65,10 +65,11 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Return what one YAML document says: dicts with text keys, lists and scalars; None for an empty one.
+    """Return the value of a YAML document: dicts with text keys, lists and scalars; None for an empty document.
 
-    Raises InputError, which names `source` and the line, for broken YAML, a duplicate key, a key that is not text, a
-    tag, an anchor or an alias.
+    Raises:
+        InputError: the YAML is broken, a key is repeated or not text, or there is a tag, an anchor or an alias. The
+            message names `source` and the line.
     """
     try:
         return yaml.load(text, Loader=_Loader)

@@ -1,4 +1,4 @@
-"""The tasks of a configuration, and which keys of `data` each of them needs."""
+"""The tasks of a configuration, the keys of `data` that each needs, and its main metric."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TASK_KEYS: dict[str, tuple[str, ...]] = {
     "token_classification": (),
     "question_answering": (),
 }
-# The metric that chooses the best epoch where the config names none.
+# The metric that chooses the best epoch if the config names none.
 MAIN_METRIC = {
     "sequence_classification": "accuracy",
     "regression": "pearson",
