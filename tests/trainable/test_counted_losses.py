@@ -129,7 +129,7 @@ def test_weights_that_mean_nothing() -> None:
 
 def test_one_class_teaches_nothing() -> None:
     model = frozen(TokenClassifier(CONFIG, num_labels=1))
-    with pytest.raises(InputError, match="one class has always the probability 1"):
+    with pytest.raises(InputError, match="one class always has the probability 1"):
         model.train_on_batch(inputs(2), np.zeros((2, 10), "int32"))
 
 

@@ -1,1 +1,1 @@
-"""Layer maps, losses, projections and the Distiller."""
+"""The Distiller, and its layer maps, losses and projections."""

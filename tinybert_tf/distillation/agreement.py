@@ -1,4 +1,4 @@
-"""What teacher and student must agree on before anything is compared: labels, and what logits mean."""
+"""Checks that teacher and student agree on their labels and on the meaning of their logits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tinybert_tf.errors import InputError
 
 
 def agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
-    """Give a student whose classes have no names yet the teacher's; refuse one with other names, or another order.
+    """Give the teacher's labels to a student without names for its classes; refuse other names, or another order.
 
     Raises:
-        InputError: both models name their classes, and not alike.
+        InputError: both models name their classes, and the names or their order differ.
     """
     theirs, ours = (dict(getattr(model, "id2label", None) or {}) for model in (teacher, student))
     if len(ours) != len(theirs) or ours == theirs or _are_default(theirs):
@@ -21,7 +21,7 @@ def agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
             f"the student's labels {list(ours.values())} are not the teacher's {list(theirs.values())}, in that order; "
             f"they must be equal."
         )
-    known = getattr(teacher, "labels", None)  # what integers stand for, too
+    known = getattr(teacher, "labels", None)  # with the classes that integers stand for
     if known and hasattr(student, "labels"):
         student.labels = known
     else:
@@ -29,10 +29,10 @@ def agree_on_labels(teacher: keras.Model, student: keras.Model) -> None:
 
 
 def agree_on_predictions(teacher: keras.Model, student: keras.Model) -> str | None:
-    """What the logits are, by the models' `predicts`; None where they do not say.
+    """The kind of the logits, by the models' `predicts`; None if neither has one.
 
     Raises:
-        InputError: both models say so, and not alike.
+        InputError: both models have one, and they differ.
     """
     said = [predicts for model in (student, teacher) if (predicts := getattr(model, "predicts", None)) is not None]
     if len(set(said)) > 1:

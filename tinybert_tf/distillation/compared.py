@@ -1,4 +1,4 @@
-"""What all losses of a Distiller compare: their names, the teacher's shapes, the widths to project."""
+"""A summary of all losses of a Distiller: their names, the teacher's shapes, the widths to project."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compared_shapes(comparisons: Iterable[Comparison], teacher: Any) -> dict[str
 def projection_widths(
     comparisons: Iterable[Comparison], student: Any, teacher: Any
 ) -> dict[tuple[str, int], tuple[int, int]]:
-    """Where the student's width differs from the teacher's in a loss that allows a projection: both widths."""
+    """Both widths, by (feature, student layer), where they differ in a loss that allows a projection."""
     widths = {}
     for comparison in comparisons:
         if comparison.loss.projected:
@@ -41,7 +41,7 @@ def projection_widths(
 
 
 def distinct_names(losses: Iterable[DistillationLoss]) -> list[str]:
-    """The names the losses are logged under; a second `attention_loss` becomes `attention_loss_2`."""
+    """The names under which losses are logged; a second `attention_loss` becomes `attention_loss_2`."""
     names: list[str] = []
     for loss in losses:
         name, number = loss.name, 1

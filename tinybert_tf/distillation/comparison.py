@@ -37,7 +37,7 @@ class Comparison:
         """Find the loss's pairs in the map.
 
         Raises:
-            InputError: the map has no pair for this loss, or the loss is not for what the models predict.
+            InputError: the map has no pair for this loss, or the loss cannot compare this kind of logits.
         """
         if loss.compares is not None and predicts is not None and predicts not in loss.compares:
             raise InputError(
@@ -76,7 +76,7 @@ class Comparison:
                 self.loss.check_shapes(self.project(ours, layer, projections), theirs)
 
     def project(self, feature: Any, layer: int | None, projections: Project) -> Any:
-        """The student's feature, projected where the loss allows it."""
+        """The student's feature, projected if the loss allows it."""
         if layer is None or not self.loss.projected:
             return feature
         return projections(feature, name=self.loss.feature_names[0], layer=layer)
@@ -186,7 +186,7 @@ def _paired(loss: DistillationLoss, name: str, layer_map: LayerMap) -> PairedLay
 
 
 def _choices(name: str, outputs: Iterable[str]) -> str:
-    """All features that a loss may ask for, the nearest one, and the one that it asks for."""
+    """For a message: all features that a loss may ask for, the one that it asks for, and the most similar one."""
     known = list(dict.fromkeys([*features.REQUESTED_BY, *outputs]))
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
@@ -220,7 +220,7 @@ def label_spec(logits: Any, predicts: str | None) -> Any:
 def call_arguments(comparisons: Iterable[Comparison], side: int, num_hidden_layers: int) -> dict[str, Any]:
     """The `output_*` arguments that make a model return all features compared; side 0 is the student, 1 the teacher.
 
-    With `last_layer`, where nothing above that layer is compared.
+    `last_layer` is among them if nothing above that layer is compared.
     """
     layers: dict[str, set[int]] = {}
     whole_model = False
@@ -228,10 +228,10 @@ def call_arguments(comparisons: Iterable[Comparison], side: int, num_hidden_laye
         if not comparison.loss.is_per_layer:
             whole_model = True
             continue
-        wanted = comparison.requested(side)
+        request = comparison.requested(side)
         for name in comparison.loss.feature_names:
             first = 0 if name == features.HIDDEN_STATES else 1
-            asked = features.requested_layers(wanted, first, num_hidden_layers, features.REQUESTED_BY[name])
+            asked = features.requested_layers(request, first, num_hidden_layers, features.REQUESTED_BY[name])
             layers.setdefault(features.REQUESTED_BY[name], set()).update(asked)
     arguments: dict[str, Any] = {name: tuple(sorted(numbers)) for name, numbers in layers.items()}
     if not whole_model:

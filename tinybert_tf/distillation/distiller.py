@@ -30,29 +30,31 @@ from tinybert_tf.trainable.trainable_model import TrainableModel, without_gradie
 class Distiller(TrainableModel):
     """Trains a student on the weighted sum of losses between its features and its teacher's.
 
-    A plain `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work
-    as for any other. A step passes the batch once through the student and once through the teacher; gradients reach the
-    student and the projections only. Each loss is logged under its own name, unweighted and summed over its layers;
-    `loss` is the weighted sum. `metrics` see the student's logits. Batches of `tinybert_tf` weigh as much as they hold
-    of what a loss is a mean over: an epoch's losses are means over the data set, however its rows are grouped.
+    It is a `keras.Model` around the two: `compile(optimizer, metrics=...)` and `fit(train, validation_data=dev)` work
+    as for any other. A step passes the batch once through the student and once through the teacher; gradients reach
+    only the student and the projections. Each loss is logged under its own name, unweighted and summed over its layers;
+    `loss` is the weighted sum. `metrics` see the student's logits. A batch of `tinybert_tf` weighs by its number of
+    rows, tokens or pairs of tokens, whichever a loss is a mean over: so an epoch's losses are means over the data set,
+    however its rows are grouped.
 
-    Where a batch's inputs have all of the teacher's features that are compared, under `features.teacher_key`, these are
-    taken, and the teacher is not run: see `TeacherCache`.
+    If a batch's inputs have all compared features of the teacher, under `features.teacher_key`, these are used and the
+    teacher is not run: see `TeacherCache`.
 
     Teacher and student are any two Keras models that take `input_ids`, `attention_mask` (and `token_type_ids`), have a
-    `num_hidden_layers` (a teacher of predictions alone needs none), and answer with the dict of `tinybert_tf.features`,
-    or with names of their own that a loss compares; their `predicts` says what their logits are.
+    `num_hidden_layers` (a teacher of which only predictions are compared needs none), and return the dict of
+    `tinybert_tf.features`, or one with names of their own that a loss compares. Their `predicts` tells the kind of
+    their logits.
 
     Args:
         teacher: the model to learn from; frozen, called with `training=False`.
         student: the model to train.
         layer_map: `uniform`, `top`, `bottom`, `emd`, `attention`, pairs, or a `LayerMap`.
-        losses: what to compare.
-        projections: `shared` or `per_layer`, see `Projections`; made for losses that allow it, where widths differ.
+        losses: the losses, each with its weight.
+        projections: `shared` or `per_layer`, see `Projections`; made for losses that allow them, if widths differ.
 
     Raises:
-        InputError: no losses; labels other than the teacher's, or in another order; logits that mean something else
-            than the teacher's; a loss whose features or pairs are not there or cannot be compared.
+        InputError: there are no losses; the student's labels, their order, or the kind of its logits differ from the
+            teacher's; a loss's features or pairs do not exist or cannot be compared.
 
     Example:
         >>> from tinybert_tf.distillation.losses import AttentionLoss, HiddenStateLoss
@@ -78,12 +80,12 @@ class Distiller(TrainableModel):
         projections: str = "shared",
         **kwargs: Any,
     ) -> None:
-        # The student's policy, so that Keras's loss scaling under float16 knows what it trains.
+        # The student's policy, so that Keras scales the loss under float16.
         super().__init__(**{"dtype": student.dtype_policy, **kwargs})
         if not losses:
             raise InputError("a Distiller needs at least one loss.")
         self.student = student
-        # In a box, not as an attribute: the teacher is not the Distiller's to save, to count or to train.
+        # In a box, not as an attribute: the Distiller must not save, count or train the teacher.
         self._teacher_box = Box(teacher)
         teacher.trainable = False
         agree_on_labels(teacher, student)
@@ -96,7 +98,7 @@ class Distiller(TrainableModel):
         )
         self.layer_weights = [each.weights for each in self.comparisons if each.weights is not None]
         self.student_arguments = call_arguments(self.comparisons, 0, depths[0])
-        # The student is always run to its logits: metrics want them, and a prediction costs next to nothing.
+        # The student always computes its logits: metrics need them, and a prediction costs next to nothing.
         self.student_arguments.pop("last_layer", None)
         self.teacher_arguments = call_arguments(self.comparisons, 1, depths[1])
         if "last_layer" not in inspect.signature(teacher.call).parameters:
@@ -122,7 +124,7 @@ class Distiller(TrainableModel):
         return self._teacher_box.content
 
     def __dir__(self) -> list[str]:
-        """Every name but `teacher`: Keras saves the weights of all models that it finds here."""
+        """Every name except `teacher`: Keras saves the weights of all models that it finds here."""
         return [name for name in super().__dir__() if name != "teacher"]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -131,15 +133,15 @@ class Distiller(TrainableModel):
         return self.student(inputs, training=training, **self.student_arguments)
 
     def check_inputs(self, inputs: Any) -> None:
-        """As the student's own, and the teacher's where it is run."""
+        """Check inputs for the student, and for the teacher if it is run."""
         check_inputs_of([self.student, self.teacher], inputs, self.teacher_shapes)
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """`keras.Model.compile`, without `loss`.
 
         Raises:
-            InputError: a `loss`; they are given to the constructor. `accumulation_steps` of a loss, or of a learned
-                layer map, that couples the rows of a batch.
+            InputError: a `loss` is given, which belongs in the constructor; or `accumulation_steps` is above 1 and a
+                loss or a learned layer map couples the rows of a batch.
         """
         if loss is not None:
             raise InputError("a Distiller's losses are given to its constructor, not to `compile`.")
@@ -154,7 +156,7 @@ class Distiller(TrainableModel):
 
     @property
     def num_classes(self) -> int | None:
-        """The student's, where a loss reads labels."""
+        """The number of the student's classes if a loss reads labels, else None."""
         reads_labels = any(comparison.loss.needs_labels for comparison in self.comparisons)
         logits = self.feature_specs()[0].get(features.LOGITS) if reads_labels else None
         are_classes = getattr(self.student, "predicts", None) == features.CLASSES
@@ -174,14 +176,14 @@ class Distiller(TrainableModel):
                 )
 
     def tracked_losses(self) -> Mapping[str, int]:
-        """Each loss, under its own name."""
+        """The name of each loss, and its number of means."""
         return {comparison.name: comparison.num_means for comparison in self.comparisons}
 
     def loss_terms(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> list[LossTerm]:
         """The losses between the student's outputs and the teacher's.
 
         Raises:
-            InputError: sample weights, which these losses have no place for.
+            InputError: there are sample weights, which these losses cannot use.
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
@@ -229,11 +231,11 @@ class Distiller(TrainableModel):
             return super().train_step(*args, **kwargs)
 
     def predict_step(self, data: Any) -> Any:
-        """As the student's own `predict`."""
+        """Predict as the student does."""
         return self.student.predict_step(data)
 
     def get_config(self) -> dict[str, Any]:
-        """Not there: a Distiller is two models and what is between them.
+        """Refuse: a Distiller cannot be made from a config, because it holds two models.
 
         Raises:
             InputError: always.
@@ -264,11 +266,11 @@ class Distiller(TrainableModel):
             exact = np.asarray(lengths, np.float64)
             means = np.array([float(count(exact)) for count in COUNTS.values()]) / len(batches)
         self._mean_counts.content.assign(means)
-        if keras.backend.backend() != "tensorflow":  # which alone sees the variable of a traced function change
+        if keras.backend.backend() != "tensorflow":  # others trace the variable as a constant
             self.train_function = None
 
     def traced_layers(self) -> list[keras.layers.Layer]:
-        """Those of the student, and of the teacher, which Keras does not see."""
+        """The layers of the student, and of the teacher, which Keras does not see."""
         return [*super().traced_layers(), *self.teacher._flatten_layers()]
 
     def feature_specs(self) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""`LayerMap`: which student layer learns from which teacher layer."""
+"""`LayerMap`: the pairs of student and teacher layers that are compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class LayerMap:
     (`learned`): see `tinybert_tf.distillation.learned_map`.
 
     Raises:
-        InputError: no pairs, a negative layer, a pair twice; for the named maps, a student deeper than its teacher.
+        InputError: there are no pairs, a layer is negative, or a pair is repeated; for the named maps, the student is
+            deeper than its teacher.
 
     Example:
         >>> print(LayerMap.uniform(2, 6))
@@ -71,7 +72,7 @@ class LayerMap:
     ) -> LayerMap:
         """The given pairs; the prediction's `(N+1, M+1)` may be left out.
 
-        Without the depths the pairs are checked, and the prediction's is added, where the map meets its models.
+        Without the depths, the Distiller checks the pairs against its models, and adds the prediction's.
         """
         given = tuple(_as_pair(pair) for pair in pairs)
         if num_student_layers is None or num_teacher_layers is None:
@@ -81,19 +82,19 @@ class LayerMap:
 
     @classmethod
     def uniform(cls, num_student_layers: int, num_teacher_layers: int) -> LayerMap:
-        """Layers spread evenly over the teacher, the last one on its last."""
+        """Pair layers spread evenly over the teacher, the last layer with the last."""
         n, m = num_student_layers, num_teacher_layers
         return cls._named("uniform", n, m, lambda layer: (2 * layer * m + n) // (2 * n))
 
     @classmethod
     def top(cls, num_student_layers: int, num_teacher_layers: int) -> LayerMap:
-        """The teacher's last layers."""
+        """Pair the student's layers with the teacher's last ones."""
         n, m = num_student_layers, num_teacher_layers
         return cls._named("top", n, m, lambda layer: m - n + layer)
 
     @classmethod
     def bottom(cls, num_student_layers: int, num_teacher_layers: int) -> LayerMap:
-        """The teacher's first layers."""
+        """Pair the student's layers with the teacher's first ones."""
         return cls._named("bottom", num_student_layers, num_teacher_layers, lambda layer: layer)
 
     @classmethod
@@ -115,7 +116,7 @@ class LayerMap:
     def resolve(
         cls, layer_map: LayerMap | str | Iterable[Iterable[int]], num_student_layers: int, num_teacher_layers: int
     ) -> LayerMap:
-        """A map for these depths from a map, the name of one, or pairs.
+        """Make a map for these depths from a map, the name of one, or pairs.
 
         Raises:
             InputError: an unknown name, or a map made for other depths.

@@ -1,4 +1,4 @@
-"""Layer maps that are learned: every student layer with every teacher layer, and how much each pair weighs."""
+"""Learned layer maps: every student layer is paired with every teacher layer, and each pair has a weight."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LayerWeights(keras.layers.Layer):
         self.built = True
 
     def _variable(self, name: str, *shape: int) -> Any:
-        """Weights that sum to 1, all equal."""
+        """A variable of equal weights that sum to 1."""
         even = keras.initializers.Constant(1.0 / float(np.prod(shape)))
         return self.add_weight(shape=shape, initializer=even, trainable=False, aggregation="mean", name=name)
 
@@ -52,7 +52,7 @@ class LayerWeights(keras.layers.Layer):
 
     @property
     def num_comparisons(self) -> int:
-        """How often `weigh` compares."""
+        """The number of comparisons in a call of `weigh`."""
         raise NotImplementedError
 
     def means(self, student: FeatureOf, teacher: FeatureOf, compare: Compare, training: bool) -> Means:
@@ -102,7 +102,7 @@ class EarthMover(LayerWeights):
 
     @property
     def num_comparisons(self) -> int:
-        """Every student layer with every teacher layer."""
+        """The number of pairs: every student layer with every teacher layer."""
         return len(self.students) * len(self.teachers)
 
     def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
@@ -126,23 +126,23 @@ class EarthMover(LayerWeights):
 class LayerAttention(LayerWeights):
     """Each student layer learns from a mixture of all teacher layers (ALP-KD, Passban et al., arXiv 2012.14022).
 
-    `C_i = sum_j e_ij H_T^j` with `e_ij = softmax_j(h_S^i . h_T^j)`, h the hidden states of [CLS], text by text. The
-    loss compares `H_S^i`, projected first, with `C_i`, and is summed over student layers. `matrix` is the mean over the
-    batch, or over its last part.
+    `C_i = sum_j e_ij H_T^j` with `e_ij = softmax_j(h_S^i . h_T^j)`, where h are a text's hidden states of [CLS]. The
+    loss compares the projected `H_S^i` with `C_i`, and is summed over student layers. `matrix` is the mean of e over
+    the batch, or over its last part.
     """
 
     def __init__(self, loss: DistillationLoss, name: str, students: Sequence[int], teachers: Sequence[int]) -> None:
         if not (loss.feature == features.HIDDEN_STATES and loss.projected):
             raise InputError(
-                f"{name}: layer map 'attention' mixes hidden states of one width; it is for losses that compare these "
-                f"projected, such as `hidden_state` and `cosine`."
+                f"{name}: layer map 'attention' mixes hidden states of one width; expected a loss that compares these "
+                f"projected, such as `hidden_state` or `cosine`."
             )
         super().__init__(loss, name, students, teachers)
         self.matrix.assign(np.full(self.matrix.shape, 1.0 / len(teachers)))
 
     @property
     def num_comparisons(self) -> int:
-        """Every student layer once."""
+        """The number of student layers: each is compared once."""
         return len(self.students)
 
     def weigh(self, students: Sequence[Any], teachers: Sequence[Any], compare: Compare, training: bool) -> Means:
@@ -171,7 +171,7 @@ LEAST = 1e-30
 
 
 def _softmax(values: Any) -> Any:
-    """Along the last axis, without Keras's warning where a model has one layer."""
+    """Softmax over the last axis, without Keras's warning for a model of one layer."""
     return ops.exp(ops.log_softmax(values, axis=-1))
 
 
@@ -183,7 +183,7 @@ def _learned_masses(masses: Any, moved: Any, axis: int) -> Any:
 
 
 def cheapest_flow(costs: Any, supply: Any, demand: Any, entropy: float, iterations: int) -> Any:
-    """The flow `(n, m)` with sums `supply` `(n,)` and `demand` `(m,)` that costs least, smoothed; costs `(n, m)`.
+    """The cheapest flow `(n, m)` with sums `supply` `(n,)` and `demand` `(m,)`, smoothed; `costs` are `(n, m)`.
 
     The iterations scale rows and columns by turns; after every `SCALINGS` of them the scales go into the exponents
     (Schmitzer, arXiv 1610.06519), so that they stay finite without a logarithm in each iteration.

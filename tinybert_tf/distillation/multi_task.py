@@ -1,4 +1,4 @@
-"""Several tasks at once: students that share an encoder, each with a teacher of its own."""
+"""Distillation of several tasks at once: students share an encoder, and each has its own teacher."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class MultiTaskDistiller(TrainableModel):
     """Trains students that share one encoder, each on its own teacher, losses and layer map.
 
     A step takes a batch of every task; the loss is the weighted sum of the tasks' losses, so that the encoder learns
-    from all teachers in each of them. `fit` wants `MultiTaskBatches`; losses are logged as `<task>_<loss>`. Afterwards
+    from all teachers in every step. `fit` takes `MultiTaskBatches`; losses are logged as `<task>_<loss>`. Afterwards
     each student is a model of its own: evaluate and save them one by one.
 
     Args:
         distillers: a `Distiller` for each task. The students have the same encoder: `SequenceClassifier(encoder, ...)`.
-        weights: of the tasks' losses, by default 1 each.
+        weights: the weight of each task's loss, by default 1.
 
     Raises:
-        InputError: no distillers, students whose encoders are not the same, or weights of other tasks.
+        InputError: there are no distillers, the students do not share an encoder, or `weights` names other tasks.
 
     Example:
         >>> from tinybert_tf.distillation.losses import KLLoss
@@ -60,7 +60,7 @@ class MultiTaskDistiller(TrainableModel):
         encoders = [getattr(student, "encoder", None) for student in students]
         if any(encoder is None or encoder is not encoders[0] for encoder in encoders):
             raise InputError(
-                "the students do not share an encoder; make them of one, SequenceClassifier(encoder, ...)."
+                "the students do not share an encoder; expected one in all: SequenceClassifier(encoder, ...)."
             )
         super().__init__(**{"dtype": students[0].dtype_policy, **kwargs})
         self.distillers = dict(distillers)
@@ -69,11 +69,11 @@ class MultiTaskDistiller(TrainableModel):
 
     @property
     def loss_trackers(self) -> dict[str, list[keras.metrics.Metric]]:
-        """What logs each task's losses."""
+        """The trackers that log each task's losses, by task."""
         return {task: list(distiller.loss_trackers) for task, distiller in self.distillers.items()}
 
     def track_losses(self) -> None:
-        """Make what logs the sum; the tasks' losses are logged by their Distillers'."""
+        """Make the tracker of the sum; the Distillers have those of the tasks' losses."""
         if self.total_tracker is None:
             trackers = [tracker for of_task in self.loss_trackers.values() for tracker in of_task]
             self._step_metrics = Box((TotalTracker(trackers), trackers, trackers))
@@ -93,7 +93,7 @@ class MultiTaskDistiller(TrainableModel):
         """`keras.Model.compile`, without `loss` and `metrics`.
 
         Raises:
-            InputError: a loss or metrics; batches in parts, which differ from task to task.
+            InputError: a loss or metrics are given, or `accumulation_steps`, since tasks differ in the rows of a batch.
         """
         for name, given in {
             "loss": loss,
@@ -107,11 +107,11 @@ class MultiTaskDistiller(TrainableModel):
             raise InputError("a MultiTaskDistiller takes no accumulation_steps: tasks differ in the rows of a batch.")
         super().compile(optimizer=optimizer, **kwargs)
         for distiller in self.distillers.values():
-            distiller.compile(optimizer="sgd", run_eagerly=self.run_eagerly)  # to evaluate: it is not trained by itself
-            distiller.optimizer = self.optimizer  # whose steps weights may depend on
+            distiller.compile(optimizer="sgd", run_eagerly=self.run_eagerly)  # for `evaluate`: it is not trained alone
+            distiller.optimizer = self.optimizer  # weights may depend on its steps
 
     def check_inputs(self, inputs: Any) -> None:
-        """As each task's Distiller."""
+        """Check inputs as each task's Distiller does."""
         sources = getattr(inputs, "sources", {})
         given = inputs if isinstance(inputs, Mapping) else {}
         for task, distiller in self.distillers.items():
@@ -128,7 +128,7 @@ class MultiTaskDistiller(TrainableModel):
         ]
 
     def step_divisors(self, x: Any, counts: Sequence[Any], training: bool) -> Sequence[Any]:
-        """Each task's, of its own batch."""
+        """The divisors of each task's losses, from its own batch."""
         left = iter(counts)
         return [
             divisor
@@ -139,7 +139,7 @@ class MultiTaskDistiller(TrainableModel):
         ]
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """What is logged."""
+        """The losses to log; there are no metrics."""
         return self.get_metrics_result()
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -158,14 +158,14 @@ class MultiTaskDistiller(TrainableModel):
         return super().train_on_batch(*args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, return_dict: bool = False, **kwargs: Any) -> Any:
-        """Each task's losses on all of its own batches, once, as its `Distiller` says them; and their weighted sum.
+        """Each task's losses on all of its own batches, as its `Distiller` computes them, and their weighted sum.
 
         Raises:
-            InputError: something else than `MultiTaskBatches`, or so many steps of them.
+            InputError: `x` is not `MultiTaskBatches`, or `steps` is given.
         """
         if kwargs.get("steps") is not None:
             raise InputError("a MultiTaskDistiller is evaluated on all batches of each task, not on so many steps.")
-        penalty = float(ops.sum(self.losses)) if self.losses else 0.0  # of an encoder that all share: once
+        penalty = float(ops.sum(self.losses)) if self.losses else 0.0  # once for an encoder that all share
         results = {"loss": penalty}
         for task, batches in self._sources(x).items():
             distiller = self.distillers[task]
@@ -175,7 +175,7 @@ class MultiTaskDistiller(TrainableModel):
         return results if return_dict else list(results.values())
 
     def traced_layers(self) -> list[keras.layers.Layer]:
-        """Those of all students and teachers."""
+        """The layers of all students and teachers."""
         return [layer for each in self.distillers.values() for layer in each.traced_layers()]
 
     def _sources(self, batches: Any) -> dict[str, Any]:

@@ -13,18 +13,18 @@ SHARING = ("shared", "per_layer")
 
 
 class Projections(keras.layers.Layer):
-    """Linear maps with bias that bring student features to the teacher's width, before a loss compares them.
+    """Linear maps with bias from the student's width to the teacher's, applied before a loss compares features.
 
-    They are the Distiller's: trained with the student, left behind with the Distiller. Keras's default initialisation
-    (Glorot uniform, zero bias), unless `start_from` or `go_on_from` gives another.
+    The Distiller owns them and trains them with the student; the student does not need them afterwards. They start with
+    Keras's default initialisation (Glorot uniform, zero bias), or as `start_from` or `go_on_from` tells.
 
     Args:
         widths: for each `(feature, student_layer)` to project, `(student_width, teacher_width)`.
-        sharing: `shared`: one map a feature, for the embedding output and all layers, as in the authors' code
-            (modeling.py, `fit_dense`). `per_layer`: one map for each of them, as in their second release.
+        sharing: `shared` is one map for each feature, for the embedding output and all layers, as in TinyBERT's code
+            (modeling.py, `fit_dense`); `per_layer` is one map for each of them, as in its second release.
 
     Raises:
-        InputError: an unknown `sharing`.
+        InputError: `sharing` is unknown.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Projections(keras.layers.Layer):
         """Give the maps of a feature their first weights.
 
         Args:
-            feature: a key of the output dict, such as `hidden_states`; without maps of it nothing happens.
-            expansion: kernel `(student_width, teacher_width)` and bias `(teacher_width,)` for some student layers.
+            feature: a key of the output dict, such as `hidden_states`; if it has no maps, nothing happens.
+            expansion: for some student layers a kernel `(student_width, teacher_width)` and a bias `(teacher_width,)`.
         """
         layers: dict[str, list[int]] = {}
         for (owner, layer), name in self._name_of.items():
@@ -61,17 +61,17 @@ class Projections(keras.layers.Layer):
             self.dense[name].bias.assign(bias)
 
     def go_on_from(self, earlier: Projections) -> None:
-        """Take the weights of the maps that another stage had too."""
+        """Copy the weights of those maps that another stage's projections have too."""
         for name, dense in self.dense.items():
             theirs = earlier.dense.get(name)
             if theirs is not None and theirs.kernel.shape == dense.kernel.shape:
                 dense.set_weights(theirs.get_weights())
 
     def name_of(self, feature: str, layer: int | None) -> str | None:
-        """The map, a key of `dense`, that a feature of a student layer goes through; None of one that has none."""
+        """The key in `dense` of the map for a feature of a student layer; None if it has none."""
         return None if layer is None else self._name_of.get((feature, layer))
 
     def call(self, feature: Any, name: str, layer: int) -> Any:
-        """`(..., student_width)` to `(..., teacher_width)`; a feature that needs no projection passes."""
+        """Map `(..., student_width)` to `(..., teacher_width)`; a feature without a map stays as it is."""
         dense = self.name_of(name, layer)
         return feature if dense is None else self.dense[dense](feature)

@@ -1,4 +1,4 @@
-"""A place for what Keras should not find."""
+"""`Box`: hides models and their outputs from Keras."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Box:
-    """Holds a model, or outputs of one, in `content`; Keras looks for no layers and weights in it."""
+    """Holds a model, or its outputs, in `content`, where Keras does not look for layers and weights."""
 
     def __init__(self, content: Any) -> None:
         self.content = content

@@ -1,4 +1,4 @@
-"""Losses that are given to `compile`, by their totals and counts."""
+"""The losses given to `compile`, as totals and counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops, tree
 
-# Keras has no public name for what `compile` makes of a loss: a name, a function, an object, or several of them.
+# `compile` takes a name, a function, an object or several of them; Keras has no public class that unites them.
 from keras.src.trainers.compile_utils import CompileLoss
 
 from tinybert_tf.errors import InputError
@@ -15,11 +15,11 @@ from tinybert_tf.trainable.replicas import num_replicas
 
 
 class CountedLoss:
-    """One of Keras's losses, or the user's. It is a mean: over rows, or over the labels that it does not ignore.
+    """A loss of Keras or of the user as a total and a count: a mean over rows, or over labels that it does not ignore.
 
     Args:
         loss: as `keras.Model.compile` takes it.
-        weight: factor in the sum of several losses; one for each of them where `loss` is a list.
+        weight: the factor in the sum of several losses; if `loss` is a list, one factor for each.
     """
 
     def __init__(self, loss: Any, weight: Any = None) -> None:
@@ -27,22 +27,22 @@ class CountedLoss:
         self._compiled = CompileLoss(loss, weight)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
-        """The total and the count, scalars; as in Keras, sample weights do not count."""
+        """The total and the count, scalars; as in Keras, sample weights do not change the count."""
         value = ops.sum(self._compiled(y_true, y_pred, sample_weight))
-        value = value if self.is_sum else value * float(num_replicas())  # by which Keras divides a mean
+        value = value if self.is_sum else value * float(num_replicas())  # Keras divides a mean by it
         count = self._count(y_true, y_pred, sample_weight)
         return ops.where(count > 0, value, 0.0) * count, count
 
     @property
     def is_sum(self) -> bool:
-        """Whether nothing is divided by a count."""
+        """Whether the loss is a sum, which no count divides."""
         return getattr(self._loss, "reduction", "mean") in ("sum", "none", None)
 
     def check_divisible(self, reason: str) -> None:
-        """Refuse what cannot be put together from shares of a batch.
+        """Refuse a loss that cannot be added up from parts of a batch.
 
         Raises:
-            InputError: a sum.
+            InputError: the loss is a sum.
         """
         if self.is_sum:
             raise InputError(
@@ -60,7 +60,7 @@ class CountedLoss:
 
 
 def counted_losses(loss: Any, weights: Any = None) -> dict[str | None, CountedLoss]:
-    """The losses of `compile` by the names of their outputs; None of a loss without a name."""
+    """The losses of `compile` by the names of their outputs; None is the name of the only output."""
     if not isinstance(loss, Mapping):
         return {None: CountedLoss(loss, weights)}
     weights = weights if isinstance(weights, Mapping) else dict.fromkeys(loss, weights)
@@ -68,5 +68,5 @@ def counted_losses(loss: Any, weights: Any = None) -> dict[str | None, CountedLo
 
 
 def of_output(name: str | None, values: Any) -> Any:
-    """Labels, predictions or sample weights of one output, where there are several."""
+    """The labels, predictions or sample weights of one output, if there are several outputs."""
     return values[name] if name is not None and isinstance(values, Mapping) else values

@@ -1,4 +1,4 @@
-"""What predictions cost where the labels are known, by what the logits are (`tinybert_tf.features`)."""
+"""The losses of predictions against labels, by the kind of the logits (`tinybert_tf.features`)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from keras import ops
 from tinybert_tf import features
 from tinybert_tf.errors import InputError
 
-Losses = tuple[Any, Any]  # of each prediction, and 1 where it has a label, both of the same shape
+Losses = tuple[Any, Any]  # the loss of each prediction, and 1 where it has a label; both of the same shape
 
 
 def label_losses(predicts: str, logits: Any, labels: Any) -> Losses:
-    """The losses of all predictions, and 1 where there is a label.
+    """The loss of each prediction, float32, and 1 where there is a label, 0 elsewhere; both of the same shape.
 
     Args:
-        predicts: what the logits are. `classes`: cross-entropy of `(..., classes)`, labels `(...)`. `positions`: the
-            same, of `(batch, columns, seq_len)`. `scores`: squared error of `(batch, 1)`, labels `(batch,)`. `labels`:
-            binary cross-entropy of each of `(batch, labels)`, labels of the same shape.
+        predicts: the kind of the logits. `classes`: cross-entropy of `(..., classes)`, labels `(...)`. `positions`:
+            likewise, with logits `(batch, columns, seq_len)`. `scores`: squared error of `(batch, 1)`, labels
+            `(batch,)`. `labels`: binary cross-entropy of each of `(batch, labels)`, labels of the same shape.
         logits: float32.
-        labels: integers, or numbers of scores; with one more axis of size 1, too. What is below 0, or NaN as a score,
-            is no label. A class or position that the logits do not have makes a loss of NaN.
+        labels: integers, or numbers for scores; one more last axis of size 1 is allowed. An integer below 0, or NaN as
+            a score, stands for no label. A class or position that the logits do not have gives a loss of NaN.
 
     Raises:
-        InputError: no labels, or of another shape; one class, of which the loss would always be 0.
+        InputError: there are no labels, or they have another shape; there is one class, so the loss would always be 0.
     """
     if labels is None:
         raise InputError("labels: found none, expected one for each prediction: the data has no labels.")
@@ -34,10 +34,10 @@ def label_losses(predicts: str, logits: Any, labels: Any) -> Losses:
 
 
 def of_shape(labels: Any, predictions: Any) -> Any:
-    """Labels in the shape of the predictions `(...)`: an axis of size 1 at the end, as Keras has it, is taken off.
+    """Labels in the shape of the predictions `(...)`: Keras's last axis of size 1, if there is one, is removed.
 
     Raises:
-        InputError: another shape.
+        InputError: the labels have another shape.
     """
     labels = ops.convert_to_tensor(labels)
     found, expected = tuple(labels.shape), tuple(predictions.shape)
@@ -50,14 +50,14 @@ def of_shape(labels: Any, predictions: Any) -> Any:
 
 
 def check_label_values(labels: Any, classes: int | None) -> None:
-    """Refuse integer labels of classes that are not there, before a pass begins.
+    """Refuse integer labels of classes that do not exist, before a pass begins.
 
     Args:
-        labels: an array of integers, or labels of tokens that have them in `values`; anything else passes.
-        classes: number of classes; None where labels are no classes.
+        labels: an array of integers, or labels of tokens with an array `values`; anything else passes.
+        classes: the number of classes; None if labels are not classes.
 
     Raises:
-        InputError: a label of `classes` or more.
+        InputError: a label is `classes` or more.
     """
     values = getattr(labels, "values", labels)
     if classes is None or not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.integer):
@@ -71,19 +71,19 @@ def check_label_values(labels: Any, classes: int | None) -> None:
 
 
 def check_classes(logits: Any, name: str) -> None:
-    """Refuse logits of one class.
+    """Refuse logits of a single class.
 
     Raises:
-        InputError: there is one.
+        InputError: there is one class.
     """
     if logits.shape[-1] == 1:
-        raise InputError(f"{name}: one class has always the probability 1, and nothing is learned; expected 2 or more.")
+        raise InputError(f"{name}: one class always has the probability 1, and nothing is learned; expected 2 or more.")
 
 
 def known_classes(logits: Any, labels: Any) -> tuple[Any, Any, Any]:
-    """Integer labels of `(..., classes)` that stand for a class, 0 elsewhere; 1 where there is a label; and a factor.
+    """For logits `(..., classes)` the class of each label (0 if there is none), 1 where there is a label, and a factor.
 
-    The factor of a label's loss is 1, but NaN for a class that the logits do not have.
+    The factor of a label's loss is 1, or NaN for a class that the logits do not have.
     """
     labels = of_shape(labels, logits[..., 0])
     classes = ops.cast(ops.shape(logits)[-1], labels.dtype)
@@ -107,7 +107,7 @@ def _score_losses(logits: Any, labels: Any) -> Losses:
     scores = logits[..., 0]
     labels = ops.cast(of_shape(labels, scores), "float32")
     labelled = ops.isfinite(labels)
-    # 0 in place of what is no label: a NaN would come back through the gradient of what is masked out.
+    # 0 in place of a missing label: a NaN would come back through the gradient, although it is masked.
     losses = ops.square(ops.where(labelled, labels, 0.0) - scores)
     labelled = ops.cast(labelled, "float32")
     return losses * labelled, labelled

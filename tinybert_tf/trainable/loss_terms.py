@@ -1,4 +1,4 @@
-"""Losses as totals and counts: added up over parts, replicas and batches, and divided once."""
+"""Losses as totals and counts, which are added up over parts, replicas and batches, and divided once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class LossTracker(keras.metrics.Metric):
     """The mean of a loss over all batches since the last reset: the sum of `totals / counts`.
 
     Args:
-        name: the name it is logged under.
-        means: the number of means that the loss is a sum of.
+        name: the name under which the loss is logged.
+        means: the number of means whose sum is the loss.
     """
 
     def __init__(self, name: str, means: int = 1) -> None:
@@ -27,17 +27,17 @@ class LossTracker(keras.metrics.Metric):
         )
 
     def update_state(self, totals: Any, counts: Any, weight: Any = 1.0) -> None:
-        """Add one batch's `totals` and `counts`, each `(means,)`; `weight` is that of the loss in the sum."""
+        """Add the `totals` and `counts` of a batch, each `(means,)`; `weight` is the loss's weight in the sum."""
         self.totals.assign_add(totals)
         self.weighted.assign_add(totals * weight)
         self.counts.assign_add(counts)
 
     def result(self) -> Any:
-        """The loss without its weight, a scalar; 0 where nothing was counted."""
+        """The loss without its weight, a scalar; 0 if nothing was counted."""
         return ratio(self.totals, self.counts)
 
     def weighted_result(self) -> Any:
-        """The loss with the weight that it had in each batch."""
+        """The loss with its weight in each batch, a scalar."""
         return ratio(self.weighted, self.counts)
 
 
@@ -45,8 +45,8 @@ class TotalTracker(keras.metrics.Metric):
     """The weighted sum of the losses, and the mean of the regularizers' penalties over the steps.
 
     Args:
-        trackers: those of the losses, which are reset by themselves unless they are `hidden`.
-        hidden: whether nobody else has them.
+        trackers: the losses' trackers.
+        hidden: whether Keras does not see these trackers, so that this one resets them.
     """
 
     def __init__(self, trackers: Sequence[LossTracker], hidden: bool = False) -> None:
@@ -56,15 +56,15 @@ class TotalTracker(keras.metrics.Metric):
         self.penalty = LossTracker("penalty")
 
     def update_state(self, penalty: Any, steps: Any = 1.0) -> None:
-        """Add the penalty of a step, or of a part of one; the losses' own trackers have the rest."""
+        """Add the penalty of a step, or of a part of one; the losses' trackers add up the losses."""
         self.penalty.update_state(ops.reshape(penalty, (1,)), ops.full((1,), steps))
 
     def result(self) -> Any:
-        """A scalar."""
+        """The weighted sum of the losses plus the mean penalty, a scalar."""
         return self.losses_result() + self.penalty.result()
 
     def losses_result(self) -> Any:
-        """The weighted sum of the losses alone."""
+        """The weighted sum of the losses without penalties, a scalar."""
         return sum((each.weighted_result() for each in self._trackers.content), ops.zeros(()))
 
 
@@ -82,16 +82,16 @@ class LossTerm:
 
     @classmethod
     def of(cls, tracker: LossTracker, means: Sequence[tuple[Any, Any]], weight: Any = 1.0) -> LossTerm:
-        """From `(total, count)` pairs of scalars."""
+        """Make a term from `(total, count)` pairs of scalars."""
         totals, counts = (ops.stack([ops.cast(each, "float32") for each in side]) for side in zip(*means, strict=True))
         return cls(tracker, totals, ops.stop_gradient(counts), weight)
 
     def value(self, divisors: Any) -> Any:
-        """The weighted loss, or this part's share of it where the whole is divided by `divisors`, `(means,)`."""
+        """The weighted loss: the totals divided by `divisors`, `(means,)`, which for a part are the whole batch's."""
         return self.weight * ratio(self.totals, divisors)
 
     def log(self) -> None:
-        """Add it to its tracker."""
+        """Add the loss to its tracker."""
         self.tracker.update_state(self.totals, self.counts, self.weight)
 
 

@@ -1,4 +1,4 @@
-"""Sums over the replicas of a `tf.distribute` strategy, of losses' counts and of gradients.
+"""Sums of losses' counts and of gradients over the replicas of a `tf.distribute` strategy.
 
 On the other backends, and outside a strategy, there is one replica.
 """
@@ -11,7 +11,7 @@ import keras
 
 
 def num_replicas() -> int:
-    """The replicas in sync of the current `tf.distribute` strategy."""
+    """The number of replicas in sync in the current `tf.distribute` strategy."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -20,7 +20,7 @@ def num_replicas() -> int:
 
 
 def sum_across_replicas(values: Any) -> Any:
-    """The sum over all replicas of the step, of a tensor or of each in a list."""
+    """The sum over all replicas of a tensor, or of each tensor in a list."""
     if num_replicas() == 1 or (isinstance(values, list) and not values):
         return values
     import tensorflow as tf
@@ -30,7 +30,7 @@ def sum_across_replicas(values: Any) -> Any:
 
 
 def sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
-    """Make an optimizer clip the sum of the replicas' gradients; Keras clips each replica's, and sums afterwards."""
+    """Make an optimizer clip the sum of the replicas' gradients; Keras clips each replica's and sums afterwards."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if getattr(inner, "_sums_before_clipping", False):
         return

@@ -1,4 +1,4 @@
-"""`class_weight` and `sample_weight` of Keras's `fit`, for batches that Keras takes as they are."""
+"""`class_weight` and `sample_weight` of Keras's `fit`, for batches of this library."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ WEIGHTS = ("class_weight", "sample_weight")
 
 
 def with_row_weights(batches: Any, arguments: dict[str, Any]) -> Any:
-    """Batches of this library that give weights as Keras would, where `arguments` ask for them; other data as it is.
+    """Give batches of this library the weights that `arguments` ask for; other data stays as it is.
 
-    Keras ignores both arguments for its own kind of data adapter. They are taken out of `arguments`.
+    Keras ignores both arguments for a data adapter. They are removed from `arguments`.
 
     Raises:
-        InputError: as the batches' `weighted`.
+        InputError: see the batches' `weighted`.
     """
     if not hasattr(batches, "weighted"):
         return batches
@@ -28,7 +28,7 @@ def refuse_row_weights(arguments: Mapping[str, Any], owner: str) -> None:
     """Refuse both arguments.
 
     Raises:
-        InputError: one of them is given.
+        InputError: one of the two is given.
     """
     for name in WEIGHTS:
         if arguments.get(name) is not None:

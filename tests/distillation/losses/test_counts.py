@@ -92,7 +92,7 @@ def test_pairs_are_as_many_as_the_loss_says(result: Any) -> None:
         (LOSSES["standardized_kl"](), 2, "found a last axis of 2, which makes the loss constant; expected 3 or more"),
         (DKDLoss(alpha=0.0), 2, "expected alpha > 0"),
         (LOSSES["kl"](), 1, "one column"),
-        (PredictionLoss(), 1, "one class has always the probability 1"),
+        (PredictionLoss(), 1, "one class always has the probability 1"),
         (LOSSES["cosine"](), 1, "found a last axis of 1.*expected 2 or more"),
         (LOSSES["pkd"](), 1, "found a last axis of 1.*expected 2 or more"),
     ],

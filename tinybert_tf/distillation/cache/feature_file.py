@@ -22,10 +22,10 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class CachedFeature:
-    """One feature of one layer: the file it is in, and what a row of it is.
+    """One feature of one layer: the name of its file, and the shape and size of its rows.
 
-    `key`: as a batch has it, see `tinybert_tf.features.teacher_key`. `shape`: of one row, None for each axis of its
-    length. Logits are float32; everything else bfloat16, half the bytes.
+    `key`: its name in a batch, see `tinybert_tf.features.teacher_key`. `shape`: the shape of a row, None for each axis
+    of the row's length. Logits are stored as float32, everything else as bfloat16, in half the bytes.
     """
 
     key: str
@@ -33,12 +33,12 @@ class CachedFeature:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What is stored."""
+        """The dtype of the stored values."""
         return np.dtype(np.float32 if self.key == features.teacher_key(features.LOGITS) else ml_dtypes.bfloat16)
 
     @property
     def file_name(self) -> str:
-        """`hidden_states-3`, of which there are the values and the checksums."""
+        """The name of its files of values and of checksums, without suffix, such as `hidden_states-3`."""
         return self.key.removeprefix(features.TEACHER).replace("/", "-")
 
     def row_shape(self, length: int) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ class CachedFeature:
         return tuple(length if size is None else size for size in self.shape)
 
     def row_bytes(self, lengths: np.ndarray) -> np.ndarray:
-        """Bytes of each row, `(rows,)` int64."""
+        """The size of each row in bytes, `(rows,)` int64."""
         fixed = int(np.prod([size for size in self.shape if size is not None], dtype=np.int64))
         return fixed * self.dtype.itemsize * lengths.astype(np.int64) ** self.shape.count(None)
 
@@ -70,7 +70,7 @@ class FeatureFile:
     def read(self, row: int) -> np.ndarray:
         """A row's values."""
         content = bytearray(int(self._sizes[row]))
-        with self._turn:  # a file has one place at a time
+        with self._turn:  # seek and read together, for one thread at a time
             self._file.seek(int(self._offsets[row]))
             count = self._file.readinto(content)  # type: ignore[attr-defined]
         if not self._is_checked[row]:
@@ -87,7 +87,7 @@ class FeatureFile:
         self._checksums[row] = zlib.crc32(content)
 
     def save(self) -> None:
-        """See that what was written is on the disk."""
+        """Wait until the written values are on the disk."""
         os.fsync(self._file.fileno())
         self._checksums.flush()
 
@@ -98,17 +98,17 @@ class FeatureFile:
 
 
 def corner(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Where the values of a row are in a padded one."""
+    """The slices of a padded row that hold the values of a row."""
     return tuple(slice(size) for size in shape)
 
 
 def file_bytes(feature: CachedFeature, lengths: np.ndarray) -> int:
-    """Bytes of a feature's files for rows of these lengths, checksums included."""
+    """The size in bytes of a feature's files for rows of these lengths, checksums included."""
     return int(feature.row_bytes(lengths).sum()) + 4 * len(lengths)
 
 
 def is_complete(folder: Path, feature: CachedFeature, lengths: np.ndarray) -> bool:
-    """Whether a feature's file is whole: its description is written last."""
+    """Whether a feature's file is complete: its description is written last."""
     try:
         there = read_object(folder / f"{feature.file_name}.json")
         size = sum((folder / f"{feature.file_name}.{suffix}").stat().st_size for suffix in ("bin", "crc"))
@@ -118,5 +118,5 @@ def is_complete(folder: Path, feature: CachedFeature, lengths: np.ndarray) -> bo
 
 
 def description(feature: CachedFeature, lengths: np.ndarray) -> dict[str, Any]:
-    """What a feature's whole file says about itself."""
+    """The description of a feature's complete file."""
     return {"key": feature.key, "shape": list(feature.shape), "dtype": feature.dtype.name, "rows": len(lengths)}

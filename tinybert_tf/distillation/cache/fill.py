@@ -1,4 +1,4 @@
-"""Asking a teacher for every row of a data set, and writing down what it answers."""
+"""Fills a cache: runs a teacher on every row of a data set, and writes its features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinybert_tf.slow_work import SlowWork
 logger = logging.getLogger(__name__)
 
 PROGRESS = "progress.json"
-# Batches between two places to go on from after an interruption.
+# The number of batches after which progress is noted, for a restart after an interruption.
 BATCHES_PER_SAVE = 64
 
 
@@ -29,7 +29,7 @@ Answered = tuple[int, np.ndarray, dict[str, np.ndarray]]  # a batch: its number,
 
 
 class TeacherBatches(Protocol):
-    """Rows of the data set and their padded inputs, every row once, in an order that is always the same."""
+    """Rows of the data set and their padded inputs: every row once, always in the same order."""
 
     def __len__(self) -> int: ...
 
@@ -43,7 +43,7 @@ def fill(
     batches: TeacherBatches,
     answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]],
 ) -> None:
-    """Ask the teacher for every row, and write down what it answers; goes on where an interruption ended it."""
+    """Run the teacher on every row, and write its features; after an interruption continue from there."""
     plan = {"features": [description(feature, lengths) for feature in missing], "of": len(batches)}
     done = _batches_done(folder, plan)
     total = sum(file_bytes(feature, lengths) for feature in missing)
@@ -62,7 +62,7 @@ def fill(
 
 
 def _make_files(folder: Path, features: Sequence[CachedFeature], lengths: np.ndarray) -> None:
-    """Empty files, as large as they will be."""
+    """Make empty files of their final size."""
     for feature in features:
         for suffix, size in (("bin", int(feature.row_bytes(lengths).sum())), ("crc", 4 * len(lengths))):
             with (folder / f"{feature.file_name}.{suffix}").open("wb") as empty:
@@ -72,7 +72,7 @@ def _make_files(folder: Path, features: Sequence[CachedFeature], lengths: np.nda
 def _write_answers(
     folder: Path, files: Sequence[FeatureFile], lengths: np.ndarray, answers: Iterator[Answered], plan: dict[str, Any]
 ) -> None:
-    """Write every row in its place, and note every now and then how far it is."""
+    """Write every row in its place, and note the progress now and then."""
     work = SlowWork("teacher cache", plan["of"])
     for step, rows, values in answers:
         for file in files:
@@ -89,7 +89,7 @@ def _write_answers(
 def _asked(
     batches: TeacherBatches, done: int, answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]], keys: list[str]
 ) -> Iterator[Answered]:
-    """The other batches: number, rows, answers; each is asked while the one before is written."""
+    """The remaining batches: number, rows, answers; the teacher computes one while the one before is written."""
 
     def ask(step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         rows, inputs = batches[step]
@@ -99,14 +99,14 @@ def _asked(
     with ThreadPoolExecutor(1) as thread:
         coming = None
         for step in range(done, len(batches)):
-            # The first one in the caller's own thread: it is traced there.
+            # The first batch runs in the caller's thread, where it is traced.
             rows, answers = ask(step) if coming is None else coming.result()
             coming = thread.submit(ask, step + 1) if step + 1 < len(batches) else None
             yield step, rows, answers
 
 
 def _batches_done(folder: Path, plan: Mapping[str, Any]) -> int:
-    """Where an interrupted filling of the same features was."""
+    """The number of batches that an interrupted filling of the same features has written."""
     try:
         there = read_object(folder / PROGRESS)
         done = int(there.pop("batches"))

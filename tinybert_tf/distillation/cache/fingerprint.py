@@ -1,4 +1,4 @@
-"""A hash of everything that a teacher computes its features with: classes, settings, weights, rounding; no names."""
+"""A hash of everything that a teacher's features depend on: classes, settings, weights, rounding; not names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import keras
 import numpy as np
 from keras import ops
 
-# Whose code is known by its release: a class of theirs says in its config what it computes.
+# Libraries whose code does not change within a release: the config of their classes describes the computation.
 LIBRARIES = ("keras", "tinybert_tf", "tensorflow", "builtins")
-# What a serialized layer has beside what it computes.
+# Entries of a serialized layer that do not change its computation.
 NOT_CONTENT = ("trainable", "build_config", "compile_config")
-# What Keras gives a model of its own accord when it is compiled and run.
+# Attributes that Keras adds to a model when it is compiled and run.
 OF_RUNNING = {
     *("optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting", "accumulation_steps"),
     *("_compile_config", "_compiled_trainable_state", "_eval_epoch_iterator", "_traced_with"),
@@ -27,8 +27,8 @@ OF_RUNNING = {
 def teacher_fingerprint(teacher: keras.Model) -> str:
     """A hash of a model's architecture, settings, rounding and weights, in their order and in their precision.
 
-    Two models have the same if they compute the same from the same inputs in the same way; layers' names do not count.
-    What a class of the user's computes is its code and its attributes, whether or not it has a `get_config`.
+    Two models have the same hash if they compute the same from the same inputs in the same way; the names of layers do
+    not count. For a class of the user the code and the attributes count, whether or not it has a `get_config`.
     """
     layers = teacher._flatten_layers()
     digest = hashlib.sha256(_Description(layers).text().encode())
@@ -38,7 +38,7 @@ def teacher_fingerprint(teacher: keras.Model) -> str:
 
 
 class _Description:
-    """All layers of a model, each by its class, its dtypes and its settings; a layer's name is its place among them."""
+    """All layers of a model by class, dtypes and settings; a layer's place among them replaces its name."""
 
     def __init__(self, layers: list[keras.layers.Layer]) -> None:
         self._layers = layers
@@ -47,7 +47,7 @@ class _Description:
         self._begun: dict[int, str] = {}
 
     def text(self) -> str:
-        """As JSON."""
+        """The description as JSON."""
         return json.dumps([self._layer(layer) for layer in self._layers], sort_keys=True)
 
     def _layer(self, layer: keras.layers.Layer) -> list[Any]:
@@ -74,7 +74,7 @@ class _Description:
         }
 
     def _content(self, value: Any) -> Any:
-        """A value as JSON has it; of things that compute nothing (an initializer, an optimizer), the class."""
+        """A value as JSON; an object that computes nothing (an initializer, an optimizer) is its class."""
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if id(value) in self._place_of:
@@ -104,12 +104,12 @@ class _Description:
         return [type(value).__qualname__, self._code(type(value)), self._attributes(value)]
 
     def _code(self, cls: type) -> list[Any]:
-        """The functions of a class and its bases, as far as they belong to no library."""
+        """The code of a class and its bases, except those of known libraries."""
         foreign = (each for each in cls.__mro__ if not _is_known(each))
         return [self._content(dict(_functions(each))) for each in foreign]
 
     def _function(self, function: types.FunctionType) -> list[Any]:
-        """Its instructions, its defaults, and the values that it takes from around it."""
+        """A function's instructions, its defaults, and the values of its closure."""
         if (function.__module__ or "").partition(".")[0] in LIBRARIES:
             return [function.__module__, function.__qualname__]
         code = function.__code__
@@ -156,12 +156,12 @@ def _instructions(code: types.CodeType) -> list[Any]:
 def _constant(value: Any) -> Any:
     if isinstance(value, types.CodeType):
         return _instructions(value)
-    # The order of a set is another one in every process.
+    # A set has another order in every process.
     return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 def _contents_of(cell: types.CellType) -> Any:
-    """What a function has taken from around it; None where that is not there yet."""
+    """The value of a closure's cell; None if it has none yet."""
     try:
         return cell.cell_contents
     except ValueError:
@@ -169,7 +169,7 @@ def _contents_of(cell: types.CellType) -> Any:
 
 
 def _config_of(layer: keras.layers.Layer) -> Any:
-    """What Keras would make the layer from again; None where it says that it cannot."""
+    """The config of a layer; None if Keras cannot make one."""
     try:
         return layer.get_config()
     except NotImplementedError:

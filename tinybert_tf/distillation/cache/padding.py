@@ -1,4 +1,4 @@
-"""Which losses look at a teacher's features of padding, which a cache does not have: found by trying them."""
+"""Finds the losses that read a teacher's features of padding, which a cache does not have, by trying them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinybert_tf.distillation.comparison import Comparison, label_spec
 from tinybert_tf.distillation.distiller import Distiller
 from tinybert_tf.features import LOGITS
 
-# Tokens of the rows that losses are tried on.
+# The lengths of the rows on which losses are tried.
 LENGTHS = np.array([5, 2, 4])
 TOLERANCE = 1e-6
 
@@ -19,8 +19,8 @@ TOLERANCE = 1e-6
 def losses_of_padding(distiller: Distiller) -> list[str]:
     """The names of the losses whose value depends on what the teacher gives for padding.
 
-    Each is called twice, with random features of three rows: with zeros for the teacher's padding, as a cache has it,
-    and with random numbers. A loss that fails on these rows is named too.
+    Each loss is called twice with random features of three rows: with zeros for the teacher's padding, as a cache gives
+    it, and with random numbers. A loss that fails on these rows is named too.
     """
     if not any(shape[1:].count(None) for shape in distiller.teacher_shapes.values()):
         return []
@@ -52,7 +52,7 @@ def _reads_padding(comparison: Comparison, distiller: Distiller, student: Any, t
 
 
 def _size(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """A shape with these rows for its batch, and the longest for every other free axis."""
+    """A shape with the number of these rows as its batch, and the longest row for every other free axis."""
     return (len(LENGTHS), *(int(LENGTHS.max()) if size is None else size for size in shape[1:]))
 
 

@@ -25,14 +25,14 @@ FORMAT = 2
 class TeacherCache:
     """A directory of teachers' features, at most `max_bytes` large.
 
-    What a teacher answers to a text depends on all that it computes with (`teacher_fingerprint`) and on the text's
-    tokens: these, hashed, name a folder, and in it every feature of every layer is a file of its own. So a second
-    stage, seed or ablation finds what it shares with the first. An interrupted filling goes on where it was. Nothing is
-    ever deleted: that is the user's.
+    A teacher's features depend on everything in `teacher_fingerprint` and on the tokens of the data set. A hash of both
+    names a folder, which has a file for every feature of every layer. So a second stage, seed or ablation finds the
+    files that it shares with the first. An interrupted filling continues where it ended. Nothing is ever deleted: that
+    is left to the user.
 
     Args:
-        directory: made where it is not there.
-        max_bytes: of all files in it; who fills it asks `has_room` first.
+        directory: the directory; it is made if it does not exist.
+        max_bytes: the largest size of all its files; ask `has_room` before `fill`.
     """
 
     def __init__(self, directory: str | Path, max_bytes: float = 5 * 2**30) -> None:
@@ -51,11 +51,11 @@ class TeacherCache:
         return self.directory / hashlib.sha256(f"{FORMAT} {teacher} {data}".encode()).hexdigest()[:24]
 
     def missing_bytes(self, folder: Path, cached: Sequence[CachedFeature], lengths: np.ndarray) -> int:
-        """Bytes that are still to be written for these features."""
+        """The number of bytes that are still to be written for these features."""
         return sum(file_bytes(feature, lengths) for feature in cached if not is_complete(folder, feature, lengths))
 
     def has_room(self, num_bytes: int) -> bool:
-        """Whether that much more stays below `max_bytes`, and fits the disk."""
+        """Whether `num_bytes` more stay below `max_bytes`, and fit on the disk."""
         there = next(place for place in (self.directory, *self.directory.absolute().parents) if place.exists())
         used = sum(file.stat().st_size for file in self.directory.rglob("*") if file.is_file())
         return used + num_bytes <= self.max_bytes and num_bytes < shutil.disk_usage(there).free
@@ -68,14 +68,14 @@ class TeacherCache:
         batches: Callable[[], TeacherBatches],
         answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]],
     ) -> None:
-        """Compute the features of a data set that are not there yet.
+        """Compute the features of a data set that the cache does not have yet.
 
         Args:
-            folder: as `folder` gives it.
+            folder: the folder, from `folder` or `folder_of`.
             cached: the features to keep.
-            lengths: tokens of each row, `(rows,)`.
-            batches: makes the rows that the teacher is asked for.
-            answer: the teacher: inputs to its features by key, with at least the keys of `cached`.
+            lengths: the number of tokens of each row, `(rows,)`.
+            batches: makes the batches on which the teacher is run.
+            answer: runs the teacher: from inputs to features by key, with at least the keys of `cached`.
 
         Raises:
             InputError: the directory cannot be written.

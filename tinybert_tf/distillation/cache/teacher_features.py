@@ -1,4 +1,4 @@
-"""Cached features, read row by row."""
+"""`TeacherFeatures`: reads cached features row by row."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tinybert_tf.distillation.cache.folders import mark_used
 class TeacherFeatures:
     """Cached features of a data set's rows, read row by row; memory does not grow with the cache.
 
-    `features(rows, length)` gives them padded with zeros to `length` tokens, by their keys. A row is checked against
-    its checksum when it is read for the first time.
+    `features(rows, length)` gives them by their keys, padded with zeros to `length` tokens. A row is compared with its
+    checksum when it is read for the first time.
 
     Raises:
-        InputError: when called, a file is damaged.
+        InputError: a file is damaged (in a call).
     """
 
     def __init__(self, directory: Path, cached: Sequence[CachedFeature], lengths: np.ndarray) -> None:
@@ -28,7 +28,7 @@ class TeacherFeatures:
         self._files = [FeatureFile(directory, feature, lengths, "rb") for feature in cached]
 
     def __call__(self, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-        """`{key: (len(rows), ...)}`, each of its shape with `length` for the axes of a row's length."""
+        """`{key: (len(rows), ...)}`, where `length` replaces the axes of a row's length in the feature's shape."""
         found = {}
         for file in self._files:
             padded = np.zeros((len(rows), *file.feature.row_shape(length)), file.feature.dtype)
