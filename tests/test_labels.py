@@ -51,8 +51,8 @@ def test_a_positive_class_by_any_of_its_spellings(positive: str, class_id: int) 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("a", "b"), "positive: 'c' is no label; expected one of 'a', 'b'"),
-        (("a", "b", "d"), "positive: 'c' of 3 classes; F1 of one class is measured of two"),
+        (("a", "b"), "positive: 'c' is not a label; expected one of 'a', 'b'"),
+        (("a", "b", "d"), "positive: 'c' of 3 classes; expected a model of two classes"),
     ],
 )
 def test_what_is_no_positive_class(names: tuple[str, ...], message: str) -> None:

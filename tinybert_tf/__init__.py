@@ -1,6 +1,6 @@
 """tinybert_tf: knowledge distillation of BERT for TensorFlow and Keras 3.
 
-The public names are resolved when they are first used: `import tinybert_tf` imports neither Keras nor TensorFlow.
+Public names are imported when they are first used: `import tinybert_tf` imports neither Keras nor TensorFlow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A Keras model that looks at its inputs on the host before a pass begins."""
+"""A Keras model that checks its inputs on the host before a pass begins."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import keras
 
 
 class CheckedModel(keras.Model):
-    """A `keras.Model` that refuses what it has no embedding for before `fit`, `evaluate` or `predict` begins.
+    """A `keras.Model` that refuses tokens without an embedding before `fit`, `evaluate` or `predict` begins.
 
-    On a GPU and under XLA a lookup outside a table raises nothing; there such a token makes NaN. A subclass implements
-    `check_inputs`. Batches of `tinybert_tf` and arrays are looked at; `tf.data` and generators are not.
+    On a GPU and under XLA a lookup outside a table raises nothing; such a token gives NaN there. A subclass implements
+    `check_inputs`. Batches of `tinybert_tf` and arrays are checked; `tf.data` and generators are not.
     """
 
     def check_inputs(self, inputs: Any) -> None:
-        """Refuse inputs outside of what the model has embeddings for; by default none."""
+        """Refuse inputs for which the model has no embedding; this class accepts all."""
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """`keras.Model.fit`, with `x` and `validation_data` checked."""
@@ -52,9 +52,9 @@ class CheckedModel(keras.Model):
 
 
 def check_inputs_of(models: Sequence[keras.Model], inputs: Any, answered: Iterable[str]) -> None:
-    """Let models check inputs, as far as they do; the last one is run, and asked, only where an answer is missing.
+    """Let models check inputs, if they can; the last one, only if one of its answers is not among the inputs.
 
-    `answered`: the names of the last model's answers among the inputs.
+    `answered`: the names of the last model's answers.
     """
     given = inputs if isinstance(inputs, Mapping) else getattr(inputs, "input_shapes", {})
     is_run = not all(name in given for name in answered)

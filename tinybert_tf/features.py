@@ -1,4 +1,4 @@
-"""The names in a model's output dict, and the numbers of its layers.
+"""The names in a model's output dict, the numbers of its layers, and requests for features of layers.
 
 Every model of this library, teacher or student, answers one call with one dict. Layer numbers are the same everywhere:
 0 is the embedding output, 1..N are the encoder layers, N+1 is the prediction.
@@ -14,20 +14,20 @@ from tinybert_tf.errors import InputError
 
 LAST_HIDDEN_STATE = "last_hidden_state"  # (batch, seq_len, hidden_size)
 POOLED_OUTPUT = "pooled_output"  # (batch, hidden_size)
-LOGITS = "logits"  # (batch, num_labels), or (batch, seq_len, columns) where there is a prediction a token
+LOGITS = "logits"  # (batch, num_labels), or (batch, seq_len, columns) if every token has a prediction
 NEXT_SENTENCE_LOGITS = "next_sentence_logits"  # (batch, 2): B follows A, or does not
 
-# What the logits of a model are, which its `predicts` says: how they become answers, and what a loss compares.
+# The kinds of logits, one of which is a model's `predicts`; it decides answers and losses.
 CLASSES = "classes"  # (..., classes): one of them is right, softmax over the last axis
 SCORES = "scores"  # (batch, 1): a number
 LABELS = "labels"  # (batch, labels): each is right or not, sigmoid
 POSITIONS = "positions"  # (batch, seq_len, columns): for each column one token is right, softmax over real tokens
 
-# An input of masked language models: where to predict, (batch, predictions); logits are then of these places alone.
+# An input of masked language models: the places to predict, (batch, predictions); logits are then only of these.
 MASKED_POSITIONS = "masked_positions"
 
 # The labels of BERT's pretraining.
-MASKED_TOKENS = "masked_tokens"  # (batch, predictions), -100 where there is none
+MASKED_TOKENS = "masked_tokens"  # (batch, predictions), -100 for no label
 NEXT_SENTENCE = "next_sentence"  # (batch,): 0 where B follows A, else 1
 
 HIDDEN_STATES = "hidden_states"  # {layer: (batch, seq_len, hidden_size)}, layers 0..N
@@ -36,7 +36,7 @@ QUERIES = "queries"  # {layer: (batch, heads, seq_len, head_size)}, layers 1..N
 KEYS = "keys"
 VALUES = "values"
 
-# Which argument of a model's call asks for a feature. Features that are not here come with every call.
+# The argument of a model's call that asks for a feature. Every call returns the features that are not here.
 REQUESTED_BY = {
     HIDDEN_STATES: "output_hidden_states",
     ATTENTION_SCORES: "output_attention_scores",
@@ -44,10 +44,10 @@ REQUESTED_BY = {
     KEYS: "output_queries_keys_values",
     VALUES: "output_queries_keys_values",
 }
-# The lowest layer that has a feature.
+# The lowest layer that has each feature.
 FIRST_LAYER = {HIDDEN_STATES: 0, ATTENTION_SCORES: 1, QUERIES: 1, KEYS: 1, VALUES: 1}
 
-# Inputs under such keys are a teacher's features of the same rows, computed before: "teacher/hidden_states/3".
+# Keys of inputs that hold a teacher's features of the same rows, computed before: "teacher/hidden_states/3".
 TEACHER = "teacher/"
 
 LayerRequest = bool | tuple[int, ...]
@@ -59,7 +59,7 @@ def is_per_layer(feature: str) -> bool:
 
 
 def teacher_key(feature: str, layer: int | None = None) -> str:
-    """What a batch calls a teacher's feature, of one layer or of the whole model."""
+    """The key of a teacher's feature in a batch, for one layer or for the whole model."""
     return f"{TEACHER}{feature}" if layer is None else f"{TEACHER}{feature}/{layer}"
 
 
@@ -73,7 +73,7 @@ def by_teacher_key(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_teacher_keys(flat: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """The output dict that these keys of a flat one were made from."""
+    """The output dict from which these keys of a flat one were made; the inverse of `by_teacher_key`."""
     outputs: dict[str, Any] = {}
     for key in keys:
         name, _, layer = key.removeprefix(TEACHER).partition("/")
@@ -85,10 +85,10 @@ def from_teacher_keys(flat: Mapping[str, Any], keys: Iterable[str]) -> dict[str,
 
 
 def requested_layers(request: LayerRequest | Iterable[int], first: int, last: int, argument: str) -> tuple[int, ...]:
-    """The layer numbers an `output_*` argument asks for: all of `first..last`, none, or those given.
+    """The layer numbers that an `output_*` argument asks for: all of `first..last`, none, or those given.
 
     Raises:
-        InputError: a number outside `first..last`.
+        InputError: a number is outside `first..last`.
     """
     if isinstance(request, bool):
         return tuple(range(first, last + 1)) if request else ()
@@ -101,7 +101,7 @@ def requested_layers(request: LayerRequest | Iterable[int], first: int, last: in
 
 @dataclass(frozen=True)
 class FeatureRequest:
-    """The layers whose features one pass of a model hands out; everything else is not computed.
+    """The layers whose features one pass of a model returns; nothing else is computed.
 
     `layers`: for each feature of `REQUESTED_BY` its layers, True for all of them. `last_layer` is the highest layer
     that is run; None runs them all and everything above them (pooler and head).
@@ -112,21 +112,21 @@ class FeatureRequest:
 
     @classmethod
     def of(cls, last_layer: int | None = None, **arguments: LayerRequest) -> FeatureRequest:
-        """From the arguments of a model's call, `REQUESTED_BY`'s; one that is left out asks for nothing."""
+        """Make a request from the `output_*` arguments of a model's call; an absent argument asks for nothing."""
         asked = {feature: arguments.get(argument, False) for feature, argument in REQUESTED_BY.items()}
         return cls({feature: layers for feature, layers in asked.items() if layers is not False}, last_layer)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """As the arguments of a model's call; what asks for nothing is left out."""
+        """The arguments of a model's call that make this request; one that asks for nothing is left out."""
         last_layer = {} if self.last_layer is None else {"last_layer": self.last_layer}
         return {REQUESTED_BY[feature]: layers for feature, layers in self.layers.items()} | last_layer
 
     def within(self, num_hidden_layers: int) -> FeatureRequest:
-        """The same of a model of `num_hidden_layers` layers: numbers in place of True, no feature without a layer.
+        """The same request for so many layers, with numbers in place of True, without features that have no layer.
 
         Raises:
-            InputError: a layer the model does not have, or one above `last_layer`.
+            InputError: the model does not have a layer, or it is above `last_layer`.
         """
         top = num_hidden_layers
         if self.last_layer is not None:
@@ -143,7 +143,7 @@ class FeatureRequest:
 
     @classmethod
     def union(cls, requests: Iterable[FeatureRequest]) -> FeatureRequest:
-        """What several requests with numbers ask for, in one."""
+        """One request for everything that several requests with numbers ask for."""
         merged: dict[str, set[int]] = {}
         tops = []
         for request in requests:
@@ -156,7 +156,7 @@ class FeatureRequest:
 
 
 def takes_feature_request(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Make `call(self, inputs, request, training)` a Keras `call` with the public arguments that ask for features."""
+    """Make `call(self, inputs, request, training)` a Keras `call` with the public `output_*` arguments."""
 
     def with_arguments(
         self: Any,

@@ -1,4 +1,4 @@
-"""What token ids, token types and lengths a model's inputs have, looked up on the host."""
+"""The bounds of token ids, token types and lengths of a model's inputs, found on the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_TYPES = (0, 0)
 
 @dataclass(frozen=True)
 class InputBounds:
-    """The smallest and the largest token id, the same of token types, and the tokens of the longest row, padded."""
+    """The smallest and the largest token id and token type, and the length of the longest row, padding included."""
 
     ids: tuple[int, int]
     length: int
@@ -23,7 +23,7 @@ class InputBounds:
 def bounds_of(inputs: Any) -> InputBounds | None:
     """The bounds of batches that know theirs, or of a dict of arrays.
 
-    None where they are not known before a pass: of `tf.data`, a generator, symbolic tensors, or what has no rows.
+    None if they are not known before a pass: for `tf.data`, generators, symbolic tensors, and data without rows.
     """
     known = getattr(inputs, "input_bounds", None)
     if known is not None:
@@ -38,12 +38,12 @@ def bounds_of(inputs: Any) -> InputBounds | None:
 
 
 def extremes(values: np.ndarray) -> tuple[int, int]:
-    """The smallest and the largest of some integers, of which there is at least one."""
+    """The smallest and the largest of at least one integer."""
     return int(values.min()), int(values.max())
 
 
 def _as_array(values: Any) -> np.ndarray | None:
-    """Values that are there, as NumPy has them; None for a tensor of a graph."""
+    """Values as a NumPy array; None for a tensor of a graph, which has no values yet."""
     if isinstance(values, np.ndarray | list | tuple):
         return np.asarray(values)
     return np.asarray(values) if hasattr(values, "__array__") and hasattr(values, "numpy") else None

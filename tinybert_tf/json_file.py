@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote: read within limits, its values checked by type."""
+"""Reads JSON from any source, within limits, and checks the types of its values."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 
 from tinybert_tf.errors import InputError
 
-# Bytes of a file. The largest in use, an index of shards or a config with 100,000 labels, have a tenth of this.
+# The largest file in bytes. Those in use, an index of shards or a config with 100,000 labels, have a tenth of it.
 LARGEST_FILE = 64 << 20
-# Brackets within brackets. What we read has at most ten; Python's own limit is a RecursionError.
+# Brackets within brackets. Our files have at most ten levels; Python's own limit is a RecursionError.
 DEEPEST = 100
 # Values in a message are cut here.
 LONGEST_QUOTE = 40
-# What JSON can escape, and no text can hold: one half of a character of two.
+# Halves of surrogate pairs, which JSON can escape but no text can hold.
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value may be: `fits` says whether it is, `words` names it in a message, `a string`."""
+    """A kind of values: `fits` tests a value, `words` names the kind in a message, such as `a string`."""
 
     words: str
     fits: Callable[[Any], bool]
@@ -33,14 +33,14 @@ class Kind:
 
 
 def integer(least: int) -> Kind:
-    """An integer that is not below `least`; true and false are none."""
+    """The kind of integers that are not below `least`; true and false are not integers."""
     return Kind(
         f"an integer >= {least}", lambda value: isinstance(value, int) and type(value) is not bool and value >= least
     )
 
 
 def list_of(kind: Kind, words: str) -> Kind:
-    """A list whose items are all of a kind; `words` as `a list of strings`."""
+    """The kind of lists whose items are all of one kind; `words` such as `a list of strings`."""
     return Kind(words, lambda value: isinstance(value, list) and all(map(kind.fits, value)))
 
 
@@ -63,11 +63,11 @@ def read_object(path: Path, kinds: Mapping[str, Kind] | None = None) -> dict[str
 
     Args:
         path: the file.
-        kinds: what the values of these keys may be, where the keys are there; see `check_kinds`.
+        kinds: the kinds of the values of these keys, if the keys are there; see `check_kinds`.
 
     Raises:
-        InputError: no such file, or no JSON object in it; a value of another kind; a file above 64 MiB, brackets more
-            than 100 deep, half a character.
+        InputError: there is no such file, or it does not hold a JSON object; a value is of another kind; the file is
+            above 64 MiB, brackets are more than 100 deep, or a text has half a character.
     """
     values = parse_json(_read_text(path), str(path))
     if not isinstance(values, dict):
@@ -77,10 +77,10 @@ def read_object(path: Path, kinds: Mapping[str, Kind] | None = None) -> dict[str
 
 
 def parse_json(text: str, place: str) -> Any:
-    """The value of a JSON text; `place` is what messages begin with.
+    """The value of a JSON text; messages begin with `place`.
 
     Raises:
-        InputError: not JSON; brackets more than 100 deep; half a character.
+        InputError: it is not JSON, brackets are more than 100 deep, or a text has half a character.
     """
     try:
         value = json.loads(text)
@@ -96,7 +96,7 @@ def parse_json(text: str, place: str) -> Any:
 
 
 def check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Kind], place: str) -> None:
-    """Refuse the first value that is not of its key's kind; keys that are not there pass.
+    """Refuse the first value that is not of its key's kind; absent keys pass.
 
     Raises:
         InputError: `config.json: model_type: expected a string or null, got ["bert"]`.
@@ -107,7 +107,7 @@ def check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Kind], place: str
 
 
 def quote(value: Any) -> str:
-    """A string's `repr`, other values as JSON writes them, short enough for one line of a message."""
+    """A value for a message, cut to one line: a string's `repr`, any other value as JSON."""
     quoted = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
     return quoted if len(quoted) <= LONGEST_QUOTE else f"{quoted[: LONGEST_QUOTE - 4]}...{quoted[-1]}"
 
@@ -131,7 +131,7 @@ def _read_text(path: Path) -> str:
 
 
 def _is_deep(value: Any) -> bool:
-    """Whether brackets are more than `DEEPEST` deep; counted level by level, so that no depth is too much."""
+    """Whether brackets are more than `DEEPEST` deep; a loop over levels finds it, without recursion."""
     level = [value]
     for _ in range(DEEPEST):
         level = [

@@ -1,4 +1,4 @@
-"""`Labels`: the names of a model's classes, what integers in a file stand for, and which class is the positive one."""
+"""`Labels`: the names of a model's classes, the classes that integers stand for, and the positive class."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from tinybert_tf.errors import InputError
 
-# An integer as files write it.
+# A non-negative integer as files write it.
 INTEGER = re.compile(r"0|[1-9][0-9]*")
-# The keys of `config.json` that hold them, beside `id2label`; transformers keeps and ignores the last two.
+# The keys of `config.json` that hold labels; transformers keeps and ignores the last two.
 ID2LABEL = "id2label"
 INTEGERS = "integer_labels"
 POSITIVE = "positive_label"
@@ -21,17 +21,17 @@ POSITIVE = "positive_label"
 
 @dataclass(frozen=True)
 class Labels(Sequence[str]):
-    """The names of a model's classes, in the order of its logits, and what else a file of labels must be read by.
+    """The names of a model's classes, in the order of its logits, and how to read integers in a file of labels.
 
-    It is the sequence of its names, so it goes wherever names go.
+    It is the sequence of its names, and can be used in place of one.
 
     Attributes:
         names: one for each class.
-        integers: the class that each integer of a file stands for; None where nobody said, and integer i is class i.
-        positive: the class whose F1 is the F1 of a model of two classes; None where nobody chose one.
+        integers: the class that each integer of a file stands for; None if it is unknown, and integer i is class i.
+        positive: the class whose F1 is the F1 of a model of two classes; None if none was chosen.
 
     Raises:
-        InputError: `integers` are not each class once; a `positive` that is no class.
+        InputError: `integers` does not have each class once, or `positive` is not a class.
 
     Example:
         >>> labels = Labels(("positive", "negative")).read_by(["negative", "positive"])
@@ -57,15 +57,15 @@ class Labels(Sequence[str]):
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Labels:
-        """The names as labels; labels stay what they are."""
+        """The names as `Labels`; `Labels` come back as they are."""
         return names if isinstance(names, Labels) else cls(tuple(names))
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any], source: str) -> Labels | None:
-        """The labels that a `config.json` holds; None where it names none.
+        """The labels of a `config.json`; None if it has none.
 
         Raises:
-            InputError: `id2label` is no mapping of 0, 1, ... to different names, or another key names none of them.
+            InputError: `id2label` is not a mapping of 0, 1, ... to different names, or another key has other names.
         """
         if values.get(ID2LABEL) is None:
             return None
@@ -82,7 +82,7 @@ class Labels(Sequence[str]):
         )
 
     def to_config(self) -> dict[str, Any]:
-        """What `from_config` reads: `id2label`, `label2id` and, where they are known, the two other keys."""
+        """The keys that `from_config` reads, and `label2id`; the two other keys only if they are known."""
         known: dict[str, Any] = {}
         if self.integers is not None:
             known[INTEGERS] = [self.names[number] for number in self.integers]
@@ -96,7 +96,7 @@ class Labels(Sequence[str]):
 
     @property
     def are_default(self) -> bool:
-        """Whether the names are `LABEL_0`, `LABEL_1`, ..., which say nothing."""
+        """Whether the names are the default ones, `LABEL_0`, `LABEL_1`, ..."""
         return self.names == default_names(len(self))
 
     @property
@@ -108,19 +108,19 @@ class Labels(Sequence[str]):
 
     @property
     def positive_name(self) -> str | None:
-        """The name of the positive class; None where there are not two classes."""
+        """The name of the positive class; None unless there are two classes."""
         return self.names[self.positive_class] if len(self) == 2 else None
 
     def class_of(self, declared: Sequence[str] | None = None) -> dict[str, int]:
-        """The class of each label as a file may write it: an integer, a name, a `declared` name.
+        """The class of each label in the forms that a file may have: an integer, a name, a `declared` name.
 
-        `declared`: what the file's integers stand for, where that is known. Another order or another case than the
-        model's is no error, and a model with default names takes them in this order. Integers that stand for
-        names which the model does not have are in no class.
+        `declared`: the names that the file's integers stand for, if they are known. Order and case may differ from the
+        model's, and a model with default names takes them in this order. Integers that stand for names which
+        the model does not have are in no class.
         """
         by_name = {name: number for number, name in enumerate(self.names)}
         if declared is None:
-            if any(map(INTEGER.fullmatch, self.names)):  # an integer is a name then, and no number
+            if any(map(INTEGER.fullmatch, self.names)):  # then an integer is a name
                 return by_name
             integers: Sequence[int] | None = range(len(self)) if self.integers is None else self.integers
             return {str(number): class_id for number, class_id in enumerate(integers or ())} | by_name
@@ -133,10 +133,10 @@ class Labels(Sequence[str]):
     def read_by(self, declared: Sequence[str] | None, positive: str | None = None) -> Labels:
         """These labels for data whose integers stand for `declared` names, and whose positive class is `positive`.
 
-        What is None stays as it is. Default names are replaced by the declared ones.
+        None changes nothing. Declared names replace default ones.
 
         Raises:
-            InputError: `positive` is none of the labels, or there are not two.
+            InputError: `positive` is not one of the labels, or there are not two labels.
         """
         found = self
         integers = None if declared is None else self._places(declared)
@@ -148,7 +148,7 @@ class Labels(Sequence[str]):
         return dataclasses.replace(found, positive=found._class_named(positive, declared))
 
     def learned(self, from_integers: bool, is_one_right: bool) -> Labels:
-        """What a model carries that learned them: what integers stood for, where the data had any, and the positive.
+        """The labels of a model that learned these: with the classes of integers if the data had any, and `positive`.
 
         `is_one_right`: whether exactly one class is right, so that one of two can be the positive one.
         """
@@ -158,16 +158,16 @@ class Labels(Sequence[str]):
 
     def _class_named(self, positive: str, declared: Sequence[str] | None) -> int:
         if len(self) != 2:
-            raise InputError(f"positive: {positive!r} of {len(self)} classes; F1 of one class is measured of two")
+            raise InputError(f"positive: {positive!r} of {len(self)} classes; expected a model of two classes")
         classes = self.class_of(declared)
         in_any_case = {name.casefold(): number for name, number in classes.items()}
         found = classes.get(positive, in_any_case.get(positive.casefold()))
         if found is None:
-            raise InputError(f"positive: {positive!r} is no label; expected one of {shown(self.names)}")
+            raise InputError(f"positive: {positive!r} is not a label; expected one of {shown(self.names)}")
         return found
 
     def _places(self, names: Sequence[str]) -> list[int] | None:
-        """The class of each name, in any order and in any case; None where they are other names."""
+        """The class of each name, in any order and in any case; None if the names differ."""
         for spelled in (str, str.casefold):
             place_of = {spelled(name): place for place, name in enumerate(self.names)}
             places = [place_of.get(spelled(name), -1) for name in names]
@@ -185,7 +185,7 @@ def names_in_order(id2label: Any, source: str) -> list[str]:
     """The names of a mapping from 0, 1, ... (integers, or their digits as JSON has them), in this order.
 
     Raises:
-        InputError: it is something else, or two classes have one name.
+        InputError: it is something else, or two classes have the same name.
     """
     try:
         by_number = {int(number): name for number, name in id2label.items()}
@@ -198,10 +198,10 @@ def names_in_order(id2label: Any, source: str) -> list[str]:
 
 
 def distinct(names: list[str], source: str) -> list[str]:
-    """The names; refuse two equal ones, of which an answer would lose one.
+    """Return the names if no two are equal; an answer would lose one of two equal names.
 
     Raises:
-        InputError: there are two.
+        InputError: two names are equal.
     """
     repeated = next((name for name, count in Counter(names).items() if count > 1), None)
     if repeated is not None:

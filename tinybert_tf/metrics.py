@@ -1,4 +1,4 @@
-"""The metrics of a task, from logits and labels, and which of them chooses the best epoch."""
+"""The metrics of each task, from answers and labels, and the one that chooses the best epoch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.labels import Labels
 
 Metrics = dict[str, float]
-# Precision, recall, F1 (fractions) and two counts by class name.
+# By class name: precision, recall, F1 (fractions) and two counts.
 ByClass = dict[str, dict[str, float]]
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray, positive: int = 1) -> Metrics:
     """Accuracy, F1 and the Matthews correlation, from scikit-learn.
 
-    `f1` is GLUE's: that of the positive class, and only there where there are two classes. `f1_macro` is the mean over
-    the classes that occur, of any number of them.
+    `f1` is that of the positive class, as GLUE measures it; only models of two classes have it. `f1_macro` is the mean
+    over all classes that occur.
 
     Args:
         logits: `(rows, num_labels)`.
@@ -33,7 +33,7 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, positive: int
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     predicted = logits.argmax(axis=-1)
-    one_class = len({*labels.tolist(), *predicted.tolist()}) == 1  # scikit-learn then gives 0 as well, and warns
+    one_class = len({*labels.tolist(), *predicted.tolist()}) == 1  # scikit-learn also gives 0 then, but warns
     of_positive = float(f1_score(labels, predicted, labels=[positive], average="macro", zero_division=0.0))
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
@@ -44,10 +44,10 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, positive: int
 
 
 def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
-    """Pearson's and Spearman's correlation, from scipy; 0 where the answers, or the labels, are all the same.
+    """Pearson's and Spearman's correlation, from scipy; 0 if the answers, or the labels, are all the same.
 
     Args:
-        logits: `(rows, 1)`, the scores answered.
+        logits: `(rows, 1)`, the predicted scores.
         labels: `(rows,)` scores.
     """
     from scipy.stats import pearsonr, spearmanr
@@ -62,9 +62,10 @@ def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
 
 
 def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
-    """F1 over all labels of all rows (`f1_micro`), its mean over the labels (`f1_macro`), and rows that are all right.
+    """F1 over all labels of all rows (`f1_micro`), the mean F1 of the labels (`f1_macro`), and `accuracy` of rows.
 
-    From scikit-learn; a label is answered where its logit is above 0, a fraction of one half.
+    From scikit-learn. A label is predicted if its logit is above 0, a fraction of one half; a row is right if all its
+    labels are.
 
     Args:
         logits: `(rows, num_labels)`.
@@ -73,7 +74,7 @@ def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     from sklearn.metrics import accuracy_score, f1_score
 
     answered, right = (logits > 0).astype(np.int32), labels.astype(np.int32)
-    # A single column is two classes to scikit-learn, of which the second one is the label.
+    # scikit-learn takes a single column for two classes; the second one is the label.
     each = list(range(right.shape[1])) if right.shape[1] > 1 else [1]
     return {
         "f1_micro": float(f1_score(right, answered, labels=each, average="micro", zero_division=0.0)),
@@ -83,14 +84,14 @@ def multi_label_metrics(logits: np.ndarray, labels: np.ndarray) -> Metrics:
 
 
 def tag_metrics(answers: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> Metrics:
-    """Precision, recall and F1 of entities by the definition of the CoNLL evaluation, from seqeval; accuracy of tags.
+    """Precision, recall and F1 of entities as in the CoNLL evaluation, and the accuracy of tags; from seqeval.
 
-    An entity is right where its type, its first and its last word are. An `I-type` that follows no tag of its type
-    begins one.
+    An entity is right if its type, its first and its last word are. An `I-type` that does not follow a tag of its type
+    begins an entity.
 
     Args:
-        answers: the tags of each sentence.
-        tags: as many that are expected.
+        answers: the predicted tags of each sentence.
+        tags: the right tags of each sentence, equally many.
     """
     from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
 
@@ -104,14 +105,14 @@ def tag_metrics(answers: Sequence[Sequence[str]], tags: Sequence[Sequence[str]])
 
 
 def answer_metrics(answers: Sequence[str], expected: Sequence[Sequence[str]]) -> Metrics:
-    """Exact match and F1 over words of answers to questions, as SQuAD's evaluation script has them (arXiv 1606.05250).
+    """Exact match and F1 over words of answers to questions, as in SQuAD's evaluation script (arXiv 1606.05250).
 
-    Case, punctuation and the words a, an, the do not count. Of several right answers to a question the best counts. An
-    empty answer is that there is none.
+    Case, punctuation and the words a, an, the do not count. If a question has several right answers, the best match
+    counts. An empty answer means "no answer".
 
     Args:
-        answers: one for each question.
-        expected: the right ones of each question, at least one.
+        answers: one answer to each question.
+        expected: the right answers to each question, at least one.
     """
     found = [_words(answer) for answer in answers]
     right = [[_words(one) for one in of_question] for of_question in expected]
@@ -134,26 +135,26 @@ def _word_f1(answer: list[str], right: list[str]) -> float:
 
 
 def class_results(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> ByClass:
-    """Precision, recall and F1 of each class, its rows (`support`) and how often it was answered (`predicted`).
+    """Precision, recall and F1 of each class, the number of its rows (`support`) and of its predictions (`predicted`).
 
     Args:
         logits: `(rows, num_labels)`.
         labels: `(rows,)` class ids.
-        names: the classes'.
+        names: the names of the classes.
     """
     each = np.arange(logits.shape[-1])
     return label_results((logits.argmax(axis=-1)[:, None] == each) * 2.0 - 1.0, labels[:, None] == each, names)
 
 
 def label_results(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> ByClass:
-    """As `class_results`, of labels of which any number is right: `(rows, num_labels)` of 0 and 1."""
+    """`class_results` for rows with any number of right labels: `labels` is `(rows, num_labels)` of 0 and 1."""
     answered, right = logits > 0, labels.astype(bool)
     counts = (answered & right).sum(axis=0), answered.sum(axis=0), right.sum(axis=0)
     return {name: _result(*map(int, of_class)) for name, *of_class in zip(names, *counts, strict=True)}
 
 
 def type_results(answers: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], names: Sequence[str]) -> ByClass:
-    """As `class_results`, of the types of entities that occur; entities are counted, as `tag_metrics` sees them."""
+    """`class_results` for the types of entities that occur, with counts of entities as in `tag_metrics`."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     found, expected = set(get_entities([list(row) for row in answers])), set(get_entities([list(row) for row in tags]))
@@ -172,7 +173,7 @@ def _result(right: int, predicted: int, support: int) -> dict[str, float]:
 
 
 def never_predicted(details: Mapping[str, Any]) -> str | None:
-    """A line that names the classes which the data has and the model never answers; None where there is none.
+    """A line that names the classes of the data that the model never predicts; None if there are none.
 
     `details` holds `per_class`, as `TaskMetrics.details` gives it.
     """
@@ -186,12 +187,12 @@ def never_predicted(details: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class TaskMetrics:
-    """How a task is measured.
+    """The metrics of a task.
 
-    `compute(answers, expected, labels)`: its metrics, in the form that the task's encoded data has both. `names`: what
-    that measures, of a model of so many labels. `main`: what chooses the best epoch, unless a config's `metric` names
-    another one. `constants(expected, num_labels)`: answers that never look at the text, `constant` in a message's
-    words. `by_class(answers, expected, labels)`: results of each class, where the task has classes.
+    `compute(answers, expected, labels)` computes them; `answers` and `expected` are those of the task's encoded data.
+    `names(num_labels)`: the names of the metrics. `main`: the metric that chooses the best epoch, unless a config's
+    `metric` names another one. `constants(expected, num_labels)`: answers that do not depend on the text; messages call
+    them `constant`. `by_class(answers, expected, labels)`: the results of each class, if the task has classes.
     """
 
     compute: Callable[[Any, Any, Labels], Metrics]
@@ -202,7 +203,7 @@ class TaskMetrics:
     by_class: Callable[[Any, Any, Labels], ByClass] = lambda answers, expected, labels: {}
 
     def measure(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> Metrics:
-        """The task's metrics of a model with these labels."""
+        """The task's metrics for a model with these labels."""
         return self.compute(answers, expected, Labels.of(labels))
 
     def measure_fully(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class TaskMetrics:
         return self.measure(answers, expected, labels) | self.details(answers, expected, labels)
 
     def details(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
-        """What the metrics leave out: `positive_label`, whose F1 is `f1`, and `per_class`; each where there is one."""
+        """`positive_label`, the class whose F1 is `f1`, and `per_class`, the results of each class; if it has them."""
         known = Labels.of(labels)
         has_positive = self.by_class is class_results and known.positive_name is not None
         found = {"positive_label": known.positive_name} if has_positive else {}
@@ -223,9 +224,9 @@ def _one_class(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
 
 
 def _same_labels(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
-    """The labels that most rows have; and the most frequent label, the two most frequent ones, ...
+    """The most frequent set of labels; and the most frequent label, the two most frequent labels, ...
 
-    Of the sets of as many labels, none is right more often than these.
+    No other set of equally many labels is right more often.
     """
     rows, counts = np.unique(labels, axis=0, return_counts=True)
     by_frequency = np.argsort(-labels.sum(axis=0), kind="stable")
@@ -235,7 +236,7 @@ def _same_labels(labels: np.ndarray, num_labels: int) -> Iterable[np.ndarray]:
 
 
 def _one_tag(tags: Sequence[Sequence[str]], num_labels: int) -> Iterable[list[list[str]]]:
-    """Nothing is an entity, or every word is one of the same type."""
+    """No word is an entity; or every word is an entity of one type, for each type."""
     for tag in sorted({"O", *(tag for row in tags for tag in row if tag.startswith("B-"))}):
         yield [[tag] * len(row) for row in tags]
 
@@ -298,7 +299,7 @@ def choose_metric(task: str, metric: str | None = None, num_labels: int | None =
 
 
 def constant_score(task: str, metric: str, expected: Any, num_labels: int, labels: Sequence[str] = ()) -> float:
-    """The metric of the best model that gives every text the same answer: what a model must beat to know anything."""
+    """The best metric of a model that gives every text the same answer; a useful model must beat it."""
     of_task = TASK_METRICS[task]
     return max(
         of_task.measure(answers, expected, labels)[metric] for answers in of_task.constants(expected, num_labels)
@@ -306,7 +307,7 @@ def constant_score(task: str, metric: str, expected: Any, num_labels: int, label
 
 
 def metric_title(metric: str, measured: Mapping[str, Any]) -> str:
-    """A metric's name in a table: `f1` of two classes with the name of the positive one."""
+    """A metric's name in a table; `f1` of two classes has the name of the positive class with it."""
     positive = measured.get("positive_label")
     return f"{metric} ({positive})" if metric == "f1" and positive is not None else metric
 

@@ -1,4 +1,4 @@
-"""What an object shows of itself in two lines: a name, and a few values, long ones cut."""
+"""A short `repr` for objects: a name and a few values in two lines, long values cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sign of life from work that takes long."""
+"""Progress lines for work that takes long."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class SlowWork:
-    """Says every few seconds how far a piece of work is: in the package's log, or on stderr where nobody reads that.
+    """Reports the progress of a piece of work every few seconds, in the package's log or on stderr (see `say`).
 
-    Nothing is said of work that is done within the first few seconds.
+    Work that ends within the first few seconds gets no line.
 
     Args:
-        name: what is done, with which each line begins.
-        steps: how many there are.
+        name: the name of the work, with which each line begins.
+        steps: the number of its steps.
     """
 
     def __init__(self, name: str, steps: int) -> None:
@@ -28,7 +28,7 @@ class SlowWork:
         self._begin = self._last_line = time.monotonic()
 
     def step(self, done: int | None = None) -> None:
-        """One more step is done, or so many of them by now."""
+        """Count one more step as done, or `done` steps in all."""
         self._done = self._done + 1 if done is None else done
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -38,7 +38,7 @@ class SlowWork:
 
 
 def say(line: str) -> None:
-    """A line in the package's log; on stderr where that shows no such lines, as in a Python session by default."""
+    """Write a line to the package's log, or to stderr if the log does not show it, as is the default in Python."""
     if logger.isEnabledFor(logging.INFO):
         logger.info(line)
     else:

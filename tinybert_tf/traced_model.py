@@ -15,7 +15,7 @@ class TracedModel(CheckedModel):
     """A `keras.Model` that traces `fit`, `evaluate` and `predict` again after one of its layers has changed.
 
     Keras traces each of them once. A layer whose `call` depends on more than its variables has an attribute
-    `traced_with`, and gives it another value whenever that changes.
+    `traced_with`, whose value it changes whenever its computation changes.
     """
 
     predict_function: Any
@@ -25,15 +25,15 @@ class TracedModel(CheckedModel):
         self._traced_with: dict[str, Any] = {}
 
     def make_train_function(self, force: bool = False) -> Any:
-        """`keras.Model.make_train_function`, which also replaces what no longer holds."""
+        """`keras.Model.make_train_function`, which also replaces a function that a changed layer made wrong."""
         return super().make_train_function(force or self._has_changed("train"))
 
     def make_test_function(self, force: bool = False) -> Any:
-        """`keras.Model.make_test_function`, which also replaces what no longer holds."""
+        """`keras.Model.make_test_function`, which also replaces a function that a changed layer made wrong."""
         return super().make_test_function(force or self._has_changed("test"))
 
     def make_predict_function(self, force: bool = False) -> Any:
-        """`keras.Model.make_predict_function`, which also replaces what no longer holds, and is traced once."""
+        """`keras.Model.make_predict_function`, likewise; its function is traced once for batches of any size."""
         before = self.predict_function
         super().make_predict_function(force or self._has_changed("predict"))
         if self.predict_function is not before and hasattr(self.predict_function, "get_concrete_function"):
@@ -41,7 +41,7 @@ class TracedModel(CheckedModel):
         return self.predict_function
 
     def traced_layers(self) -> list[keras.layers.Layer]:
-        """The layers that are run when the model is, at any depth."""
+        """The layers that a call of the model runs, at any depth."""
         return list(self._flatten_layers())
 
     def _has_changed(self, phase: str) -> bool:
@@ -53,8 +53,8 @@ class TracedModel(CheckedModel):
 def _of_any_size(predict: Any) -> Callable[[Any], Any]:
     """TensorFlow's `predict` of a list of batches, traced for any number of rows and any length, and without labels.
 
-    By itself it is traced for the first batch's shape, for the second's, and again for a data set with labels. What
-    it does with batches of several replicas, and inputs of other axes than batch and length, stays as it is.
+    By itself it is traced for the first batch's shape, for the second's, and again for a data set with labels. Batches
+    of several replicas, and inputs with other axes than batch and length, are traced as before.
     """
     import tensorflow as tf
 
@@ -68,7 +68,7 @@ def _of_any_size(predict: Any) -> Callable[[Any], Any]:
         if all(tf.is_tensor(each) and each.shape.rank in (1, 2) for each in tree.flatten(inputs)):
             specs = tree.map_structure(free, inputs)
             if repr(specs) not in traced:
-                predict.get_concrete_function(specs)  # what follows finds it
+                predict.get_concrete_function(specs)  # the call below finds it
                 traced.add(repr(specs))
         return predict(inputs)
 
