@@ -156,7 +156,7 @@ def _expand(name: str, positive: bool, words: Words, generator: random.Random, u
 
 
 def _choose(name: str, positive: bool, words: Words, generator: random.Random, used: set[str]) -> str:
-    """A word that the review has not used yet, where there is another."""
+    """A word that the review has not used yet, if there is one."""
     choices = words[name]
     side = choices if isinstance(choices, str) else choices[not positive]
     options = side.split(", ")

@@ -32,7 +32,7 @@ class Task(ABC):
             path: the file, or a data set of the Hub as `hub_datasets.load_split` names it.
             text: its columns of text, where it has columns with names.
             label: its column of labels, likewise.
-            label_names: what integer labels stand for, in their order.
+            label_names: the names that integer labels stand for, in their order.
             has_labels: whether labels are read.
 
         Raises:
@@ -52,7 +52,7 @@ class Task(ABC):
         Only the beginning of the file is read. A data set of the Hub is not looked at.
 
         Raises:
-            InputError: as `read`.
+            InputError: see `read`.
         """
 
     @abstractmethod
@@ -91,7 +91,7 @@ class Task(ABC):
         """The data set without the rows that are held out, and the data set of those rows.
 
         Raises:
-            InputError: as `held_out`.
+            InputError: see `held_out`.
         """
         is_out = held_out(*self.units(dataset), fraction, seed, dataset.source)
         return dataset.take(np.flatnonzero(~is_out)), dataset.take(np.flatnonzero(is_out))
@@ -105,5 +105,5 @@ class Task(ABC):
         """Tokens and labels for a model that has these labels.
 
         Raises:
-            InputError: as `check`; a `max_length` that leaves no room for text.
+            InputError: see `check`; or `max_length` leaves no room for text.
         """

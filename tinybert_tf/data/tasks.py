@@ -1,4 +1,4 @@
-"""The tasks: how a file is read, what is learned from it, and how answers come out, in one table."""
+"""The data side of all tasks, in one table: reading, checking and encoding files and texts."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Augmenter:
     def _candidates(
         self, texts: Sequence[str], token_ids: Sequence[Sequence[int]], words: Sequence[Sequence[_Word]]
     ) -> list[list[Sequence[str]]]:
-        """For each word the words that may stand in its place; empty where there are none."""
+        """For each word the words that may replace it; empty if there are none."""
         found: list[list[Sequence[str]]] = [[()] * len(ours) for ours in words]
         places = [(row, number) for row, ours in enumerate(words) for number in range(len(ours))]
         masked: dict[tuple[int, int], Query] = {}

@@ -119,7 +119,7 @@ class Masking:
         begins_word = is_maskable.copy()
         if self.whole_word:
             begins_word[:, 1:] &= ~(vocabulary.continues_word[input_ids[:, 1:]] & is_maskable[:, :-1])
-        word = np.where(is_maskable, np.cumsum(begins_word, axis=1) - 1, -1)  # in its row; -1 is no word
+        word = np.where(is_maskable, np.cumsum(begins_word, axis=1) - 1, -1)  # by row; -1: no word
         row = np.arange(len(input_ids))[:, None]
         most_words = max(1, int(word.max(initial=0)) + 1)
         lengths = np.zeros((len(input_ids), most_words), np.int64)

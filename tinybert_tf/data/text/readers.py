@@ -78,7 +78,7 @@ def column_names(path: str | Path) -> list[str]:
     """The columns of a file, from its beginning: the header, or the keys of the first object of a `.jsonl` file.
 
     Raises:
-        InputError: as `read_rows`.
+        InputError: see `read_rows`.
     """
     path = Path(path)
     reader = _reader_of(path)

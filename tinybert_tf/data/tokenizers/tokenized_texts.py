@@ -84,6 +84,6 @@ def _flatten(encodings: list[tokenizers.Encoding]) -> tuple[np.ndarray, np.ndarr
         np.array([token_id for encoding in encodings for token_id in encoding.ids], np.int32),
         np.array([type_id for encoding in encodings for type_id in encoding.type_ids], np.int8),
         np.array([len(encoding) for encoding in encodings], np.int64),
-        # `overflowing` is what was cut off: not empty means that the whole row is longer than max_length.
+        # `overflowing` holds the tokens that were cut off: it is not empty if the whole row is longer than max_length.
         np.array([bool(encoding.overflowing) for encoding in encodings], np.bool_),
     )

@@ -107,7 +107,7 @@ def check_encodes(backend: tokenizers.Tokenizer) -> None:
         backend.encode("a", UNKNOWN_WORD)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic of the library's Rust is no `Exception`
+    except BaseException as error:  # a panic of the library's Rust is not an `Exception`
         reason = " ".join(str(error).split())
         raise InputError(f"the tokenizer fails on a text ({reason}); expected a tokenizer.json that works") from None
 

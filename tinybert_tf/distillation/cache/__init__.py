@@ -1,1 +1,1 @@
-"""A teacher's features on disk: what names them, the files, how they are filled and read."""
+"""A cache of teachers' features on disk: folders, files, filling and reading."""

@@ -17,7 +17,7 @@ TOLERANCE = 1e-6
 
 
 def losses_of_padding(distiller: Distiller) -> list[str]:
-    """The names of the losses whose value depends on what the teacher gives for padding.
+    """The names of the losses whose value depends on the teacher's features of padding.
 
     Each loss is called twice with random features of three rows: with zeros for the teacher's padding, as a cache gives
     it, and with random numbers. A loss that fails on these rows is named too.
