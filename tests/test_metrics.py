@@ -195,11 +195,11 @@ def test_a_metric_of_ones_own() -> None:
     assert choose_metric("regression", "spearman", 1) == "spearman"
     with pytest.raises(
         InputError,
-        match=r"^metric: 'f1' is not measured in sequence_classification with 3 classes; one of accuracy, f1_macro, ",
+        match=r"^metric: expected one of accuracy, f1_macro, .* in sequence_classification with 3 classes, got 'f1'",
     ):
         choose_metric("sequence_classification", "f1", 3)
     with pytest.raises(
-        InputError, match=r"^metric: 'accuracy' is not measured in regression; one of pearson, spearman is\.$"
+        InputError, match=r"^metric: expected one of pearson, spearman in regression, got 'accuracy'\.$"
     ):
         choose_metric("regression", "accuracy", 1)
 

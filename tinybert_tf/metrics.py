@@ -294,7 +294,7 @@ def choose_metric(task: str, metric: str | None = None, num_labels: int | None =
     accepted = TASK_METRICS[task].names(num_labels or 2)
     if metric not in accepted:
         of_classes = f" with {num_labels} classes" if metric in TASK_METRICS[task].names(2) else ""
-        raise InputError(f"metric: {metric!r} is not measured in {task}{of_classes}; one of {', '.join(accepted)} is.")
+        raise InputError(f"metric: expected one of {', '.join(accepted)} in {task}{of_classes}, got {metric!r}.")
     return metric
 
 

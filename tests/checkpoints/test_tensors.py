@@ -59,7 +59,9 @@ def test_integers_are_no_weights(tmp_path: Path) -> None:
 
 
 def test_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no weights here, model\.safetensors \(or model\.safetensors\.index\.json"):
+    with pytest.raises(
+        InputError, match=r"no weights here; expected model\.safetensors, or model\.safetensors\.index\.json"
+    ):
         TensorFiles.open(tmp_path)
 
 

@@ -371,7 +371,7 @@ def refused(config: AblationConfig, pretended: Pretended, tmp_path: Path, tinybe
         (["--set", "variants=[{name: a, set: {student.num_attention_heads: 3}}]"], "variant 'a': "),
         (["--set", "variants=[{name: a, set: {data.dev: none.tsv}}]"], "variant 'a': none.tsv: no such file"),
         (["--train", "none.tsv"], "none.tsv: no such file"),
-        (["--metric", "pearson"], "metric: 'pearson' is not measured in sequence_classification; one of "),
+        (["--metric", "pearson"], "metric: expected one of accuracy, f1, "),
     ],
 )
 def test_what_is_wrong(refused: Callable[..., str], flags: list[str], message: str) -> None:

@@ -76,10 +76,13 @@ def test_a_length_of_ones_own(teacher_run: Path, half_right: Path) -> None:
     [
         ({"max_length": 25}, "max_length=25: .* has max_position_embeddings=24"),
         ({"max_length": 2}, "max_length=2 leaves no room for text; expected at least 3"),
-        ({"task": "masked_lm"}, "task 'masked_lm' is not known; one of sequence_classification, regression, "),
+        ({"task": "masked_lm"}, "task: expected one of sequence_classification, regression, "),
         ({"text": "text,class,more"}, "names 3 columns; expected one, or two different ones for pairs"),
         ({"task": "regression"}, "gives classes, one of them right; a model for task regression gives one score"),
-        ({"label": "text"}, r"half_right\.tsv:2: label 'the film looks good to me'; 'negative', 'positive', or 0 to 1"),
+        (
+            {"label": "text"},
+            r"half_right\.tsv:2: label 'the film looks good to me'; expected 'negative', 'positive', or 0 to 1",
+        ),
     ],
 )
 def test_refusals(teacher_run: Path, half_right: Path, changes: dict[str, Any], message: str) -> None:

@@ -159,7 +159,7 @@ def test_what_cannot_be_is_refused(explain: Explain, tmp_path: Path) -> None:
     assert "pair (1, 9) names teacher layer 9; the teacher has layers 0 to 3" in command.err
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "metric: 'pearson' is not measured in sequence_classification" in explain("--metric", "pearson").err
+    assert "in sequence_classification, got 'pearson'" in explain("--metric", "pearson").err
     assert (
         f"{empty}: expected a Hugging Face model directory, found no config.json in it"
         in explain("--teacher", empty).err

@@ -259,8 +259,8 @@ def find_task(name: str) -> Task:
     """The task of a name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such task.
     """
     if name not in TASKS:
-        raise InputError(f"task {name!r} is not known; one of {', '.join(TASKS)} is.")
+        raise InputError(f"task: expected one of {', '.join(TASKS)}, got {name!r}.")
     return TASKS[name]

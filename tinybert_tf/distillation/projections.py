@@ -32,7 +32,7 @@ class Projections(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if sharing not in SHARING:
-            raise InputError(f"projections={sharing!r} is not known; one of {', '.join(SHARING)} is.")
+            raise InputError(f"projections: expected one of {', '.join(SHARING)}, got {sharing!r}.")
         self.dense: dict[str, keras.layers.Dense] = {}
         self._name_of: dict[tuple[str, int], str] = {}
         for (feature, layer), (student_width, teacher_width) in widths.items():

@@ -75,12 +75,12 @@ def test_no_number_in_json_is_no_label(tmp_path):
     [
         ([], None, "texts: expected at least one text, got none"),
         (["x"], ["1", "2"], "2 labels for 1 texts"),
-        (["x", ("a", "b")], None, r"texts\[1\] is not like texts\[0\]; texts or pairs"),
-        ([("a", "b", "c")], None, r"texts\[0\] is .*; a text or a pair of texts"),
-        (["x", " "], None, r"texts\[1\] is ' '; a text or a pair of texts, not empty"),
-        (["x", 3], None, r"texts\[1\] is 3; a text or a pair"),
-        ([("x", 3)], None, r"texts\[0\] is \('x', 3\); a text or a pair of texts"),
-        ([3], None, r"texts\[0\] is 3; a text or a pair of texts"),
+        (["x", ("a", "b")], None, r"texts\[1\] is not like texts\[0\]; expected texts or pairs"),
+        ([("a", "b", "c")], None, r"texts\[0\] is .*; expected a text or a pair of texts"),
+        (["x", " "], None, r"texts\[1\] is ' '; expected a text or a pair of texts, not empty"),
+        (["x", 3], None, r"texts\[1\] is 3; expected a text or a pair"),
+        ([("x", 3)], None, r"texts\[0\] is \('x', 3\); expected a text or a pair of texts"),
+        ([3], None, r"texts\[0\] is 3; expected a text or a pair of texts"),
         ("abc", None, "texts is a str; expected a list of texts"),
         (["x"], [None], r"texts\[0\]: label None; expected a text, a finite number, true or false"),
         (["x"], [float("nan")], r"texts\[0\]: label nan; expected a text, a finite number"),
@@ -116,7 +116,7 @@ def test_label_names():
     assert TextDataset.from_lists(["x", "y", "z"], ["b", "a", "b"]).label_names() == ["a", "b"]
     assert TextDataset.from_lists(["x", "y"], ["1", "-1"]).label_names() == ["-1", "1"]
     assert TextDataset.from_lists(["x", "y"], ["01", "1"]).label_names() == ["01", "1"]
-    with pytest.raises(InputError, match=r"texts\[1\]: label 20240131 is no class"):
+    with pytest.raises(InputError, match=r"texts\[1\]: label 20240131 is not a class"):
         TextDataset.from_lists(["x", "y"], [0, 20240131]).label_names()
     with pytest.raises(InputError, match="read without labels"):
         TextDataset.from_lists(["x"]).label_names()
@@ -190,7 +190,7 @@ def test_integers_in_cells():
     dataset = TextDataset.from_lists(["x", "y"], ["2", "0,1"])
     assert dataset.names_in_cells() == ["LABEL_0", "LABEL_1", "LABEL_2"]
     assert dataset.label_matrix(["a", "b", "c"]).tolist() == [[0, 0, 1], [1, 1, 0]]
-    with pytest.raises(InputError, match=r"texts\[1\]: label 20240131 is no class"):
+    with pytest.raises(InputError, match=r"texts\[1\]: label 20240131 is not a class"):
         TextDataset.from_lists(["x", "y"], ["0", "1,20240131"]).names_in_cells()
 
 
@@ -242,7 +242,7 @@ def test_integers_stand_for_declared_names(tmp_path):
     assert dataset.label_ids(["no", "yes"]).tolist() == [1, 0, 1]  # a model with another order
     assert dataset.label_ids(["LABEL_0", "LABEL_1"]).tolist() == [0, 1, 0]  # one that has no names
     assert dataset.label_ids(["No", "YES"]).tolist() == [1, 0, 1]
-    message = r"a\.tsv:2: label '0' is one of 'yes', 'no', and the model's labels are 'a', 'b'; the same ones, in any"
+    message = r"a\.tsv:2: label '0' is one of 'yes', 'no', and the model's labels are 'a', 'b'; expected the same"
     with pytest.raises(InputError, match=message):
         dataset.label_ids(["a", "b"])
     words = replace(dataset, labels=["no", "yes", "no"])
