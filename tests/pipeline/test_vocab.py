@@ -101,7 +101,7 @@ def test_chinese_from_the_corpus_to_batches(tmp_path: Path, lowercase: bool) -> 
         (ENGLISH, ["--size", 100, "--min-frequency", 0], "--min-frequency: expected an integer >= 1, got '0'"),
         ("One.\n\n\nTwo.\n", ["--size", 100], "{path}:3: an empty line after another one is an empty document"),
         ("One.\nT\0wo.\n", ["--size", 100], "{path}:2: a zero byte, so this is not a text file"),
-        ("", ["--size", 100], "{path}: the file is empty; one sentence a line"),
+        ("", ["--size", 100], "{path}: the file is empty; expected one sentence a line"),
         ("\x01\n", ["--size", 100], "a vocabulary cannot be learned from texts without a single word"),
     ],
 )

@@ -72,7 +72,7 @@ class Verb:
     """A verb of the command line: its name, one line of help, its flags, and the function that runs it.
 
     `config_class`: the module and the name of its configuration's class; the configuration is made from a file, `--set`
-    and the flags with a key. Without one the verb takes neither a file nor `--set`. Listing the verbs does not import it.
+    and the flags with a key. Without one the verb takes neither. Listing the verbs does not import it.
     """
 
     name: str
