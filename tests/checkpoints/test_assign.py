@@ -166,7 +166,7 @@ def test_another_architecture_shows_what_the_file_has(tmp_path: Path) -> None:
             r"has shape \(4, 6\); the model expects \(6, 4\) \(see intermediate_size, hidden_size\)",
         ),
         ("encoder.layer.1.attention.output.dense.weight", (5, 4), r"the model expects \(4, 4\) \(see hidden_size\)"),
-        ("classifier.weight", (2, HIDDEN), r"wants \(3, 4\) \(see num_labels, hidden_size\)"),
+        ("classifier.weight", (2, HIDDEN), r"expects \(3, 4\) \(see num_labels, hidden_size\)"),
     ],
 )
 def test_a_wrong_shape_assigns_nothing(tensor: str, shape: tuple[int, int], message: str, tmp_path: Path) -> None:

@@ -231,11 +231,14 @@ def test_an_unreadable_description_is_no_corpus(tmp_path, text_file, word_tokeni
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"w1\n\n\nw2\n", ":3: an empty line after another one is an empty document; one sentence a line"),
-        (b"w1\n" * 1000 + b"x" * 1_000_000, ":1001: a line of more than 100,000 characters; one sentence a line"),
+        (b"w1\n\n\nw2\n", ":3: an empty line after another one is an empty document; expected one sentence a line"),
+        (
+            b"w1\n" * 1000 + b"x" * 1_000_000,
+            ":1001: a line of more than 100,000 characters; expected one sentence a line",
+        ),
         (b"w1\n\nw2\0\n", ":3: a zero byte, so this is not a text file; expected UTF-8 text"),
         (b"w1\n\xff\n", ":2: byte 0xff is not UTF-8; expected UTF-8 text"),
-        (b"", ": the file is empty; one sentence a line"),
+        (b"", ": the file is empty; expected one sentence a line"),
         (b"w1\n\n\x01\n\nw2\n", ":3: a document without a single token; expected text"),
         (b"w1\n\n\x01\n", ":3: a document without a single token; expected text"),
         (b"w1\nw2\n", ": documents up to its end: 1; expected at least 2, with an empty line between them"),

@@ -60,15 +60,21 @@ def test_files_follow_one_another_and_each_begins_a_document(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", ": the file is empty; one sentence a line"),
-        ("\n \n\n", ": the file is empty; one sentence a line"),
-        ("\nOne.\n", ":1: an empty line before the first sentence is an empty document; one sentence a line"),
-        ("\n\n\nOne.\n", ":3: an empty line before the first sentence is an empty document; one sentence a line"),
-        ("One.\n\n\nTwo.\n", ":3: an empty line after another one is an empty document; one sentence a line"),
+        ("", ": the file is empty; expected one sentence a line"),
+        ("\n \n\n", ": the file is empty; expected one sentence a line"),
+        ("\nOne.\n", ":1: an empty line before the first sentence is an empty document; expected one sentence a line"),
+        (
+            "\n\n\nOne.\n",
+            ":3: an empty line before the first sentence is an empty document; expected one sentence a line",
+        ),
+        ("One.\n\n\nTwo.\n", ":3: an empty line after another one is an empty document; expected one sentence a line"),
         ("One.\n\nTwo\n\n \t\n\nThree.\n", ":6: an empty line after another one is an empty document"),
         (b"One.\ncaf\xe9\n", ":2: byte 0xe9 is not UTF-8; expected UTF-8 text"),
         (b"One.\n\nT\0wo\n", ":3: a zero byte, so this is not a text file; expected UTF-8 text"),
-        ("One.\n" + "x" * (LONGEST_LINE + 1), ":2: a line of more than 100,000 characters; one sentence a line"),
+        (
+            "One.\n" + "x" * (LONGEST_LINE + 1),
+            ":2: a line of more than 100,000 characters; expected one sentence a line",
+        ),
         ("One.\nTwo.\n" + "x" * 1_000_000 + "\n", ":3: a line of more than 100,000 characters"),
         (b"One.\n" + b"x" * 5_000_000, ":2: a line of more than 100,000 characters"),
     ],

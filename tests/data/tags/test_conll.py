@@ -42,8 +42,8 @@ def test_tokens_alone(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("in\tO\nYork\n", r"a\.conll:2: 'York'; expected a token and its tag, with a tab or a space between"),
-        ("in\tO\nYork\t\n", r"a\.conll:2: 'York\\t'; a token and its tag"),
-        ("in\tO\n\n\tB-loc\n", r"a\.conll:3: '\\tB-loc'; a token and its tag"),
+        ("in\tO\nYork\t\n", r"a\.conll:2: 'York\\t'; expected a token and its tag"),
+        ("in\tO\n\n\tB-loc\n", r"a\.conll:3: '\\tB-loc'; expected a token and its tag"),
         ("in\tO\nYork\tLOC\n", r"a\.conll:2: tag 'LOC'; expected O, B-<type> or I-<type>"),
         ("York\tB-\n", r"a\.conll:1: tag 'B-'; expected O, B-<type> or"),
         ("York\tE-loc\n", r"a\.conll:1: tag 'E-loc'; expected O, B-<type> or"),
@@ -88,7 +88,9 @@ def test_comments_are_one_column_before_the_first_word(tmp_path: Path) -> None:
 
 
 def test_a_line_of_one_column_inside_a_sentence_is_no_comment(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.conll:2: '# text'; a token and its tag, with a tab or a space between"):
+    with pytest.raises(
+        InputError, match=r"a\.conll:2: '# text'; expected a token and its tag, with a tab or a space between"
+    ):
         read_conll(write(tmp_path, "in\tO\n# text\nYork\tB-loc\n"))
 
 
