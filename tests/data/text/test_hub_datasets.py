@@ -157,7 +157,7 @@ def test_questions(owners_data: str) -> None:
             {"answers": {"text": ["ann"], "answer_start": [1]}},
             r": \[0\].answers\[0\]: the answer 'ann' is not at character 1",
         ),
-        ({"answers": {"text": ["ann"], "answer_start": []}}, r"\[0\]\.answers is .*; expected lists text"),
+        ({"answers": {"text": ["ann"], "answer_start": []}}, r": \[0\].answers is .*; expected lists text"),
     ],
 )
 def test_questions_that_cannot_be_used(owners_data: str, change: dict[str, Any], message: str) -> None:
