@@ -560,7 +560,7 @@ def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None
     refused("a Distiller needs at least one loss", [])
     refused(r"embedding_loss finds no pair \(0, ...\), the embedding output in", [EmbeddingLoss()], [(1, 2)])
     refused("attention_loss finds no pair for a layer from 1 to N in the layer map", [AttentionLoss()], [(0, 0)])
-    refused("layer map: expected one of .*, or pairs, got 'middle'", [AttentionLoss()], "middle")
+    refused("layer map 'middle' is not known", [AttentionLoss()], "middle")
     refused("made for 1 student and 12 teacher layers", [AttentionLoss()], LayerMap.uniform(1, 12))
     refused("projections: expected one of shared, per_layer, got 'both'", [HiddenStateLoss()], projections="both")
     refused("attention_loss: the student has 4 attention heads, the teacher 2, .* num_attention_heads=2",
