@@ -366,6 +366,12 @@ def test_a_tf_dataset_with_any_lengths(teacher: Teacher, student: Any, make_inpu
     assert history["loss"][1] < history["loss"][0]
 
 
+def test_validation_data_may_have_no_labels(teacher: Teacher, student: Any, inputs: Inputs) -> None:
+    distiller = compiled(Distiller(teacher, student, losses=[HiddenStateLoss()]))
+    history = distiller.fit(inputs, validation_data=(inputs,), verbose=0).history
+    assert history["val_hidden_state_loss"][0] < history["hidden_state_loss"][0]  # one step better
+
+
 def test_sample_weights_are_refused(teacher: Teacher, student: Any, inputs: Inputs) -> None:
     distiller = compiled(Distiller(teacher, student, losses=[PredictionLoss()]), run_eagerly=False)
     with pytest.raises(

@@ -183,8 +183,7 @@ class TrainableModel(TracedModel):
         """
         keep_freed_memory()
         self._check_labels(x, y)
-        validation = kwargs.get("validation_data")
-        self._check_labels(*(validation[:2] if isinstance(validation, tuple) else (validation, None)))
+        self._check_labels(*keras.utils.unpack_x_y_sample_weight(kwargs.get("validation_data"))[:2])
         return super().fit(self._weighted(x, kwargs), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
