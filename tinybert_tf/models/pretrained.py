@@ -83,7 +83,7 @@ class PretrainedModel(TrainableModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Make a new, randomly initialised model of the same shape; its ranges must still be measured or assigned."""
+        """Make a randomly initialised model from a `get_config`; ranges of a quantized one must still be assigned."""
         arguments = {name: value for name, value in config.items() if name != ROUNDED_LAYERS}
         arguments[cls.config_argument] = EncoderConfig(**arguments[cls.config_argument])
         model = cls(**arguments)

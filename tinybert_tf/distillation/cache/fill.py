@@ -43,7 +43,18 @@ def fill(
     batches: TeacherBatches,
     answer: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]],
 ) -> None:
-    """Run the teacher on every row, and write its features; after an interruption continue from there."""
+    """Run the teacher on every row, and write its features; after an interruption continue from there.
+
+    Args:
+        folder: the cache's folder, which exists; `PROGRESS` in it says which batches are done.
+        missing: the features to write; those that are complete are not among them.
+        lengths: the number of tokens of each row, `(rows,)`.
+        batches: all rows once, in the same order each time.
+        answer: the teacher: from the padded inputs of a batch to `{teacher_key: (rows, ...)}`.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
     plan = {"features": [description(feature, lengths) for feature in missing], "of": len(batches)}
     done = _batches_done(folder, plan)
     total = sum(file_bytes(feature, lengths) for feature in missing)

@@ -47,10 +47,11 @@ def _check_known(loss: Any, variable: str, known: Iterable[str]) -> None:
 
 
 def check_features(name: str, feature: Any, projected: bool) -> None:
-    """Check what the loss `name` compares.
+    """Check the `feature` of the loss class `name`: a key of the output dict, or a tuple of keys.
 
     Raises:
-        InputError: no names of features, or some that do not go together.
+        InputError: it is neither; some keys exist layer by layer and some once; several keys of a loss that is
+            `projected`.
     """
     names = (feature,) if isinstance(feature, str) else feature
     if not isinstance(names, tuple | list) or not all(isinstance(each, str) for each in names):

@@ -39,8 +39,10 @@ BASES: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
 def residual_basis(moments: Iterable[Moments], width: int, kind: str) -> np.ndarray:
     """Return a basis `(teacher_width, width)`: the student's hidden states are to be `teacher hidden @ basis`.
 
-    Every hidden state counts the same, whatever its size: covariances are divided by their trace. If the widths are
-    equal, the basis is the identity.
+    `moments` holds those of the embeddings and of each mapped layer. Every hidden state counts the same, whatever its
+    size: covariances are divided by their trace. `kind` is a key of `BASES`: `components`, orthonormal principal
+    components, the largest first, or `channels`, the channels that vary most. If the widths are equal, the basis is the
+    identity, whatever `kind` is.
     """
     covariances = [each.covariance for each in moments]
     pooled = sum(covariance / np.trace(covariance) for covariance in covariances)

@@ -75,7 +75,7 @@ class Embeddings(keras.layers.Layer):
 
     @property
     def tables(self) -> dict[str, keras.layers.Embedding]:
-        """The layer's embedding tables, by name."""
+        """The tables by name: `word_embeddings`, `position_embeddings`, and `token_type_embeddings` if there is one."""
         tables = (self.word_embeddings, self.position_embeddings, self.token_type_embeddings)
         return {table.name: table for table in tables if table is not None}
 

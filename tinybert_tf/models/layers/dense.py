@@ -65,7 +65,10 @@ class Dense(RoundedLayer, keras.layers.Dense):
         return super().call(inputs, training=training)
 
     def rounded_weights(self) -> tuple[Any, Any]:
-        """Return kernel `(inputs, units)` and bias `(units,)`, rounded as the integers of a file are."""
+        """Return kernel `(inputs, units)` and bias `(units,)`, float32, rounded to the integers that an export stores.
+
+        The kernel has a scale for each unit. Without quantization both are as they are.
+        """
         with AutocastScope(None):
             kernel, bias = self.kernel.value, self.bias.value
         if self.weight_bits is None:
