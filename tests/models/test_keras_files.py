@@ -98,3 +98,10 @@ def test_a_quantized_encoder_below_a_new_head(tmp_path: Path) -> None:
     assert_same(model.copy(), model)
     model.save_pretrained(tmp_path)
     assert_same(SequenceClassifier.from_pretrained(tmp_path), model)
+
+
+def test_a_summary_knows_every_shape(model: PretrainedModel) -> None:
+    lines: list[str] = []
+    model.summary(print_fn=lines.append)
+    assert "(None, None, 8)" in "\n".join(lines)
+    assert " ? " not in "\n".join(lines)

@@ -43,6 +43,7 @@ class Embeddings(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.hidden_size = hidden_size
         self.embedding_size = hidden_size if embedding_size is None else embedding_size
         self.max_position_embeddings = max_position_embeddings
         self.padding_idx = padding_idx
@@ -78,6 +79,11 @@ class Embeddings(keras.layers.Layer):
         """The tables by name: `word_embeddings`, `position_embeddings`, and `token_type_embeddings` if there is one."""
         tables = (self.word_embeddings, self.position_embeddings, self.token_type_embeddings)
         return {table.name: table for table in tables if table is not None}
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of the output, for `summary`."""
+        return (None, None, self.hidden_size)
 
     def build(self, input_shape: Any = None) -> None:
         """Create the tables; they do not depend on the input's shape."""

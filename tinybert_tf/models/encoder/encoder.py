@@ -103,12 +103,17 @@ class TransformerEncoder(PretrainedModel):
                 dtype=self.dtype_policy,
                 name="pooler",
             )
-        self.build()
+        self.build((None, None))
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of `last_hidden_state`, for `summary`."""
+        return (None, None, self.config.hidden_size)
 
     def build(self, input_shape: Any = None) -> None:
         """Create every weight; none depends on the input's shape."""
         shape = (None, None, self.config.hidden_size)
-        self.embeddings.build()
+        self.embeddings.build((None, None))
         for layer in self.encoder_layers:
             layer.build(shape)
         if self.pooler is not None:

@@ -70,6 +70,11 @@ class EncoderLayer(keras.layers.Layer):
         self.output_layer_norm = layer_norm("output_layer_norm")
         self.dropout = Dropout(hidden_dropout, dtype=self.dtype_policy, name="dropout")
 
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of the output without what is inside, for `summary`."""
+        return (None, None, self.hidden_size)
+
     def build(self, input_shape: Any = None) -> None:
         """Create the weights."""
         shape = (None, None, self.hidden_size)

@@ -67,7 +67,7 @@ class MaskedLM(TaskModel):
         """Create the head's weights; the encoder has its own."""
         self.transform.build((None, None, self.config.hidden_size))
         self.transform_layer_norm.build((None, None, self.encoder.embeddings.embedding_size))
-        self.decoder.build()
+        self.decoder.build((None, None, self.encoder.embeddings.embedding_size))
         self.built = True
 
     def head(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
@@ -202,6 +202,11 @@ class TiedDecoder(RoundedLayer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, for `from_config`."""
         return {"vocab_size": self.vocab_size, "dtype": self.dtype_policy.name, "name": self.name}
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of the logits, for `summary`."""
+        return (None, None, self.vocab_size)
 
     def build(self, input_shape: Any = None) -> None:
         """Create the bias."""

@@ -42,6 +42,7 @@ class LabelledModel(TaskModel):
     """
 
     has_labels = True
+    num_prediction_axes = 1  # the batch; a model that labels tokens has their axis too
 
     def __init__(
         self,
@@ -70,9 +71,10 @@ class LabelledModel(TaskModel):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the head's weights; the encoder has its own."""
-        for layer in (self.dense, self.classifier):
+        axes = (None,) * self.num_prediction_axes
+        for layer in (self.dropout, self.dense, self.classifier):
             if layer is not None:
-                layer.build((None, self.config.hidden_size))
+                layer.build((*axes, self.config.hidden_size))
         self.built = True
 
     @property

@@ -65,6 +65,7 @@ class TokenClassifier(TokenModel, LabelledModel):
     """
 
     architecture = "BertForTokenClassification"
+    num_prediction_axes = 2
 
     @staticmethod
     def head_design(config: EncoderConfig) -> ClassifierHead:
