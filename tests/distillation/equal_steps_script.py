@@ -1,7 +1,8 @@
 """One step whole and in parts, on one replica and on two: how far its gradient is from the whole batch's, as JSON.
 
-Run by test_equal_steps.py in a process of its own: TensorFlow splits a CPU into devices only before it is first used.
-The gradients are those of plain SGD with the rate 1, weights before less weights after.
+Run by test_equal_steps.py in a process of its own, with `all` for every task in every way: TensorFlow splits a CPU into
+devices only before it is first used. The gradients are those of plain SGD with the rate 1, weights before less weights
+after.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -158,14 +160,18 @@ def main() -> None:
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     ways = {"2 parts": (2, None), "4 parts on 2 replicas": (4, two)}
     few = {"2 parts on 2 replicas": (2, two)}
+    distilled_kinds: tuple[str, ...] = ("classes", "tags")
+    if sys.argv[1:] == ["all"]:
+        ways = few = ways | few | {"4 parts": (4, None), "2 replicas": (1, two)}
+        distilled_kinds = tuple(TASKS)
     results = {}
     for kind, (_, _, labels) in TASKS.items():
         of_task = ways if kind == "tags" else few
         build = functools.partial(make, kind)
         results[kind] = compared(build, inputs_of(kind), labels, of_task, traced=kind == "tags")
-    for kind in ("classes", "tags"):
+    for kind in distilled_kinds:
         labels, build = TASKS[kind][2], functools.partial(distilled, kind)
-        results[f"{kind} distilled"] = compared(build, inputs_of(kind), labels, few, traced=kind == "tags")
+        results[f"{kind} distilled"] = compared(build, inputs_of("classes"), labels, few, traced=kind == "tags")
     results["clipped"] = compared(
         lambda: make("classes"), inputs_of("classes"), CLASS, {"2 replicas": (1, two)}, clipping_optimizer, traced=True
     )
