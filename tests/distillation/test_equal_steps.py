@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parent / "equal_steps_script.py"
     ("arguments", "num_distilled"), [((), 2), pytest.param(("all",), 7, marks=pytest.mark.slow)], ids=["few", "all"]
 )
 def test_every_way_to_a_step_takes_the_same_one(arguments: tuple[str, ...], num_distilled: int) -> None:
-    """Of every task and of every loss that is a sum over rows or tokens: float32, no dropout, few labels in some parts.
+    """Compare steps of every task and of every loss that is a sum: float32, no dropout, few labels in some parts.
 
     `gradient` is the distance of all weights' gradients over their length; float32 alone makes 1e-6.
     """

@@ -108,14 +108,14 @@ def test_a_large_body_of_unknown_length_is_refused(client: httpx2.Client) -> Non
 
 @pytest.mark.parametrize("times", [1, 2, 15])
 def test_a_large_body_is_answered_when_it_has_been_sent(times: int, client: httpx2.Client) -> None:
-    """As many clients send: everything, before they look for an answer."""
+    """Send everything before reading an answer, as many clients do."""
     body = b"x" * (times * (1 << 20) + 1)
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     assert b" 413 " in raw(client, head, *(body[start : start + 100_000] for start in range(0, len(body), 100_000)))
 
 
 def raw(client: httpx2.Client, *parts: bytes, closes: bool = False) -> bytes:
-    """What comes back when these bytes are sent; `closes`: no more are sent, and that is said."""
+    """Send these bytes and return the answer; `closes`: the client then ends its side."""
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as connection:
         for part in parts:
             connection.sendall(part)

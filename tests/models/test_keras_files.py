@@ -29,7 +29,7 @@ INPUTS = {"input_ids": IDS, "attention_mask": np.ones_like(IDS), "token_type_ids
 
 @pytest.fixture(scope="module", params=[(cls, bits) for cls in MODELS for bits in (False, True)], ids=str)
 def model(request: pytest.FixtureRequest) -> PretrainedModel:
-    """Of a kind, quantized or not."""
+    """A model of one kind, quantized or not."""
     cls, is_quantized = request.param
     keras.utils.set_random_seed(1)
     made = cls(CONFIG)

@@ -49,13 +49,13 @@ class UnmaskedStudent(DistillationLoss):
 
 
 class UnmaskedProjected(Unmasked):
-    """As the map `attention` takes it."""
+    """Call the loss as the map `attention` does."""
 
     projected = True
 
 
 class Pooled(DistillationLoss):
-    """Of what a row has once: there is no padding."""
+    """A loss of a feature that a row has once sees no padding."""
 
     feature = "pooled_output"
 

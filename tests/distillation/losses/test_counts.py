@@ -22,7 +22,7 @@ LABELS = np.array([0, 1, 2, 1])
 
 
 class Scalar(DistillationLoss):
-    """As 0.1 asked for: the mean over real tokens."""
+    """A scalar, the mean over real tokens, as 0.1 asked for."""
 
     feature = "hidden_states"
 
@@ -134,7 +134,7 @@ def test_what_couples_rows_is_not_taken_in_parts(name: str, layer_map: str, make
 
 
 def test_angles_of_a_large_batch(caplog: pytest.LogCaptureFixture) -> None:
-    """Of 256 rows 64 are compared: 64 * 63 * 62 triples; more is said with its memory."""
+    """64 of 256 rows are compared, 64 * 63 * 62 triples; for more rows a log line gives the memory."""
     vectors = np.random.default_rng(0).normal(size=(256, 1, 2)).astype("float32")
     (_, pairs), (_, triples) = RKDLoss().means(vectors, -vectors, np.ones((256, 1)))
     assert (float(pairs), float(triples)) == (256 * 255, 64 * 63 * 62)

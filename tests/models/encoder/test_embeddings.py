@@ -57,7 +57,7 @@ def test_under_xla_a_row_with_a_bad_id_type_or_position_is_nan(
 
 
 def test_one_type_of_tokens_is_read_as_type_0(make_config: Make, make_inputs: Make) -> None:
-    """As RoBERTa's tokenizers have it: `token_type_ids` are all 0."""
+    """`token_type_ids` are all 0, as from RoBERTa's tokenizers."""
     encoder = TransformerEncoder(make_config(type_vocab_size=1))
     inputs = make_inputs([5, 4])
     assert inputs["token_type_ids"].max() == 1
