@@ -146,9 +146,7 @@ def encoder_dir(opinions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """An untrained encoder without a head and a tokenizer for `opinions`; texts of up to 24 tokens."""
     import keras
 
-    from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
-    from tinybert_tf.models.config import EncoderConfig
-    from tinybert_tf.models.encoder.encoder import TransformerEncoder
+    from tinybert_tf import EncoderConfig, TransformerEncoder, train_wordpiece
 
     directory = tmp_path_factory.mktemp("encoder")
     lines = "".join(file.read_text(encoding="utf-8") for file in sorted(opinions.glob("*.tsv"))).splitlines()

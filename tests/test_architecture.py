@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import _MODULE_OF
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinybert_tf"
 MAX_LINES = 320
@@ -291,3 +293,17 @@ def test_benchmarks_and_examples_import_what_there_is() -> None:
                     if alias.name not in names and not module.joinpath(alias.name).with_suffix(".py").exists()
                 ]
     assert not missing, f"imported, but not there: {missing}"
+
+
+def test_what_is_public_is_tested_through_its_public_name() -> None:
+    homes = {name: f"{PACKAGE.name}.{module}" for name, module in _MODULE_OF.items()}
+    hidden = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {alias.name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if "golden" not in path.parts
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if f"{node.module}.".startswith(f"{homes.get(alias.name)}.")
+    ]
+    assert not hidden, f"expected `from {PACKAGE.name} import ...` for {hidden}"

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import SequenceClassifier, load_tokenizer, train_wordpiece
 
 HEADER = "text\tlabel\n"
 GOOD_ROWS = "a good film\tpositive\na bad film\tnegative\n"

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 import tinybert_tf as tb
+from tinybert_tf import InputError
 from tinybert_tf.cli import main
 from tinybert_tf.cli.verb import Flag, Verb
 from tinybert_tf.cli.verbs import VERBS
-from tinybert_tf.errors import InputError
 
 Tinybert = Callable[..., Any]
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -81,9 +81,9 @@ def is_required(flag: Flag) -> bool:
 
 
 def test_defaults_in_the_help_are_those_of_the_code() -> None:
+    from tinybert_tf import Augmentation
     from tinybert_tf.cli.preparation import AUGMENTATION
     from tinybert_tf.config.schema import DistillConfig
-    from tinybert_tf.data.augmentation.augmentation import Augmentation
 
     assert {flag.attribute: flag.default for flag in AUGMENTATION} == vars(Augmentation())
     described = {flag.name: flag.described(DistillConfig) for flag in VERBS["distill"].flags}
@@ -266,7 +266,7 @@ def test_predict_nothing(tinybert: Tinybert, teacher_run: Path, monkeypatch: pyt
 def test_labels_stay_readable(
     tinybert: Tinybert, teacher_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+    from tinybert_tf import SequenceClassifier
 
     encoder = SequenceClassifier.from_pretrained(teacher_run).encoder
     SequenceClassifier(encoder, id2label=["schön", "悪い"]).save_pretrained(tmp_path)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import Corpus, EncoderConfig, PretrainingBatches, SequenceClassifier, Stage, Teacher, load_tokenizer
 from tinybert_tf.cli.from_config import load
 from tinybert_tf.cli.parser import parse_arguments
 from tinybert_tf.cli.verbs import VERBS
@@ -19,17 +20,11 @@ from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.data.corpus.corpus import Corpus
-from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.metrics import choose_metric
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
 from tinybert_tf.pipeline.ablation.published import PUBLISHED
 from tinybert_tf.pipeline.ablation.variants import plan_variants
 from tinybert_tf.pipeline.parts.splits import own_files
-from tinybert_tf.pipeline.parts.stages import Stage, build_distiller
+from tinybert_tf.pipeline.parts.stages import build_distiller
 from tinybert_tf.pipeline.parts.student import resolved_init, student_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"

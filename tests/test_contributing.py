@@ -6,10 +6,10 @@ import ast
 import re
 from pathlib import Path
 
+from tinybert_tf import EmbeddingLoss, Stage
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.distillation.losses import LOSSES, EmbeddingLoss
-from tinybert_tf.pipeline.parts.stages import Stage
+from tinybert_tf.distillation.losses import LOSSES
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

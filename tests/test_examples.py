@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import SequenceClassifier, TransformerEncoder, load_tokenizer
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

@@ -6,13 +6,8 @@ import inspect
 
 import pytest
 
-from tinybert_tf import features
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, SequenceClassifier, Teacher, TeacherEnsemble, TransformerEncoder, features
 from tinybert_tf.features import FeatureRequest
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
 
 
 def test_arguments_and_back() -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf import json_file
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, json_file
 from tinybert_tf.json_file import FILE_NAME, FLAG, FRACTION, NULL, TEXTS, Kind, check_kinds, integer, read_object
 
 

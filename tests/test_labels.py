@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.labels import Labels
 
 TURNED = Labels(("positive", "negative"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from tinybert_tf import InputError
 from tinybert_tf.data.tasks import TASKS
-from tinybert_tf.errors import InputError
 from tinybert_tf.labels import Labels
 from tinybert_tf.metrics import (
     TASK_METRICS,

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints.assign import LoadReport, assign_tensors, collect_tensors
 from tinybert_tf.checkpoints.families import BERT
 from tinybert_tf.checkpoints.hf_directory import write_directory
 from tinybert_tf.checkpoints.name_tables import CLASSIFIER, MASKED_LM, POOLER
 from tinybert_tf.checkpoints.tensors import TensorFiles
-from tinybert_tf.errors import InputError
 
 ENCODER = BERT.encoder_names(2)
 HIDDEN, INTERMEDIATE, VOCAB = 4, 6, 11

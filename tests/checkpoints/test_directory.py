@@ -6,8 +6,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints.directory import resolve_directory
-from tinybert_tf.errors import InputError
 
 
 def _config(folder: Path) -> Path:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints import formats
 from tinybert_tf.checkpoints.formats import open_tensors, resolve_model, weights_size
 from tinybert_tf.checkpoints.tensorflow_files import TensorFlowTensors
 from tinybert_tf.checkpoints.tensors import TensorFiles
-from tinybert_tf.errors import InputError
 
 
 def test_safetensors_come_first(golden: Callable[[str], dict[str, np.ndarray]], tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints import hf_directory
 from tinybert_tf.checkpoints.hf_directory import read_config, write_directory
-from tinybert_tf.errors import InputError
 
 TENSORS = {"a": np.arange(3, dtype=np.float32)}
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints import replace_directory as replacing
 from tinybert_tf.checkpoints.replace_directory import replace_directory, sweep_partials
-from tinybert_tf.errors import InputError
 
 FILES = ("config.json", "model.safetensors")
 

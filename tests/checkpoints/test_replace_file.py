@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints.replace_file import replace_file, replace_text
-from tinybert_tf.errors import InputError
 
 
 def test_the_new_contents_and_nothing_beside_them(tmp_path: Path) -> None:

@@ -12,17 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinybert_tf import BertPretraining, InputError, MaskedLM, SequenceClassifier, TransformerEncoder, load_tokenizer
 from tinybert_tf.checkpoints.tensorflow_files import (
     TensorFlowTensors,
     hugging_face_name,
     open_checkpoint,
     open_keras_file,
 )
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 

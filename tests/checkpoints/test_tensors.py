@@ -10,9 +10,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints.replace_file import replace_file
 from tinybert_tf.checkpoints.tensors import TensorFiles
-from tinybert_tf.errors import InputError
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3) / 7
 B = np.arange(4, dtype=np.float32)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints.torch_file import TorchTensors
-from tinybert_tf.errors import InputError
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 B = np.arange(4, dtype=np.float32)

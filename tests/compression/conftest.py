@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import EncoderConfig, SequenceClassifier
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tinybert_tf.compression.pruning import MagnitudePruning
+from tinybert_tf import MagnitudePruning
 
 ROWS = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError, quantize_aware
 from tinybert_tf.compression.calibration import without_padding
-from tinybert_tf.compression.quantization import quantize_aware
-from tinybert_tf.errors import InputError
 
 Inputs = dict[str, np.ndarray]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.clustering import centroids_of, cluster_weights, nearest
+from tinybert_tf import InputError, cluster_weights
+from tinybert_tf.compression.clustering import centroids_of, nearest
 from tinybert_tf.compression.pruning import prunable_weights
 from tinybert_tf.compression.tfmot import tfmot_module
-from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.cost import gzipped_size
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.compression.patterns import Pattern
 from tinybert_tf.compression.tfmot import tfmot_module
-from tinybert_tf.errors import InputError
 
 KERNEL = np.array(
     [[0.1, -0.9, 0.3, 0.8], [-0.2, 0.7, 0.4, -0.5], [1.6, 1.5, -1.4, 1.3], [-1.0, 1.1, -1.2, 0.6]], np.float32

@@ -13,10 +13,9 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.pruning import MagnitudePruning, prunable_weights, zero_fractions
+from tinybert_tf import InputError, MagnitudePruning, bert_optimizer
+from tinybert_tf.compression.pruning import prunable_weights, zero_fractions
 from tinybert_tf.compression.tfmot import tfmot_module
-from tinybert_tf.errors import InputError
-from tinybert_tf.training.optimizer import bert_optimizer
 
 MakeModel = Callable[..., Any]
 Arrays = dict[str, np.ndarray]

@@ -11,16 +11,22 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.pruning import MagnitudePruning
-from tinybert_tf.compression.quantization import quantize_aware, set_quantization
-from tinybert_tf.compression.structured_pruning import prune_structure
+from tinybert_tf import (
+    AttentionLoss,
+    Distiller,
+    EmbeddingLoss,
+    HiddenStateLoss,
+    InputError,
+    MagnitudePruning,
+    PredictionLoss,
+    SequenceClassifier,
+    Teacher,
+    prune_structure,
+    quantize_aware,
+    set_quantization,
+)
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.quantization.state import FakeQuantization, frozen
-from tinybert_tf.models.teaching.teacher import Teacher
 
 Inputs = dict[str, np.ndarray]
 Make = Callable[..., SequenceClassifier]

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.structured_pruning import prune_structure, pruned_config
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.layers.fast import set_fast_layers
+from tinybert_tf import InputError, SequenceClassifier, prune_structure, set_fast_layers
+from tinybert_tf.compression.structured_pruning import pruned_config
 
 MakeModel = Callable[..., Any]
 Arrays = dict[str, np.ndarray]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.ablation import AblationConfig, Variant
 from tinybert_tf.config.load import dump_config, load_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.errors import InputError
 
 BASE = """
 teacher: {dir: bert}

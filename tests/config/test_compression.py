@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.compression import CompressConfig, PruningSection, StructureSection
 from tinybert_tf.config.load import dump_config, load_config
-from tinybert_tf.errors import InputError
 
 PLAIN = """
 teacher: {dir: teacher}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.glue import GLUE
 from tinybert_tf.config.load import dump_config, load_config
 from tinybert_tf.config.schema import DistillConfig, FinetuneConfig
-from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import TASK_METRICS
 
 CONFIGS = Path(__file__).parents[2] / "configs"

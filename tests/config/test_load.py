@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.load import MissingKeysError, dump_config, load_config
 from tinybert_tf.config.pretraining import PretrainConfig
 from tinybert_tf.config.schema import (
@@ -19,7 +20,6 @@ from tinybert_tf.config.schema import (
     Train,
     WeightSection,
 )
-from tinybert_tf.errors import InputError
 
 NEEDED = """
 teacher: {dir: bert}

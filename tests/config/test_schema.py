@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.schema import (
     Data,
     DistillConfig,
@@ -19,7 +20,6 @@ from tinybert_tf.config.schema import (
 )
 from tinybert_tf.config.tasks import TASK_KEYS
 from tinybert_tf.data.tasks import TASKS
-from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import TASK_METRICS
 from tinybert_tf.training.optimizer import SCHEDULES
 

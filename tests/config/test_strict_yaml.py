@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.strict_yaml import format_yaml, parse_yaml
-from tinybert_tf.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.data.corpus.corpus import Corpus
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from tinybert_tf import Corpus, load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 NUM_WORDS = 2000
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -5,8 +5,8 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from tinybert_tf import InputError
 from tinybert_tf.data.demo import FILM, PRODUCT, make_reviews
-from tinybert_tf.errors import InputError
 
 
 def test_reviews_are_a_function_of_the_arguments():

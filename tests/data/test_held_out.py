@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.data.answers.questions import QuestionDataset
+from tinybert_tf import InputError, QuestionDataset, TaggedDataset, TextDataset
 from tinybert_tf.data.answers.squad import Question
 from tinybert_tf.data.held_out import held_out
-from tinybert_tf.data.tags.tagging import TaggedDataset
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.errors import InputError
 
 LABELS = ["a"] * 600 + ["b"] * 300 + ["c"] * 100 + ["rare"]
 TEXTS = [f"text {row}" for row in range(len(LABELS))]

@@ -16,16 +16,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tinybert_tf import (
+    AttentionLoss,
+    Distiller,
+    EmbeddingLoss,
+    EncoderConfig,
+    HiddenStateLoss,
+    MultiTaskBatches,
+    MultiTaskDistiller,
+    PredictionLoss,
+    SequenceClassifier,
+    Teacher,
+    TransformerEncoder,
+)
 from tinybert_tf.data.batches.batches import Batches
-from tinybert_tf.data.batches.multi_task_batches import MultiTaskBatches
 from tinybert_tf.data.tokenizers.tokenizer import TokenizedTexts
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.distillation.multi_task import MultiTaskDistiller
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
 
 # In batches of four rows two replicas get two and two of very different lengths. In the last batch they get two and one
 # where there are 3 rows (it is the very first batch, too) or 7, one and none where there are 9.

@@ -19,13 +19,21 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from tinybert_tf import features
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import LOSSES, AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf import (
+    AttentionLoss,
+    BertPretraining,
+    Distiller,
+    EmbeddingLoss,
+    EncoderConfig,
+    HiddenStateLoss,
+    MaskedLM,
+    PredictionLoss,
+    QuestionAnswering,
+    SequenceClassifier,
+    TokenClassifier,
+    features,
+)
+from tinybert_tf.distillation.losses import LOSSES
 from tinybert_tf.training.optimizer import BertAdamW
 
 ROWS, LENGTH, CLASSES = 7, 6, 3

@@ -16,18 +16,18 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.distillation.losses import (
+from tinybert_tf import (
     AttentionLoss,
     DistillationLoss,
+    Distiller,
     EmbeddingLoss,
     HiddenStateLoss,
+    InputError,
+    LayerMap,
     PredictionLoss,
+    Teacher,
 )
-from tinybert_tf.errors import InputError
 from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
-from tinybert_tf.models.teaching.teacher import Teacher
 
 MakeModel = Callable[..., Any]
 Inputs = dict[str, np.ndarray]

@@ -10,14 +10,20 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import (
+    AttentionLoss,
+    Distiller,
+    EmbeddingLoss,
+    EncoderConfig,
+    HiddenStateLoss,
+    PredictionLoss,
+    QuestionAnswering,
+    Teacher,
+    TokenClassifier,
+    bert_optimizer,
+)
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.training.optimizer import bert_optimizer
 
 MakeModel = Callable[..., Any]
 

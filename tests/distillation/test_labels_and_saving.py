@@ -8,14 +8,18 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import HiddenStateLoss, PredictionLoss
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
+from tinybert_tf import (
+    BertPretraining,
+    Distiller,
+    EncoderConfig,
+    HiddenStateLoss,
+    InputError,
+    MaskedLM,
+    PredictionLoss,
+    SequenceClassifier,
+    Teacher,
+    TransformerEncoder,
+)
 
 CONFIG = EncoderConfig(
     vocab_size=20,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tinybert_tf.distillation.layer_map import NAMED_MAPS, LayerMap
-from tinybert_tf.distillation.losses import EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.errors import InputError
+from tinybert_tf import EmbeddingLoss, HiddenStateLoss, InputError, LayerMap, PredictionLoss
+from tinybert_tf.distillation.layer_map import NAMED_MAPS
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,9 @@ from keras import ops
 from scipy.optimize import linprog
 from scipy.special import softmax
 
-from tinybert_tf.distillation.distiller import Distiller
+from tinybert_tf import AttentionLoss, Distiller, EmbeddingLoss, HiddenStateLoss, InputError
 from tinybert_tf.distillation.learned_map import EarthMover, cheapest_flow
-from tinybert_tf.distillation.losses import LOSSES, AttentionLoss, EmbeddingLoss, HiddenStateLoss
-from tinybert_tf.errors import InputError
+from tinybert_tf.distillation.losses import LOSSES
 
 LABELS = np.array([0, 1, 2])
 

@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.compression.quantization import quantize_aware
+from tinybert_tf import (
+    Distiller,
+    HiddenStateLoss,
+    InputError,
+    KLLoss,
+    MultiTaskBatches,
+    MultiTaskDistiller,
+    PredictionLoss,
+    SequenceClassifier,
+    Teacher,
+    WeightSchedule,
+    quantize_aware,
+)
 from tinybert_tf.data.batches.batches import Batches
-from tinybert_tf.data.batches.multi_task_batches import MultiTaskBatches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import HiddenStateLoss, KLLoss, PredictionLoss, WeightSchedule
-from tinybert_tf.distillation.multi_task import MultiTaskDistiller
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
 
 MakeModel = Callable[..., Any]
 LENGTHS = {"mood": [5, 2, 7, 1, 4, 6, 3, 2, 5], "topic": [3, 4, 6, 2, 7]}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import DistillationLoss, LayerMap
 from tinybert_tf.distillation.comparison import Comparison
-from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.distillation.losses import LOSSES, DistillationLoss
+from tinybert_tf.distillation.losses import LOSSES
 from tinybert_tf.distillation.paired_layers import PairedLayers
 
 PAIRS = [(0, 0), (1, 2), (2, 4), (3, 6)]

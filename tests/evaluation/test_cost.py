@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, SequenceClassifier, TokenClassifier
 from tinybert_tf.evaluation.cost import (
     WARM_UP_CALLS,
     count_nonzero,
@@ -23,9 +24,6 @@ from tinybert_tf.evaluation.cost import (
     size_on_disk,
     task_model_parameters,
 )
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import TokenClassifier
 
 SIZES = dict(vocab_size=50, hidden_size=16, num_hidden_layers=3, intermediate_size=24, max_position_embeddings=40)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.batches.batch_source import BatchSource
 from tinybert_tf.data.corpus.masking import NO_LABEL
-from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics
 
 # Of a vocabulary of four: logits of two masked places in each row, the second one empty in all but the first row.

@@ -8,7 +8,7 @@ from statistics import stdev
 
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.evaluation import spread_plot
 from tinybert_tf.evaluation.spread_plot import check_can_plot, plot_spread, spread_figure
 

@@ -9,11 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, QuestionAnswering, SequenceClassifier, TokenClassifier
 from tinybert_tf.export.litert import convert
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 
 SIZES = {
     "vocab_size": 60,

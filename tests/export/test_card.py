@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.export.card import CARD_FILE, Card
 
 CARD = Card("litert", "model.tflite", "sequence_classification", ["schlecht", "größer"], 64, [16, 64], "dynamic_int8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.export.litert import convert, custom_operations, operations
 from tinybert_tf.export.litert_runner import LiteRTRunner
 from tinybert_tf.models.heads.task_model import TaskModel

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, SequenceClassifier
 from tinybert_tf.export.formats import FORMATS
 from tinybert_tf.export.litert import convert, operations
 from tinybert_tf.export.litert_quantization import SCHEMES, quantize
 from tinybert_tf.export.litert_runner import LiteRTRunner
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.task_model import TaskModel
 
 Inputs = Callable[..., dict[str, np.ndarray]]

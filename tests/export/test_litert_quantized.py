@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.quantization import quantize_aware
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, quantize_aware
 from tinybert_tf.export.formats import FORMATS, Wish
 from tinybert_tf.export.litert import custom_operations
 from tinybert_tf.export.litert_runner import LiteRTRunner, interpreter_class

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.export.litert_runner import LiteRTRunner
 from tinybert_tf.export.quiet import quiet
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.export.onnx import OnnxRunner, quantize_onnx, write_onnx
 from tinybert_tf.models.config import HIDDEN_ACTIVATIONS
 from tinybert_tf.models.heads.task_model import TaskModel

@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf import (
+    EncoderConfig,
+    InputError,
+    MaskedLM,
+    Predictor,
+    SequenceClassifier,
+    load_tokenizer,
+    train_wordpiece,
+)
 from tinybert_tf.export.card import Card
 from tinybert_tf.export.formats import FORMATS, Wish
-from tinybert_tf.export.predictor import Predictor
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.masked_lm import MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 TEXTS = [
     "the film is good",

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.errors import InputError
 from tinybert_tf.export.rows import batches_of_rows, logits_of_rows
 
 LENGTHS = [5, 2, 9, 3, 3, 8, 1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.export.saved_model import SavedModelRunner, write_saved_model
 from tinybert_tf.models.heads.task_model import TaskModel
 

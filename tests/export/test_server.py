@@ -16,8 +16,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.export.predictor import Predictor
+from tinybert_tf import InputError, Predictor
 from tinybert_tf.export.server import Batcher, Limits, RefusedError, make_app
 from tinybert_tf.pipeline.serve import listening
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import Predictor
 from tinybert_tf.export.card import Card
 from tinybert_tf.export.formats import FORMATS, Wish
-from tinybert_tf.export.predictor import Predictor
 from tinybert_tf.export.quiet import quiet
 
 pytestmark = pytest.mark.usefixtures("threads_change_often")

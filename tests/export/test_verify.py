@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import TextDataset, train_wordpiece
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tasks import TASKS
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.errors import VerificationError
 from tinybert_tf.export.verify import ANSWERS, Verification, check, compare, worst
 

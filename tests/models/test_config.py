@@ -10,9 +10,8 @@ from typing import Any
 import keras
 import pytest
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import PRESETS, EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf import EncoderConfig, InputError, TransformerEncoder
+from tinybert_tf.models.config import PRESETS
 
 # Hidden size, layers, heads, intermediate size; parameters of the encoder with its pooler.
 SIZES = {

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import cut_student
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import (
+    BertPretraining,
+    EncoderConfig,
+    InputError,
+    MaskedLM,
+    SequenceClassifier,
+    TransformerEncoder,
+    cut_student,
+)
 from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits
 

@@ -10,10 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf import (
+    BertPretraining,
+    MaskedLM,
+    QuestionAnswering,
+    SequenceClassifier,
+    TokenClassifier,
+    TransformerEncoder,
+)
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 Checkpoint = Callable[[str], Path]

@@ -9,14 +9,19 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.compression.quantization import quantize_aware, set_quantization
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf import (
+    BertPretraining,
+    EncoderConfig,
+    MaskedLM,
+    QuestionAnswering,
+    SequenceClassifier,
+    TokenClassifier,
+    TransformerEncoder,
+    bert_optimizer,
+    quantize_aware,
+    set_quantization,
+)
 from tinybert_tf.models.pretrained import PretrainedModel
-from tinybert_tf.training.optimizer import bert_optimizer
 
 MODELS = (TransformerEncoder, SequenceClassifier, TokenClassifier, QuestionAnswering, MaskedLM, BertPretraining)
 CONFIG = EncoderConfig(

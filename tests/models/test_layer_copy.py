@@ -7,12 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.layer_copy import copy_layers
+from tinybert_tf import EncoderConfig, InputError, MaskedLM, SequenceClassifier, TransformerEncoder, copy_layers
 
 
 def make(num_hidden_layers: int, seed: int, cls: Any = SequenceClassifier, **values: Any) -> Any:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
+from tinybert_tf import EncoderConfig, InputError
 from tinybert_tf.models.limits import check_limits
 
 CONFIG = EncoderConfig(vocab_size=100, max_position_embeddings=64)

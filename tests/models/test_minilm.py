@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf import TransformerEncoder
 
 # Among real tokens both agree to a few 1e-6 (hidden states) and 1e-5 (scores, which reach 30). Padding rows are
 # computed too, but mean nothing to the model: there torch in float32 is up to 9e-5 away from torch in float64.

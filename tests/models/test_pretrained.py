@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, SequenceClassifier
 from tinybert_tf.checkpoints.replace_directory import replace_directory
 from tinybert_tf.models import pretrained
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 SIZES = {"vocab_size": 10, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints.directory_lock import directory_lock
 from tinybert_tf.config.ablation import AblationConfig
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation import spread_plot
 from tinybert_tf.pipeline import ablate
 from tinybert_tf.pipeline.runs.run import Run
@@ -408,8 +408,7 @@ def test_a_directory_that_holds_something_else(refused: Callable[..., str], tmp_
 def test_a_teacher_that_knows_nothing_ends_it_at_once(
     tinybert: Tinybert, config: AblationConfig, encoder_dir: Path, tmp_path: Path
 ) -> None:
-    from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-    from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+    from tinybert_tf import SequenceClassifier, load_tokenizer
 
     weak = SequenceClassifier.from_pretrained(encoder_dir, dtype="float32")
     weak = SequenceClassifier(weak.encoder, id2label=["negative", "positive"], dtype="float32")

@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from tinybert_tf import EncoderConfig, InputError, MaskedLM, load_tokenizer
 from tinybert_tf.data.augmentation.augmentation import candidate_tokens
 from tinybert_tf.data.text.readers import read_rows
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.masked_lm import MaskedLM
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.pipeline import augment
 from tinybert_tf.pipeline.runs.growing_file import GrowingFile
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import TeacherCache
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.distillation.cache.feature_file import CachedFeature
 from tinybert_tf.distillation.cache.folders import longest_unused
-from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 
 FEATURES = [CachedFeature("teacher/logits", (2,)), CachedFeature("teacher/hidden_states/3", (None, 8))]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import Teacher
 from tinybert_tf.distillation.cache.folders import default_directory
-from tinybert_tf.models.teaching.teacher import Teacher
 
 ONE_STAGE = ("--set", "stages=[{name: all, losses: [embedding, attention, hidden_state, prediction]}]")
 PAPER = "stages.0.losses=[{name: attention, reduction: paper}]"

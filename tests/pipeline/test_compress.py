@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tinybert_tf import SequenceClassifier
 from tinybert_tf.config.compression import CompressConfig, StructureSection
 from tinybert_tf.config.schema import Data, LossSection, StageSection, StudentSection, TeacherSection, Train
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline.compressing.steps import StructureStep
 from tinybert_tf.pipeline.parts.distillation import prepare
 from tinybert_tf.pipeline.parts.training import give_first_weights

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError, SequenceClassifier, load_tokenizer
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import (
     Data,
@@ -25,9 +26,6 @@ from tinybert_tf.config.schema import (
     TeacherSection,
     Train,
 )
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline import distill
 from tinybert_tf.pipeline.parts import training
 from tinybert_tf.pipeline.parts.distillation import prepare

@@ -14,10 +14,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import InputError, SequenceClassifier, TextDataset, load_tokenizer
 from tinybert_tf.pipeline.evaluate import run_evaluate
 
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import LayerMap, QuestionAnswering, SequenceClassifier
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import QuestionAnswering
 from tinybert_tf.pipeline.parts.distillation import prepare
 
 Explain = Callable[..., Any]

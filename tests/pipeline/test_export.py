@@ -12,13 +12,9 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError, Predictor, QuestionAnswering, SequenceClassifier, TokenClassifier, load_tokenizer
 from tinybert_tf.cli import deployment
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.errors import InputError
 from tinybert_tf.export import formats
-from tinybert_tf.export.predictor import Predictor
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 
 Tinybert = Callable[..., Any]
 TEXTS = ["the film is good", "her acting was awful", "dull"]

@@ -11,9 +11,8 @@ import keras
 import pytest
 import tokenizers
 
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf import EncoderConfig, TransformerEncoder, load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 

@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
+from tinybert_tf import SequenceClassifier, TextDataset, TransformerEncoder, load_tokenizer
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.heads.tasks import load_for_labels
 
 NUMBERS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.text.readers import BEGINNING, check_columns, column_names
-from tinybert_tf.errors import InputError
 
 # Runs command lines, one a line of stdin; for each its status, what it wrote to stderr, and the slow imports so far.
 PROGRAM = """

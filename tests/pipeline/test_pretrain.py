@@ -20,18 +20,23 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tinybert_tf import (
+    BertPretraining,
+    Corpus,
+    InputError,
+    MaskedLM,
+    Masking,
+    PretrainingBatches,
+    SequenceClassifier,
+    TransformerEncoder,
+    load_tokenizer,
+    train_wordpiece,
+)
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.pretraining import CorpusSection, PretrainConfig
 from tinybert_tf.config.schema import StudentSection, TeacherSection, Train
-from tinybert_tf.data.corpus.corpus import Corpus
-from tinybert_tf.data.corpus.masking import NO_LABEL, Masking
-from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.corpus.masking import NO_LABEL
 from tinybert_tf.evaluation.perplexity import masked_lm_metrics
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline import pretrain
 from tinybert_tf.pipeline.parts.student import build_student
 

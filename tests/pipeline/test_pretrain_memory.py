@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
+from tinybert_tf import train_wordpiece
 
 PROGRAM = """
 import json, sys

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 import tokenizers
 
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.masked_lm import MaskedLM
+from tinybert_tf import EncoderConfig, MaskedLM, load_tokenizer, train_wordpiece
 
 EXPECTED = "expected one sentence a line, an empty line between documents"
 TEXT = "the film is good\nthe plot is lovely\n\nthis story is bad\nher acting is dull\n"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.cli import main
 from tinybert_tf.config.load import load_config
 from tinybert_tf.config.schema import DistillConfig
-from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.quickstart import data_files, run_quickstart, write_reviews
 

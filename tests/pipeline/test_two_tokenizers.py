@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, InputError, TransformerEncoder, load_tokenizer, train_wordpiece
 from tinybert_tf.config.schema import (
     Data,
     DistillConfig,
@@ -21,10 +22,6 @@ from tinybert_tf.config.schema import (
     TeacherSection,
     Train,
 )
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.parts.distillation import prepare
 from tinybert_tf.pipeline.parts.kept_features import cache_teacher

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.data.corpus.corpus import Corpus
-from tinybert_tf.data.corpus.masking import NO_LABEL, Masking
-from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
+from tinybert_tf import Corpus, Masking, PretrainingBatches, load_tokenizer
+from tinybert_tf.data.corpus.masking import NO_LABEL
 from tinybert_tf.pipeline.vocab import run_vocab
 
 Tinybert = Callable[..., Any]

@@ -8,12 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, InputError, SequenceClassifier, TokenClassifier
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import TokenClassifier
 
 CONFIG = EncoderConfig(
     vocab_size=20,

@@ -12,9 +12,9 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, setup_devices
 from tinybert_tf.training import devices
-from tinybert_tf.training.devices import DeviceDescription, Devices, Gpu, choose, describe_devices, setup_devices
+from tinybert_tf.training.devices import DeviceDescription, Devices, Gpu, choose, describe_devices
 
 PASCAL, VOLTA, AMPERE, HOPPER = (
     Gpu("P100", (6, 0)),

@@ -10,17 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.masked_lm import MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import EncoderConfig, InputError, MaskedLM, SequenceClassifier, bert_optimizer
 from tinybert_tf.training.optimizer import (
     SCHEDULES,
     ConstantAfterWarmup,
     CosineWarmupDecay,
     LinearWarmupDecay,
     WarmupSchedule,
-    bert_optimizer,
 )
 
 CONFIG = EncoderConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)

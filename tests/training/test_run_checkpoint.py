@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError, safe_open
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, bert_optimizer
 from tinybert_tf.trainable.trainable_model import TrainableModel
-from tinybert_tf.training.optimizer import bert_optimizer
 from tinybert_tf.training.run_checkpoint import RunCheckpoint, read_notes
 
 INPUTS = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tokenizers
 
-from tinybert_tf.data.answers.questions import LONGEST_ANSWER, EncodedQuestions, QuestionDataset
+from tinybert_tf import InputError, QuestionDataset, train_wordpiece
+from tinybert_tf.data.answers.questions import LONGEST_ANSWER, EncodedQuestions
 from tinybert_tf.data.answers.squad import Question
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 WORDS = [f"{first}{second}" for first in "abcdefg" for second in "xyz"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.answers.squad import Question, read_squad
-from tinybert_tf.errors import InputError
 
 CONTEXT = "ann came, ben left"
 

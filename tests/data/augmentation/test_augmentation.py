@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from tinybert_tf.data.augmentation.augmentation import Augmentation, Augmenter, candidate_tokens
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf import Augmentation, Augmenter, InputError, train_wordpiece
+from tinybert_tf.data.augmentation.augmentation import candidate_tokens
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 TEXTS = [
     "The film, in 1999, was a fine and funny thing!",

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.augmentation.glove import WordVectors
-from tinybert_tf.errors import InputError
 
 WORDS = "film 1 0\nmovie 2 0.1\n, 1 0\ntrain 0 1\nbus 0.5 1\n"
 

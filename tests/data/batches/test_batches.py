@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.batches.batch_source import BatchStream
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.errors import InputError
 
 VOCAB_SIZE = 1000
 

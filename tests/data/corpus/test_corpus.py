@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinybert_tf import Corpus, InputError, load_tokenizer, train_wordpiece
 from tinybert_tf.data.corpus import corpus as corpus_module
-from tinybert_tf.data.corpus.corpus import Corpus
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
 
 TEXT = "w1 w2s\nw3\n\nw4 w5 w6\n"  # w2s: w2, ##s
 IDS = [6, 7, 2005, 8, 9, 10, 11]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tinybert_tf.data.corpus.masking import NO_LABEL, MaskedTokens, Masking, MaskingVocabulary
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, Masking, load_tokenizer
+from tinybert_tf.data.corpus.masking import NO_LABEL, MaskedTokens, MaskingVocabulary
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 S, ING = 2005, 2006  # ##s and ##ing

@@ -6,12 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import Corpus, InputError, Masking, PretrainingBatches, train_wordpiece
 from tinybert_tf.data.batches.batch_source import BatchStream
-from tinybert_tf.data.corpus.corpus import Corpus
-from tinybert_tf.data.corpus.masking import NO_LABEL, Masking
-from tinybert_tf.data.corpus.pretraining_batches import PretrainingBatches
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.corpus.masking import NO_LABEL
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 GENERATOR = np.random.default_rng(4)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.corpus.reader import LONGEST_LINE, CorpusFiles
-from tinybert_tf.errors import InputError
 
 TEXT = "Ein Satz.\nNoch eïner.\n\n中文 😀.\n  \nThe last one"
 

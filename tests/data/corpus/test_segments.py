@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tinybert_tf import Corpus
 from tinybert_tf.data.corpus import segments
-from tinybert_tf.data.corpus.corpus import Corpus
 from tinybert_tf.data.corpus.segments import draw_segments
 
 GENERATOR = np.random.default_rng(3)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.tags.conll import Sentence, read_conll
-from tinybert_tf.errors import InputError
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinybert_tf.data.tags.tagging import EncodedTags, TaggedDataset, entities
+from tinybert_tf import InputError, TaggedDataset, train_wordpiece
+from tinybert_tf.data.tags.tagging import EncodedTags, entities
 from tinybert_tf.data.tokenizers.alignment import encode_words
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 
 NAMES = ["O", "B-loc", "I-loc"]
 WORDS = [["in", "yorkin", "now"], ["now"]]

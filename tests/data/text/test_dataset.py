@@ -6,9 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, TextDataset, train_wordpiece
 
 
 class Columns(dict):

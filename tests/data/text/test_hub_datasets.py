@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from tinybert_tf.data.tags.tagging import TaggedDataset
+from tinybert_tf import InputError, TaggedDataset, TextDataset
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.data.text.dataset import TextDataset
 from tinybert_tf.data.text.hub_datasets import is_hub_split, load_split
-from tinybert_tf.errors import InputError
 
 ROWS = [{"sentence": "a fine film", "label": 1}, {"sentence": "a dull film", "label": 0}]
 

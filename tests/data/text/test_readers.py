@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.data.text.readers import column_names, read_columns
-from tinybert_tf.errors import InputError
 
 
 def write(directory: Path, name: str, content: str | bytes) -> Path:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tokenizers
 
+from tinybert_tf import InputError, load_tokenizer
 from tinybert_tf.data.tokenizers.byte_level_bpe import ROBERTA_SPECIAL_TOKENS
-from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer, load_tokenizer
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.tokenizers.tokenizer import as_tokenizer
 
 CORPUS = ["The film isn't bad, it isn't great.", "A dull film: naïve, café, 漢字 and \U0001f642.", "dull dull  film"]
 # In the order of roberta-base's vocabulary: `<pad>` is 1.

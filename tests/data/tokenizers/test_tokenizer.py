@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tokenizers
 
+from tinybert_tf import InputError, load_tokenizer, train_wordpiece
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer, load_tokenizer, train_wordpiece
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer
 from tinybert_tf.data.tokenizers.wordpiece import is_cased
-from tinybert_tf.errors import InputError
 
 CORPUS = ["The film earns its tears.", "A dull, dull film!", "An unhurried and generous café story", "naïve generosity"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "film", "##s", "cafe", "café", "The", ",", "."]

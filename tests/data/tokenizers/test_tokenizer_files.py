@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer, load_tokenizer
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, load_tokenizer
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, as_tokenizer
 
 WORDS = ["the", "film", "##s", "on", "x", "##1", "cafe", "The", "covid", "[", "]", "<", ">", "e", "mail", "url"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]

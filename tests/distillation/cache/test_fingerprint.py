@@ -14,12 +14,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tinybert_tf.compression.quantization import quantize_aware
+from tinybert_tf import SequenceClassifier, Teacher, TeacherCache, TeacherEnsemble, quantize_aware
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
-from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
 
 Make = Callable[..., SequenceClassifier]
 MakeInputs = Callable[..., dict[str, np.ndarray]]

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from keras import ops
 
-from tinybert_tf.distillation.cache.padding import losses_of_padding
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import (
-    LOSSES,
+from tinybert_tf import (
     AttentionLoss,
     DistillationLoss,
+    Distiller,
     EmbeddingLoss,
     HiddenStateLoss,
+    SequenceClassifier,
+    Teacher,
 )
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
+from tinybert_tf.distillation.cache.padding import losses_of_padding
+from tinybert_tf.distillation.losses import LOSSES
 
 Make = Callable[..., SequenceClassifier]
 

@@ -10,17 +10,22 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf import features
+from tinybert_tf import (
+    AttentionLoss,
+    Distiller,
+    EmbeddingLoss,
+    EncoderConfig,
+    HiddenStateLoss,
+    InputError,
+    PredictionLoss,
+    SequenceClassifier,
+    Teacher,
+    TeacherCache,
+    features,
+)
 from tinybert_tf.distillation.cache import fill as filling
 from tinybert_tf.distillation.cache.feature_file import CachedFeature
-from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
 
 LENGTHS = np.array([3, 1, 4, 2, 4])
 HIDDEN = CachedFeature("teacher/hidden_states/2", (None, 8))

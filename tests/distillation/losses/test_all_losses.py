@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import LOSSES, AttentionKLLoss, DistillationLoss, RKDLoss
+from tinybert_tf import AttentionKLLoss, DistillationLoss, Distiller, InputError, RKDLoss
+from tinybert_tf.distillation.losses import LOSSES
 from tinybert_tf.distillation.losses.declared import COUNTS
-from tinybert_tf.errors import InputError
 
 HEADS, LENGTH, SIZE = 2, 4, 3
 SHAPES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinybert_tf.distillation.losses import AttentionLoss
+from tinybert_tf import AttentionLoss
 
 HEADS, LENGTH = 2, 3
 

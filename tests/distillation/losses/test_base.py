@@ -11,16 +11,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tinybert_tf.distillation.losses import (
-    LOSSES,
-    AttentionLoss,
-    DistillationLoss,
-    EmbeddingLoss,
-    HiddenStateLoss,
-    PredictionLoss,
-)
+from tinybert_tf import AttentionLoss, DistillationLoss, EmbeddingLoss, HiddenStateLoss, InputError, PredictionLoss
+from tinybert_tf.distillation.losses import LOSSES
 from tinybert_tf.distillation.losses.base import global_mean, global_mean_of
-from tinybert_tf.errors import InputError
 
 MASK = np.array([[1, 1, 0]], "int32")
 OF_TINYBERT = (EmbeddingLoss, AttentionLoss, HiddenStateLoss, PredictionLoss)

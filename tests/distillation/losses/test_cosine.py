@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinybert_tf.distillation.losses.cosine import CosineLoss
+from tinybert_tf import CosineLoss
 
 
 def test_value_without_padding() -> None:

@@ -12,10 +12,9 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import LOSSES, DistillationLoss, DKDLoss, PredictionLoss, RKDLoss
+from tinybert_tf import DistillationLoss, Distiller, DKDLoss, InputError, PredictionLoss, RKDLoss
+from tinybert_tf.distillation.losses import LOSSES
 from tinybert_tf.distillation.losses.arithmetic import masked_mean
-from tinybert_tf.errors import InputError
 
 MakeModel = Callable[..., Any]
 LABELS = np.array([0, 1, 2, 1])

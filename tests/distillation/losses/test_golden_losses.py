@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.distillation.losses import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
+from tinybert_tf import AttentionLoss, EmbeddingLoss, HiddenStateLoss, PredictionLoss
 
 RELATIVE = 1e-6
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinybert_tf.distillation.losses import EmbeddingLoss, HiddenStateLoss
+from tinybert_tf import EmbeddingLoss, HiddenStateLoss
 
 MASK = np.array([[1, 1, 0], [1, 0, 0]], "int32")
 TEACHER = np.zeros((2, 3, 2), "float32")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.distillation.losses import (
-    LOSSES,
+from tinybert_tf import (
     AttentionKLLoss,
     CKALoss,
     CosineLoss,
@@ -27,6 +26,7 @@ from tinybert_tf.distillation.losses import (
     StandardizedKLLoss,
     ValueRelationLoss,
 )
+from tinybert_tf.distillation.losses import LOSSES
 
 # Of a value, and of the largest element of its gradient: differences of close numbers lose digits in float32.
 RELATIVE = 1e-5

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.distillation.losses import PredictionLoss
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, PredictionLoss
 
 # softmax of (0, ln 3) is (1/4, 3/4); of (0, 0) it is (1/2, 1/2).
 TEACHER = np.array([[0.0, math.log(3)], [0.0, 0.0]])

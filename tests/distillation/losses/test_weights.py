@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import HiddenStateLoss, LogitsMSELoss, WeightSchedule
-from tinybert_tf.errors import InputError
+from tinybert_tf import Distiller, HiddenStateLoss, InputError, LogitsMSELoss, WeightSchedule
 
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 0.2), (1, 0.4), (2, 0.6), (4, 1.0), (5, 1.0), (10**6, 1.0)])

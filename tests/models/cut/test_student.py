@@ -9,14 +9,18 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf import slow_work
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.cut.student import check_cut, cut_student
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
+from tinybert_tf import (
+    EncoderConfig,
+    InputError,
+    MaskedLM,
+    QuestionAnswering,
+    SequenceClassifier,
+    TokenClassifier,
+    TransformerEncoder,
+    cut_student,
+    slow_work,
+)
+from tinybert_tf.models.cut.student import check_cut
 
 TEACHER = EncoderConfig(
     vocab_size=40,
@@ -131,7 +135,7 @@ def test_relatives_of_bert(model_type: str) -> None:
 
 def test_a_layer_left_out_is_made_up_for(teacher: SequenceClassifier) -> None:
     """Nearer to the teacher than its layers 2 and 4 as they are."""
-    from tinybert_tf.models.layer_copy import copy_layers
+    from tinybert_tf import copy_layers
 
     pairs, batches = [(1, 2), (2, 4)], texts()
     cut_one, copied = make(num_hidden_layers=2), make(num_hidden_layers=2)

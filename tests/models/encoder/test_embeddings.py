@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinybert_tf import (
+    Distiller,
+    HiddenStateLoss,
+    InputError,
+    MaskedLM,
+    SequenceClassifier,
+    Teacher,
+    TeacherEnsemble,
+    TransformerEncoder,
+)
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import HiddenStateLoss
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
 
 Make = Callable[..., Any]
 Inputs = dict[str, np.ndarray]

@@ -10,9 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf import EncoderConfig, InputError, TransformerEncoder
 
 MakeConfig = Callable[..., EncoderConfig]
 MakeInputs = Callable[..., dict[str, np.ndarray]]

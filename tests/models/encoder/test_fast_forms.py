@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinybert_tf import set_fast_layers
 from tinybert_tf.models.encoder.attention import as_mask_bias
 from tinybert_tf.models.encoder.encoder_layer import EncoderLayer
 from tinybert_tf.models.layers.dense import Dense
-from tinybert_tf.models.layers.fast import gelu_to_train, is_fast, set_fast_layers
+from tinybert_tf.models.layers.fast import gelu_to_train, is_fast
 
 TOLERANCES = {"float32": 2e-6, "mixed_bfloat16": 0.1, "bfloat16": 0.1}
 INSIDE = (

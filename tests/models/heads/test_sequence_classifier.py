@@ -12,12 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import BertPretraining, EncoderConfig, InputError, MaskedLM, SequenceClassifier, TransformerEncoder
 from tinybert_tf.labels import Labels
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 
 MakeConfig = Callable[..., EncoderConfig]
 MakeInputs = Callable[..., dict[str, np.ndarray]]

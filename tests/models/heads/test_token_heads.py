@@ -11,10 +11,8 @@ import keras
 import numpy as np
 import pytest
 
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf import EncoderConfig, QuestionAnswering, SequenceClassifier, TokenClassifier
 from tinybert_tf.models.heads.tasks import load_for_labels, load_teaching, task_of
-from tinybert_tf.models.heads.token_heads import QuestionAnswering, TokenClassifier
 
 MakeConfig = Callable[..., EncoderConfig]
 MakeInputs = Callable[..., dict[str, np.ndarray]]

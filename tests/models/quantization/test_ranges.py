@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.models.quantization.ranges import ChannelLimits, Range, Rounding
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.models.quantization.rounding import (
     check_weight_bits,
     rounded,

@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
+from tinybert_tf import EncoderConfig, InputError, TransformerEncoder
 from tinybert_tf.models.quantization.state import FakeQuantization, quantization_of, set_state
 
 QUANTIZATION = FakeQuantization({"place": (-1.0, 1.5)}, {"sum": [1.0, 0.5]})

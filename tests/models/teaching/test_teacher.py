@@ -11,12 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.masked_lm import MaskedLM
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
+from tinybert_tf import EncoderConfig, InputError, MaskedLM, SequenceClassifier, Teacher, TransformerEncoder
 
 MakeConfig = Callable[..., EncoderConfig]
 MakeInputs = Callable[..., dict[str, np.ndarray]]

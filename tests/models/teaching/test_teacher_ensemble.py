@@ -9,13 +9,16 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import (
+    Distiller,
+    HiddenStateLoss,
+    InputError,
+    PredictionLoss,
+    SequenceClassifier,
+    Teacher,
+    TeacherEnsemble,
+)
 from tinybert_tf.distillation.cache.fingerprint import teacher_fingerprint
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import HiddenStateLoss, PredictionLoss
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
-from tinybert_tf.models.teaching.teacher import Teacher
-from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
 
 LABELS = ["no", "yes", "maybe"]
 MakeConfig = Callable[..., Any]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.config.ablation import AblationConfig, Variant
 from tinybert_tf.config.schema import (
     Data,
@@ -18,7 +19,6 @@ from tinybert_tf.config.schema import (
     TeacherSection,
     Train,
 )
-from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.ablation.variants import CHANGES, plan_variants
 
 INSIDE = tuple(LossSection(name) for name in ("embedding", "attention", "hidden_state"))

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tinybert_tf import (
+    DistillationLoss,
+    Distiller,
+    EncoderConfig,
+    HiddenStateLoss,
+    Teacher,
+    TeacherCache,
+    TransformerEncoder,
+)
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
-from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
-from tinybert_tf.distillation.distiller import Distiller
-from tinybert_tf.distillation.losses import DistillationLoss, HiddenStateLoss
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.teaching.teacher import Teacher
 from tinybert_tf.pipeline.parts.ask_teacher import with_teacher_features
 
 

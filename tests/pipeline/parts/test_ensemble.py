@@ -12,11 +12,9 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import InputError, SequenceClassifier, load_tokenizer, train_wordpiece
 from tinybert_tf.checkpoints.formats import weights_size
 from tinybert_tf.config.schema import TeacherSection
-from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.pipeline.parts.ensemble import as_one, load_others
 
 

@@ -6,8 +6,7 @@ import logging
 
 import pytest
 
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError, TextDataset
 from tinybert_tf.labels import Labels
 from tinybert_tf.pipeline.parts.labels import labels_for
 

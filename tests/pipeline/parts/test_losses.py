@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import CosineLoss, InputError
 from tinybert_tf.config.schema import LossSection
-from tinybert_tf.distillation.losses import CosineLoss
-from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.parts.losses import load_loss_class, make_loss
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinybert_tf as tb
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
+from tinybert_tf import train_wordpiece
 from tinybert_tf.pipeline.parts import training
 from tinybert_tf.pipeline.parts.projections import fit_projections
 

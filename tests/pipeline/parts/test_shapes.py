@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import Stage
 from tinybert_tf.config.rules import SettingError
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
 from tinybert_tf.data.batches.batches import few_lengths
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.parts.stages import Stage, planned_steps
+from tinybert_tf.pipeline.parts.stages import planned_steps
 from tinybert_tf.pipeline.pretrain import Pretraining
 
 FILES: dict[str, Any] = {"train": "train.tsv", "dev": "dev.tsv", "text": ("text",), "label": "label"}

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tinybert_tf import InputError, TextDataset, train_wordpiece
 from tinybert_tf.config.schema import Data, Train
-from tinybert_tf.data.text.dataset import TextDataset
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.pipeline.parts.splits import read_datasets, tokenize
 
 Write = Callable[[str, list[str]], str]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinybert_tf as tb
+from tinybert_tf import InputError, Stage, distill, tinybert_stages, train_wordpiece
 from tinybert_tf.config.schema import (
     Data,
     DistillConfig,
@@ -22,18 +23,9 @@ from tinybert_tf.config.schema import (
     WeightSection,
 )
 from tinybert_tf.data.batches.batches import Batches
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
-from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.parts import stages as pipeline_stages
 from tinybert_tf.pipeline.parts.splits import own_files, train_split
-from tinybert_tf.pipeline.parts.stages import (
-    Stage,
-    distill,
-    map_of_first_weights,
-    steps_taken,
-    tinybert_stages,
-    train_stage,
-)
+from tinybert_tf.pipeline.parts.stages import map_of_first_weights, steps_taken, train_stage
 
 TEXTS = ["good film", "bad film", "a good good film", "a bad bad film", "good", "bad", "film good", "film bad"]
 LABELS = np.array([1, 0] * 4, "int32")

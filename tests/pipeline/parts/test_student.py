@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinybert_tf import (
+    EncoderConfig,
+    InputError,
+    SequenceClassifier,
+    TransformerEncoder,
+    load_tokenizer,
+    train_wordpiece,
+)
 from tinybert_tf.config.schema import StudentSection
-from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer, train_wordpiece
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.encoder.encoder import TransformerEncoder
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
+from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.pipeline.parts.student import build_student, cut_from_teacher, resolved_init, student_config
 
 TEACHER = EncoderConfig(

@@ -12,10 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, InputError, SequenceClassifier
 from tinybert_tf.data.batches.batch_source import BatchSource
-from tinybert_tf.errors import InputError
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.pretrained import in_precision
 from tinybert_tf.pipeline.runs import callbacks
 from tinybert_tf.pipeline.runs.callbacks import (

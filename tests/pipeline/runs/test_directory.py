@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.pipeline.runs.directory import RunDirectory, check_can_be_made
 
 

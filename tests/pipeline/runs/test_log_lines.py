@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tinybert_tf.errors import InputError
+from tinybert_tf import InputError
 from tinybert_tf.pipeline.runs.log_lines import held_back, on_stderr
 
 logger = logging.getLogger("tinybert_tf.pipeline.somewhere")

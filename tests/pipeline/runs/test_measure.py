@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tinybert_tf import train_wordpiece
 from tinybert_tf.data.batches.encoded import EncodedTexts, write_classes, write_scores
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 from tinybert_tf.pipeline.runs.measure import logits_of, measure
 from tinybert_tf.traced_model import TracedModel
 

@@ -9,10 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from tinybert_tf import EncoderConfig, SequenceClassifier, train_wordpiece
 from tinybert_tf.data.batches.encoded import EncodedTexts, write_classes
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
-from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.models.heads.sequence_classifier import SequenceClassifier
 from tinybert_tf.models.pretrained import in_precision
 from tinybert_tf.pipeline.runs.measure import measure_fully, measure_models
 from tinybert_tf.pipeline.runs.results import results_table

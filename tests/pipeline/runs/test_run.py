@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from tinybert_tf import InputError
 from tinybert_tf.checkpoints import directory_lock
 from tinybert_tf.config.load import dump_config, load_config
 from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
-from tinybert_tf.errors import InputError
 from tinybert_tf.pipeline.runs import run as life
 from tinybert_tf.pipeline.runs.run import ANEW, Run, RunState
 
