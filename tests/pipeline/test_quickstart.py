@@ -17,6 +17,8 @@ from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.quickstart import data_files, run_quickstart, write_reviews
 
+README = Path(__file__).parents[2] / "README.md"
+SPREAD = 0.02  # of an accuracy: seeds differ by up to one point, processors by less
 MINUTES = 4  # of a machine with two cores that does nothing else
 
 
@@ -69,6 +71,19 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
 @pytest.mark.slow
 def test_it_takes_less_than_four_minutes_of_two_cores(quickstart: tuple[Path, float]) -> None:
     assert quickstart[1] < 2 * 60 * MINUTES
+
+
+@pytest.mark.slow
+def test_readme_shows_what_it_prints(quickstart: tuple[Path, float]) -> None:
+    """The accuracies of README's table within their spread, and the same numbers of parameters."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    table = {cells[1].strip(): cells for line in lines if len(cells := line.split("|")) == 8}
+    metrics = json.loads((quickstart[0] / "distilled" / "metrics.json").read_text(encoding="utf-8"))
+    for name in ("teacher", "student", "baseline"):
+        dev, test = (float(cell.strip().rstrip("%")) / 100 for cell in table[name][2:4])
+        assert metrics[name]["accuracy"] == pytest.approx(dev, abs=SPREAD)
+        assert metrics[name]["test"]["accuracy"] == pytest.approx(test, abs=SPREAD)
+        assert float(table[name][4].split()[0]) == round(metrics[name]["parameters"] / 1e6, 2)
 
 
 @pytest.mark.slow
