@@ -1,4 +1,4 @@
-"""`Labels`: what an integer, a name and a declared name mean to a model, and what is saved of it."""
+"""`Labels` maps integers, names and declared names to classes, and is saved with its model."""
 
 from __future__ import annotations
 

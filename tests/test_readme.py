@@ -1,4 +1,4 @@
-"""What README and the guide show is what the library does."""
+"""Commands, configs, names and links in README and the guide work as shown."""
 
 from __future__ import annotations
 

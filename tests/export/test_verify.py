@@ -154,7 +154,7 @@ def test_a_model_that_does_not_read_its_texts(
 
 
 def test_the_worst_of_several_ways() -> None:
-    """The least agreement, the largest differences, and what is no number wherever it comes."""
+    """The worst of several results has the least agreement, the largest differences, and any NaN among them."""
     others = dataclasses.replace(SEEN, rms_difference=0.5, agreement=0.9)
     found = worst([SEEN, others, dataclasses.replace(SEEN, max_difference=2.0)])
     assert (found.agreement, found.rms_difference, found.max_difference) == (0.9, 0.5, 2.0)

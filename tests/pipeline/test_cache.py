@@ -1,4 +1,4 @@
-"""`tinybert cache`: what is there, what is removed, and what is left alone."""
+"""`tinybert cache` lists folders, removes those that are named, and leaves other files alone."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class LayerMap:
         num_student_layers: int,
         num_teacher_layers: int,
     ) -> LayerMap:
-        """As `resolve`; for losses of predictions alone, the teacher may be shallower or have no layers."""
+        """Resolve as `resolve`; if all losses compare predictions, the teacher may be shallower or have no layers."""
         is_named = isinstance(layer_map, str) and layer_map in NAMED_MAPS
         is_for_predictions = is_named and not any(loss.is_per_layer for loss in losses)
         return cls.resolve(() if is_for_predictions else layer_map, num_student_layers, num_teacher_layers)

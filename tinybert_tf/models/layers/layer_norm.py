@@ -10,7 +10,7 @@ from tinybert_tf.models.layers import fast
 
 
 class LayerNorm(keras.layers.LayerNormalization):
-    """Keras's LayerNorm (arXiv 1607.06450), computed in float32 whatever the precision of its input and result."""
+    """A LayerNorm (arXiv 1607.06450) that computes in float32, whatever the precision of its input and result."""
 
     def __init__(self, epsilon: float, **kwargs: Any) -> None:
         super().__init__(epsilon=epsilon, autocast=False, **kwargs)
