@@ -574,5 +574,15 @@ def test_refusals(make_model: MakeModel, teacher: Teacher, student: Any) -> None
     refused("cosine: the student's pooled_output has shape .*16.*, the teacher's .*32", [Cosine()])
     refused("cosine: expected a feature that the models give, one of hidden_states, .*, got 'pooled_output'",
             [Cosine()], student=WordVectors(16, 1))  # fmt: skip
-    refused("mistyped: expected .* got 'hidden_state'; did you mean 'hidden_states'?", [Mistyped()])
-    refused("unprojected: .*; expected equal shapes; `projected = True` in the class learns a map", [Unprojected()])
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (Mistyped(), "mistyped: expected .* got 'hidden_state'; did you mean 'hidden_states'?"),
+        (Unprojected(), "unprojected: .*; expected equal shapes; `projected = True` in the class learns a map"),
+    ],
+)
+def test_a_feature_that_cannot_be_compared(loss: Any, message: str, teacher: Teacher, student: Any) -> None:
+    with pytest.raises(InputError, match=message):
+        Distiller(teacher, student, losses=[loss])

@@ -282,9 +282,12 @@ def test_no_texts_together(litert_export: Path) -> None:
 
 def test_several_scores_are_the_logits(tmp_path: Path) -> None:
     config = EncoderConfig.from_preset("bert-tiny", vocab_size=40, num_hidden_layers=1)
-    model = SequenceClassifier(config, num_labels=3, problem_type="regression", id2label=["x", "y", "z"])
+    model = SequenceClassifier(config, num_labels=3, id2label=["x", "y", "z"])
     model.classifier.kernel.assign(np.zeros((128, 3)))
     model.classifier.bias.assign([1.9459, 1.3547, 0.2292])
     model.save_pretrained(tmp_path, tokenizer=train_wordpiece(["a film"], 40, min_frequency=1))
+    config_file = tmp_path / "config.json"
+    saved = json.loads(config_file.read_text(encoding="utf-8"))
+    config_file.write_text(json.dumps({**saved, "problem_type": "regression"}), encoding="utf-8")
     answer = Predictor(tmp_path)("a film")
     assert answer == {"scores": pytest.approx({"x": 1.9459, "y": 1.3547, "z": 0.2292}, abs=1e-6)}

@@ -126,16 +126,20 @@ def test_pairs_on_the_command_line(
 def test_a_task_of_glue_by_its_name(tinybert: Callable[..., Any], teacher_run: Path, tmp_path: Path) -> None:
     """SST-2's columns and its labels, 0 for negative; a model whose classes have another order is measured right."""
     path = tmp_path / "dev.tsv"
-    path.write_text("sentence\tlabel\nthe film was good\t1\nthe plot was awful\t0\nthe plot was dull\tpositive\n")
+    rows = ["the film was good\t1", "the plot was awful\t0", "the plot was dull\tpositive", "the film was bad\t0"]
+    path.write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
     command = tinybert("evaluate", teacher_run, "--task", "sst2", "--data", path)
     assert command.status == 0, command.err
-    assert json.loads(command.out)["accuracy"] == pytest.approx(2 / 3)
+    metrics = numbers(json.loads(command.out))
+    assert metrics["accuracy"] == pytest.approx(3 / 4)
+    assert metrics["f1"] == pytest.approx(2 / 3)  # of "positive": one of two was found
     model = SequenceClassifier.from_pretrained(teacher_run, dtype="float32")
     turned = SequenceClassifier(model.encoder, id2label=["positive", "negative"], dtype="float32")
     turned.classifier.kernel.assign(model.classifier.kernel.numpy()[:, ::-1])
     turned.classifier.bias.assign(model.classifier.bias.numpy()[::-1])
     turned.save_pretrained(tmp_path / "turned", tokenizer=load_tokenizer(teacher_run))
     turned_round = tinybert("evaluate", tmp_path / "turned", "--task", "sst2", "--data", path)
+    assert numbers(json.loads(turned_round.out)) == pytest.approx(metrics)
     assert json.loads(turned_round.out) == json.loads(command.out)
     refused = tinybert("evaluate", teacher_run, "--task", "mrpc", "--data", path)
     assert refused.status == 2
@@ -264,7 +268,7 @@ def test_a_class_that_is_never_predicted_is_named(
 ) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("text\tlabel\nthe film was good\tpositive\nthe plot was good\tnegative\n", encoding="utf-8")
-    command = tinybert("evaluate", teacher_run, "--data", path)
+    command = tinybert("evaluate", teacher_run, "--data", path, "--text", "text", "--label", "label")
     assert "never predicted: 'negative' (0 of 1)" in command.err
     assert json.loads(command.out)["per_class"] == {
         "negative": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1, "predicted": 0},

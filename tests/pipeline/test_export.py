@@ -187,9 +187,6 @@ def test_a_model_with_one_answer_is_compared_by_its_logits(
 ) -> None:
     model = with_bias(teacher_run, [20.0, -20.0], tmp_path / "model")
     flags = ["--format", "onnx", "--quantize", "dynamic_int8", "--out"]
-    command = tinybert("export", model, *flags, tmp_path / "out")
-    assert command.status == 0, command.err
-    assert "the model has one answer for all of them, so only the logits were compared" in command.out
 
     def write(model: Any, path: Path, wish: formats.Wish) -> None:
         right = model.classifier.get_weights()
@@ -203,6 +200,10 @@ def test_a_model_with_one_answer_is_compared_by_its_logits(
     assert constant.status == 1
     assert "logits differ by " in constant.err
     assert not (tmp_path / "constant").exists()
+    monkeypatch.setitem(formats.FORMATS, "onnx", onnx)
+    command = tinybert("export", model, *flags, tmp_path / "out")
+    assert command.status == 0, command.err
+    assert "the model has one answer for all of them, so only the logits were compared" in command.out
 
 
 def test_a_labelled_file_with_one_answer(tinybert: Tinybert, teacher_run: Path, opinions: Path, tmp_path: Path) -> None:

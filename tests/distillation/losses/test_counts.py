@@ -100,7 +100,7 @@ def test_a_constant_is_refused(loss: DistillationLoss, size: int, message: str) 
     shape = (2, size) if loss.feature == "logits" else (2, 3, size)
     student, teacher = (np.random.default_rng(seed).normal(size=shape) for seed in (0, 1))
     with pytest.raises(InputError, match=message):
-        loss.means(student, teacher, np.ones((2, 3)), np.array([0, 1]), "classes")
+        loss(student=student, teacher=teacher, mask=np.ones((2, 3)), labels=np.array([0, 1]), predicts="classes")
 
 
 @pytest.mark.parametrize("arguments", [{"distance_weight": 0, "angle_weight": 0}, {"angle_rows": 2}])
@@ -133,9 +133,13 @@ def test_what_couples_rows_is_not_taken_in_parts(name: str, layer_map: str, make
 
 
 def test_angles_of_a_large_batch(caplog: pytest.LogCaptureFixture) -> None:
-    """64 of 256 rows are compared, 64 * 63 * 62 triples; for more rows a log line gives the memory."""
-    vectors = np.random.default_rng(0).normal(size=(256, 1, 2)).astype("float32")
-    (_, pairs), (_, triples) = RKDLoss().means(vectors, -vectors, np.ones((256, 1)))
+    """64 of 256 rows are compared, every fourth; for more rows a log line gives the memory."""
+    student, teacher = (np.random.default_rng(seed).normal(size=(256, 1, 2)) for seed in (0, 1))
+    angles = RKDLoss(distance_weight=0.0)
+    of_all = float(angles(student=student, teacher=teacher, mask=np.ones((256, 1))))
+    of_chosen = float(angles(student=student[::4], teacher=teacher[::4], mask=np.ones((64, 1))))
+    assert of_all == pytest.approx(of_chosen, rel=1e-6)
+    (_, pairs), (_, triples) = RKDLoss().means(student, teacher, np.ones((256, 1)))
     assert (float(pairs), float(triples)) == (256 * 255, 64 * 63 * 62)
     with caplog.at_level(logging.WARNING):
         RKDLoss(angle_rows=256)
