@@ -85,8 +85,7 @@ def make(kind: str, layers: int = 1, seed: int = 0) -> Any:
 
 
 def losses_of(kind: str) -> list[Any]:
-    hard = 0.0 if kind in ("masked", "pretraining") else 0.5
-    losses = [PredictionLoss(hard_label_weight=hard), LOSSES["logits_mse"]()]
+    losses = [PredictionLoss(hard_label_weight=0.5), LOSSES["logits_mse"]()]
     if kind != "classes":
         return losses
     coupled = ("rkd", "cka")
@@ -179,7 +178,7 @@ def main() -> None:
         results[kind] = compared(build, inputs_of(kind), labels, of_task, traced=kind == "tags")
     for kind in distilled_kinds:
         labels, build = TASKS[kind][2], functools.partial(distilled, kind)
-        results[f"{kind} distilled"] = compared(build, inputs_of("classes"), labels, few, traced=kind == "tags")
+        results[f"{kind} distilled"] = compared(build, inputs_of(kind), labels, few, traced=kind == "tags")
     results["clipped"] = compared(
         lambda: make("classes"), inputs_of("classes"), CLASS, {"2 replicas": (1, two)}, clipping_optimizer, traced=True
     )

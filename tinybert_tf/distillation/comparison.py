@@ -17,6 +17,7 @@ from tinybert_tf.distillation.layer_map import LayerMap
 from tinybert_tf.distillation.learned_map import LEARNED_MAPS, LayerWeights
 from tinybert_tf.distillation.losses.base import DistillationLoss, Means
 from tinybert_tf.distillation.paired_layers import FIXED, PairedLayers, Pairs, WholeFeature
+from tinybert_tf.distillation.predictions import of_logits
 from tinybert_tf.errors import InputError
 from tinybert_tf.trainable.loss_terms import ratio
 
@@ -84,6 +85,16 @@ class Comparison:
     def mean_over(self, student: Mapping[str, Any]) -> str:
         """The unit of the loss's mean for these outputs or their specs, a key of `COUNTS`."""
         return self.loss.mean_over if self.pairs else self.loss.mean_over_of(self._select(student, None), self.predicts)
+
+    def mask_and_labels(self, inputs: Mapping[str, Any], labels: Any, student: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The mask and the labels of what the loss compares, from the student's inputs, the data's labels, its outputs.
+
+        Raises:
+            InputError: the labels do not belong to the logits.
+        """
+        if features.LOGITS not in self.loss.feature_names or features.LOGITS not in student:
+            return inputs["attention_mask"], labels
+        return of_logits(inputs, labels, student[features.LOGITS])
 
     @property
     def couples_rows(self) -> bool:

@@ -187,10 +187,11 @@ class Distiller(TrainableModel):
         """
         if sample_weight is not None:
             raise InputError("a Distiller takes no sample weights; use the losses' own weights.")
-        teacher, mask = self._teacher_outputs(x), x["attention_mask"]
+        teacher = self._teacher_outputs(x)
         terms = []
         for comparison, tracker in zip(self.comparisons, self.loss_trackers, strict=True):
-            means = comparison(y_pred, teacher, mask, y, self.projections, training)
+            mask, labels = comparison.mask_and_labels(x, y, y_pred)
+            means = comparison(y_pred, teacher, mask, labels, self.projections, training)
             weight = comparison.loss.weight
             terms.append(LossTerm.of(tracker, means, weight(self.optimizer.iterations) if callable(weight) else weight))
         return terms
