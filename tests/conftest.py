@@ -8,7 +8,7 @@ import io
 import os
 import runpy
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is im
 def own_teacher_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Distillations keep their teachers' features here, not among the user's caches."""
     os.environ["TINYBERT_CACHE"] = str(tmp_path_factory.mktemp("teachers"))
+
+
+@pytest.fixture(scope="session")
+def each_row() -> Callable[..., None]:
+    """Looks at every row of a table in one test, and names all rows that fail."""
+
+    def look_at_each(rows: Iterable[Sequence[Any]], look: Callable[..., None]) -> None:
+        failed = []
+        for row in rows:
+            try:
+                look(*row)
+            except (Exception, pytest.fail.Exception) as error:
+                failed.append(f"{row!r:.300}\n{type(error).__name__}: {error}")
+        if failed:
+            pytest.fail("\n\n".join([f"{len(failed)} rows:", *failed]), pytrace=False)
+
+    return look_at_each
 
 
 @pytest.fixture(scope="session")

@@ -87,30 +87,31 @@ def test_a_missing_file(scene: Scene, flag: str) -> None:
     assert scene.refused(**{flag: missing}) == f"{missing}: no such file"
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", ": the file is empty; expected a header line and rows"),
-        ("\n\n", ": the file is empty; expected a header line and rows"),
-        (HEADER, ": a header line and no rows; expected at least one row"),
-        (b"PK\x03\x04\0\0\0", ":1: a zero byte, so this is not a text file; expected UTF-8 text"),
-        (b"text\tlabel\ncaf\xe9\tpositive\n", ":2: byte 0xe9 is not UTF-8; expected UTF-8 text"),
-        ("sentence\tlabel\na\tpositive\n", ": no column 'text'; it has 'sentence', 'label'"),
-        ("text\tlabels\na\tpositive\n", ": no column 'label'; it has 'text', 'labels'; did you mean 'labels'?"),
-        (f"{HEADER}{GOOD_ROWS}\tpositive\n", ":4: 'text' is empty; expected a text"),
-        (f"{HEADER}{GOOD_ROWS}a film\t \n", ":4: the label is empty; expected a label in every row"),
-        (f"{HEADER}a film\n{GOOD_ROWS}", ":2: 1 tab-separated fields, expected 2 as in the header"),
-        (
-            f"{HEADER}{GOOD_ROWS}a film\tneutral\n",
-            ":4: label 'neutral'; expected 'negative', 'positive', or 0 to 1",
-        ),
-        (f"{HEADER}{GOOD_ROWS}a film\t2\n", ":4: label '2'; expected 'negative', 'positive', or 0 to 1"),
-    ],
-)
-@pytest.mark.parametrize("flag", ["train", "dev"])
-def test_a_file_that_cannot_be_used(scene: Scene, flag: str, content: str | bytes, message: str) -> None:
-    path = scene.file(content)
-    assert scene.refused(**{flag: path}) == f"{path}{message}"
+BAD_FILES = [
+    ("", ": the file is empty; expected a header line and rows"),
+    ("\n\n", ": the file is empty; expected a header line and rows"),
+    (HEADER, ": a header line and no rows; expected at least one row"),
+    (b"PK\x03\x04\0\0\0", ":1: a zero byte, so this is not a text file; expected UTF-8 text"),
+    (b"text\tlabel\ncaf\xe9\tpositive\n", ":2: byte 0xe9 is not UTF-8; expected UTF-8 text"),
+    ("sentence\tlabel\na\tpositive\n", ": no column 'text'; it has 'sentence', 'label'"),
+    ("text\tlabels\na\tpositive\n", ": no column 'label'; it has 'text', 'labels'; did you mean 'labels'?"),
+    (f"{HEADER}{GOOD_ROWS}\tpositive\n", ":4: 'text' is empty; expected a text"),
+    (f"{HEADER}{GOOD_ROWS}a film\t \n", ":4: the label is empty; expected a label in every row"),
+    (f"{HEADER}a film\n{GOOD_ROWS}", ":2: 1 tab-separated fields, expected 2 as in the header"),
+    (
+        f"{HEADER}{GOOD_ROWS}a film\tneutral\n",
+        ":4: label 'neutral'; expected 'negative', 'positive', or 0 to 1",
+    ),
+    (f"{HEADER}{GOOD_ROWS}a film\t2\n", ":4: label '2'; expected 'negative', 'positive', or 0 to 1"),
+]
+
+
+def test_a_file_that_cannot_be_used(each_row: Callable[..., None], scene: Scene) -> None:
+    def look(content: str | bytes, message: str, flag: str) -> None:
+        path = scene.file(content)
+        assert scene.refused(**{flag: path}) == f"{path}{message}"
+
+    each_row([(*row, flag) for row in BAD_FILES for flag in ("train", "dev")], look)
 
 
 def test_a_directory_and_an_unknown_suffix(scene: Scene) -> None:
@@ -429,40 +430,40 @@ def test_yaml_that_is_not_there(scene: Scene) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("flag", "value", "message"),
-    [
-        ("learning_rate", "0", "train.learning_rate: expected a finite number > 0, got 0.0"),
-        ("learning_rate", "-1e-5", "train.learning_rate: expected a finite number > 0, got -1e-05"),
-        ("learning_rate", "-inf", "train.learning_rate: expected a finite number > 0, got -inf"),
-        ("learning_rate", "nan", "train.learning_rate: expected a finite number > 0, got nan"),
-        ("learning_rate", "fast", "train.learning_rate: expected a number, got 'fast'"),
-        ("epochs", "0", "train.epochs: expected an integer >= 1, got 0"),
-        ("epochs", "1.5", "train.epochs: expected an integer, got '1.5'"),
-        ("batch_size", "0", "train.batch_size: expected an integer >= 1, got 0"),
-        ("max_steps", "0", "train.max_steps: expected an integer >= 1, got 0"),
-        ("max_length", "4", "data.max_length: expected an integer >= 8, got 4"),
-        ("seed", "-1", "train.seed: expected an integer from 0 to 4294967295, got -1"),
-        ("precision", "float64", "train.precision: expected one of auto, float32, bfloat16, float16, got 'float64'"),
-        (
-            "task",
-            "chess",
-            "task: expected one of sequence_classification, regression, multi_label, token_classification, "
-            "question_answering, got 'chess'",
-        ),
-        (
-            "metric",
-            "bleu",
-            "metric: expected one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, "
-            "pearson, precision, recall, spearman, got 'bleu'",
-        ),
-    ],
-)
-@pytest.mark.parametrize("verb", ["distill", "finetune"])
-def test_flags_that_cannot_be(scene: Scene, verb: str, flag: str, value: str, message: str) -> None:
-    if verb == "finetune":
-        scene.flags["--model"] = scene.flags.pop("--teacher")
-    assert scene.refused(verb=verb, **{flag: value}) == message
+BAD_FLAGS = [
+    ("learning_rate", "0", "train.learning_rate: expected a finite number > 0, got 0.0"),
+    ("learning_rate", "-1e-5", "train.learning_rate: expected a finite number > 0, got -1e-05"),
+    ("learning_rate", "-inf", "train.learning_rate: expected a finite number > 0, got -inf"),
+    ("learning_rate", "nan", "train.learning_rate: expected a finite number > 0, got nan"),
+    ("learning_rate", "fast", "train.learning_rate: expected a number, got 'fast'"),
+    ("epochs", "0", "train.epochs: expected an integer >= 1, got 0"),
+    ("epochs", "1.5", "train.epochs: expected an integer, got '1.5'"),
+    ("batch_size", "0", "train.batch_size: expected an integer >= 1, got 0"),
+    ("max_steps", "0", "train.max_steps: expected an integer >= 1, got 0"),
+    ("max_length", "4", "data.max_length: expected an integer >= 8, got 4"),
+    ("seed", "-1", "train.seed: expected an integer from 0 to 4294967295, got -1"),
+    ("precision", "float64", "train.precision: expected one of auto, float32, bfloat16, float16, got 'float64'"),
+    (
+        "task",
+        "chess",
+        "task: expected one of sequence_classification, regression, multi_label, token_classification, "
+        "question_answering, got 'chess'",
+    ),
+    (
+        "metric",
+        "bleu",
+        "metric: expected one of accuracy, exact_match, f1, f1_macro, f1_micro, matthews_correlation, "
+        "pearson, precision, recall, spearman, got 'bleu'",
+    ),
+]
+
+
+def test_flags_that_cannot_be(each_row: Callable[..., None], scene: Scene) -> None:
+    def look(flag: str, value: str, message: str, verb: str) -> None:
+        of_verb = {"finetune": {"teacher": None, "model": scene.teacher}}.get(verb, {})
+        assert scene.refused(verb=verb, **{flag: value}, **of_verb) == message
+
+    each_row([(*row, verb) for row in BAD_FLAGS for verb in ("distill", "finetune")], look)
 
 
 @pytest.mark.parametrize("setting", ["train.epoch=3", "train.epochs", "nothing.at.all=1"])

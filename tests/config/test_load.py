@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,78 +87,80 @@ def test_text_columns(text: str, columns: tuple[str, ...], tmp_path: Path) -> No
     assert config.data.text == columns
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("train: {batch_size: many}", "run.yaml: train.batch_size: expected an integer, got 'many'"),
-        ("train: {batch_size: 2.0}", "run.yaml: train.batch_size: expected an integer, got 2.0"),
-        ("train: {batch_size: true}", "run.yaml: train.batch_size: expected an integer, got True"),
-        ("train: {batch_size: }", "run.yaml: train.batch_size: expected an integer, got null"),
-        ("train: {epochs: 0}", "run.yaml: train.epochs: expected an integer >= 1, got 0"),
-        ("train: {learning_rate: fast}", "run.yaml: train.learning_rate: expected a number, got 'fast'"),
-        ("train: {learning_rate: .nan}", "run.yaml: train.learning_rate: expected a finite number > 0, got nan"),
-        ("train: {learning_rate: [1]}", "run.yaml: train.learning_rate: expected a number, got [1]"),
-        (
-            "train: {weight_decay: %s}" % ("9" * 400),
-            f"run.yaml: train.weight_decay: expected a number, got {'9' * 400}",
-        ),
-        ("train: {precision: 16}", "run.yaml: train.precision: expected text (write it in quotes), got 16"),
-        ("train: 3", "run.yaml: train: expected a section with the keys epochs, max_steps, patience, "),
-        ("baseline: on", "run.yaml: baseline: expected true or false, got 'on'"),
-        ("baseline: 1", "run.yaml: baseline: expected true or false, got 1"),
-        ("stages: intermediate", "run.yaml: stages: expected a list, got 'intermediate'"),
-        ("stages: [a]", "run.yaml: stages.0: expected a section with the keys name, losses, layer_map, "),
-        ("stages: [{name: a, losses: [3]}]", "run.yaml: stages.0.losses.0: expected a section with the keys name, "),
-        (
-            "stages: [{name: a, losses: [{name: b, weight: x}]}]",
-            "run.yaml: stages.0.losses.0.weight: expected a number, got 'x'",
-        ),
-        (
-            "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: 0}}]}]",
-            "run.yaml: missing keys: stages.0.losses.0.weight.steps",
-        ),
-        (
-            "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: -1, steps: 5}}]}]",
-            "run.yaml: stages.0.losses.0.weight.end: expected a finite number >= 0, got -1.0",
-        ),
-        (
-            "stages: [{name: a, losses: [{name: b, weight: -1}]}]",
-            "run.yaml: stages.0.losses.0.weight: expected a finite number >= 0, or a mapping of start, ",
-        ),
-        (
-            "stages: [{name: a, losses: [b], layer_map: [[1, 2, 3]]}]",
-            "run.yaml: stages.0.layer_map.0: expected a list of 2, got [1, 2, 3]",
-        ),
-        (
-            "stages: [{name: a, losses: [b], layer_map: [[0, x]]}]",
-            "run.yaml: stages.0.layer_map.0.1: expected an integer, got 'x'",
-        ),
-        (
-            "stages: [{name: a, losses: [b]}, {name: a, losses: [b]}]",
-            "run.yaml: stages.1.name: expected a name that no earlier stage has, got 'a'",
-        ),
-        (
-            "student: {preset: a, dir: b}",
-            "run.yaml: student.dir: expected a preset or a dir, not both, got 'a' and 'b'",
-        ),
-        ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key; did you mean train.batch_size?"),
-        ("batch_size: 3", "run.yaml: batch_size: unknown key; did you mean train.batch_size?"),
-        ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key; did you mean data.max_length?"),
-        (
-            "xyz: 3",
-            "run.yaml: xyz: unknown key; expected one of teacher, student, data, train, stages, teacher_cache, ",
-        ),
-        ("<<: {out: a}", "run.yaml: <<: unknown key; expected one of "),
-        ("out: again", "run.yaml, line 5: the key 'out' is there twice"),
-        (
-            "task: chess",
-            "run.yaml: task: expected one of sequence_classification, regression, multi_label, "
-            "token_classification, question_answering, got 'chess'",
-        ),
-    ],
-)
-def test_bad_values(text: str, message: str, tmp_path: Path) -> None:
-    assert _error(tmp_path, NEEDED + text).startswith(message)
+BAD_VALUES = [
+    ("train: {batch_size: many}", "run.yaml: train.batch_size: expected an integer, got 'many'"),
+    ("train: {batch_size: 2.0}", "run.yaml: train.batch_size: expected an integer, got 2.0"),
+    ("train: {batch_size: true}", "run.yaml: train.batch_size: expected an integer, got True"),
+    ("train: {batch_size: }", "run.yaml: train.batch_size: expected an integer, got null"),
+    ("train: {epochs: 0}", "run.yaml: train.epochs: expected an integer >= 1, got 0"),
+    ("train: {learning_rate: fast}", "run.yaml: train.learning_rate: expected a number, got 'fast'"),
+    ("train: {learning_rate: .nan}", "run.yaml: train.learning_rate: expected a finite number > 0, got nan"),
+    ("train: {learning_rate: [1]}", "run.yaml: train.learning_rate: expected a number, got [1]"),
+    (
+        "train: {weight_decay: %s}" % ("9" * 400),
+        f"run.yaml: train.weight_decay: expected a number, got {'9' * 400}",
+    ),
+    ("train: {precision: 16}", "run.yaml: train.precision: expected text (write it in quotes), got 16"),
+    ("train: 3", "run.yaml: train: expected a section with the keys epochs, max_steps, patience, "),
+    ("baseline: on", "run.yaml: baseline: expected true or false, got 'on'"),
+    ("baseline: 1", "run.yaml: baseline: expected true or false, got 1"),
+    ("stages: intermediate", "run.yaml: stages: expected a list, got 'intermediate'"),
+    ("stages: [a]", "run.yaml: stages.0: expected a section with the keys name, losses, layer_map, "),
+    ("stages: [{name: a, losses: [3]}]", "run.yaml: stages.0.losses.0: expected a section with the keys name, "),
+    (
+        "stages: [{name: a, losses: [{name: b, weight: x}]}]",
+        "run.yaml: stages.0.losses.0.weight: expected a number, got 'x'",
+    ),
+    (
+        "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: 0}}]}]",
+        "run.yaml: missing keys: stages.0.losses.0.weight.steps",
+    ),
+    (
+        "stages: [{name: a, losses: [{name: b, weight: {start: 1, end: -1, steps: 5}}]}]",
+        "run.yaml: stages.0.losses.0.weight.end: expected a finite number >= 0, got -1.0",
+    ),
+    (
+        "stages: [{name: a, losses: [{name: b, weight: -1}]}]",
+        "run.yaml: stages.0.losses.0.weight: expected a finite number >= 0, or a mapping of start, ",
+    ),
+    (
+        "stages: [{name: a, losses: [b], layer_map: [[1, 2, 3]]}]",
+        "run.yaml: stages.0.layer_map.0: expected a list of 2, got [1, 2, 3]",
+    ),
+    (
+        "stages: [{name: a, losses: [b], layer_map: [[0, x]]}]",
+        "run.yaml: stages.0.layer_map.0.1: expected an integer, got 'x'",
+    ),
+    (
+        "stages: [{name: a, losses: [b]}, {name: a, losses: [b]}]",
+        "run.yaml: stages.1.name: expected a name that no earlier stage has, got 'a'",
+    ),
+    (
+        "student: {preset: a, dir: b}",
+        "run.yaml: student.dir: expected a preset or a dir, not both, got 'a' and 'b'",
+    ),
+    ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key; did you mean train.batch_size?"),
+    ("batch_size: 3", "run.yaml: batch_size: unknown key; did you mean train.batch_size?"),
+    ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key; did you mean data.max_length?"),
+    (
+        "xyz: 3",
+        "run.yaml: xyz: unknown key; expected one of teacher, student, data, train, stages, teacher_cache, ",
+    ),
+    ("<<: {out: a}", "run.yaml: <<: unknown key; expected one of "),
+    ("out: again", "run.yaml, line 5: the key 'out' is there twice"),
+    (
+        "task: chess",
+        "run.yaml: task: expected one of sequence_classification, regression, multi_label, "
+        "token_classification, question_answering, got 'chess'",
+    ),
+]
+
+
+def test_bad_values(each_row: Callable[..., None], tmp_path: Path) -> None:
+    def look(text: str, message: str) -> None:
+        assert _error(tmp_path, NEEDED + text).startswith(message)
+
+    each_row(BAD_VALUES, look)
 
 
 def test_all_missing_keys_in_one_message(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,36 +28,38 @@ DATA = Data(train="train.tsv", dev="dev.tsv", text=("sentence",), label="label")
 LOSSES = (LossSection("attention"),)
 
 
-@pytest.mark.parametrize(
-    ("cls", "key", "value", "accepted"),
-    [
-        (Train, "epochs", 0, "an integer >= 1"),
-        (Train, "epochs", 1.5, "an integer >= 1"),
-        (Train, "epochs", True, "an integer >= 1"),
-        (Train, "max_steps", 0, "an integer >= 1"),
-        (Train, "patience", 0, "an integer >= 1"),
-        (Train, "schedule", "step", "one of linear, constant, cosine"),
-        (Train, "batch_size", 0, "an integer >= 1"),
-        (Train, "learning_rate", 0.0, "a finite number > 0"),
-        (Train, "learning_rate", -1.0, "a finite number > 0"),
-        (Train, "learning_rate", math.nan, "a finite number > 0"),
-        (Train, "learning_rate", math.inf, "a finite number > 0"),
-        (Train, "warmup_fraction", 1.0, "a number >= 0 and < 1"),
-        (Train, "warmup_fraction", -0.1, "a number >= 0 and < 1"),
-        (Train, "warmup_fraction", math.nan, "a number >= 0 and < 1"),
-        (Train, "weight_decay", -0.1, "a finite number >= 0"),
-        (Train, "seed", -1, "an integer from 0 to 4294967295"),
-        (Train, "seed", 2**32, "an integer from 0 to 4294967295"),
-        (Train, "precision", "fp16", "one of auto, float32, bfloat16, float16"),
-        (StudentSection, "init", "copy", "one of auto, cut, layers, random"),
-        (StudentSection, "num_hidden_layers", 0, "an integer >= 1"),
-        (StudentSection, "hidden_size", -8, "an integer >= 1"),
-    ],
-)
-def test_what_is_refused(cls: type, key: str, value: Any, accepted: str) -> None:
-    with pytest.raises(InputError) as caught:
-        cls(**{key: value})
-    assert str(caught.value) == f"{key}: expected {accepted}, got {value!r}"
+REFUSED = [
+    (Train, "epochs", 0, "an integer >= 1"),
+    (Train, "epochs", 1.5, "an integer >= 1"),
+    (Train, "epochs", True, "an integer >= 1"),
+    (Train, "max_steps", 0, "an integer >= 1"),
+    (Train, "patience", 0, "an integer >= 1"),
+    (Train, "schedule", "step", "one of linear, constant, cosine"),
+    (Train, "batch_size", 0, "an integer >= 1"),
+    (Train, "learning_rate", 0.0, "a finite number > 0"),
+    (Train, "learning_rate", -1.0, "a finite number > 0"),
+    (Train, "learning_rate", math.nan, "a finite number > 0"),
+    (Train, "learning_rate", math.inf, "a finite number > 0"),
+    (Train, "warmup_fraction", 1.0, "a number >= 0 and < 1"),
+    (Train, "warmup_fraction", -0.1, "a number >= 0 and < 1"),
+    (Train, "warmup_fraction", math.nan, "a number >= 0 and < 1"),
+    (Train, "weight_decay", -0.1, "a finite number >= 0"),
+    (Train, "seed", -1, "an integer from 0 to 4294967295"),
+    (Train, "seed", 2**32, "an integer from 0 to 4294967295"),
+    (Train, "precision", "fp16", "one of auto, float32, bfloat16, float16"),
+    (StudentSection, "init", "copy", "one of auto, cut, layers, random"),
+    (StudentSection, "num_hidden_layers", 0, "an integer >= 1"),
+    (StudentSection, "hidden_size", -8, "an integer >= 1"),
+]
+
+
+def test_what_is_refused(each_row: Callable[..., None]) -> None:
+    def look(cls: type, key: str, value: Any, accepted: str) -> None:
+        with pytest.raises(InputError) as caught:
+            cls(**{key: value})
+        assert str(caught.value) == f"{key}: expected {accepted}, got {value!r}"
+
+    each_row(REFUSED, look)
 
 
 def test_the_limits_are_accepted() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,39 +9,40 @@ import pytest
 from tinybert_tf import InputError
 from tinybert_tf.config.strict_yaml import format_yaml, parse_yaml
 
+SCALARS = [
+    ("1e-4", 1e-4),
+    ("1.5E+3", 1500.0),
+    (".5", 0.5),
+    ("1.", 1.0),
+    ("-.inf", -math.inf),
+    ("12", 12),
+    ("-3", -3),
+    ("010", 10),
+    ("12:30", "12:30"),
+    ("1_000", "1_000"),
+    ("0x10", "0x10"),
+    ("2026-01-02", "2026-01-02"),
+    ("no", "no"),
+    ("on", "on"),
+    ("Yes", "Yes"),
+    ("true", True),
+    ("False", False),
+    ("null", None),
+    ("", None),
+    ('"1"', "1"),
+    ("<<", "<<"),
+    ("=", "="),
+    ("{on: 1, no: [a, ~]}", {"on": 1, "no": ["a", None]}),
+]
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1e-4", 1e-4),
-        ("1.5E+3", 1500.0),
-        (".5", 0.5),
-        ("1.", 1.0),
-        ("-.inf", -math.inf),
-        ("12", 12),
-        ("-3", -3),
-        ("010", 10),
-        ("12:30", "12:30"),
-        ("1_000", "1_000"),
-        ("0x10", "0x10"),
-        ("2026-01-02", "2026-01-02"),
-        ("no", "no"),
-        ("on", "on"),
-        ("Yes", "Yes"),
-        ("true", True),
-        ("False", False),
-        ("null", None),
-        ("", None),
-        ('"1"', "1"),
-        ("<<", "<<"),
-        ("=", "="),
-        ("{on: 1, no: [a, ~]}", {"on": 1, "no": ["a", None]}),
-    ],
-)
-def test_scalars_are_those_of_yaml_1_2(text: str, value: Any) -> None:
-    parsed = parse_yaml(text, "x")
-    assert parsed == value
-    assert type(parsed) is type(value)
+
+def test_scalars_are_those_of_yaml_1_2(each_row: Callable[..., None]) -> None:
+    def look(text: str, value: Any) -> None:
+        parsed = parse_yaml(text, "x")
+        assert parsed == value
+        assert type(parsed) is type(value)
+
+    each_row(SCALARS, look)
 
 
 def test_nan() -> None:

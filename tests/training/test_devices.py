@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,30 +29,32 @@ def machine(*gpus: Gpu, flags: str = "") -> DeviceDescription:
     return DeviceDescription(gpus, "Some CPU", frozenset(flags.split()))
 
 
-@pytest.mark.parametrize(
-    ("description", "precision", "dtype_policy"),
-    [
-        (machine(), "float32", "float32"),
-        (machine(flags="avx2 avx512f"), "float32", "float32"),
-        (machine(flags="avx2 avx512_bf16"), "bfloat16", "mixed_bfloat16"),
-        (machine(flags="amx_bf16 amx_tile"), "bfloat16", "mixed_bfloat16"),
-        (machine(flags="fp asimd bf16"), "bfloat16", "mixed_bfloat16"),
-        (machine(PASCAL), "float32", "float32"),
-        (machine(PASCAL, flags="avx512_bf16"), "float32", "float32"),
-        (machine(VOLTA), "float16", "mixed_float16"),
-        (machine(Gpu("T4", (7, 5))), "float16", "mixed_float16"),
-        (machine(AMPERE), "bfloat16", "mixed_bfloat16"),
-        (machine(HOPPER), "bfloat16", "mixed_bfloat16"),
-        (machine(Gpu("B200", (10, 0))), "bfloat16", "mixed_bfloat16"),
-        (machine(UNKNOWN), "float32", "float32"),
-        (machine(AMPERE, UNKNOWN), "float32", "float32"),
-        (machine(HOPPER, VOLTA), "float16", "mixed_float16"),
-        (machine(AMPERE, PASCAL), "float32", "float32"),
-    ],
-)
-def test_auto_precision(description: DeviceDescription, precision: str, dtype_policy: str) -> None:
-    choice = choose(description)
-    assert (choice.precision, choice.dtype_policy) == (precision, dtype_policy)
+PRECISIONS = [
+    (machine(), "float32", "float32"),
+    (machine(flags="avx2 avx512f"), "float32", "float32"),
+    (machine(flags="avx2 avx512_bf16"), "bfloat16", "mixed_bfloat16"),
+    (machine(flags="amx_bf16 amx_tile"), "bfloat16", "mixed_bfloat16"),
+    (machine(flags="fp asimd bf16"), "bfloat16", "mixed_bfloat16"),
+    (machine(PASCAL), "float32", "float32"),
+    (machine(PASCAL, flags="avx512_bf16"), "float32", "float32"),
+    (machine(VOLTA), "float16", "mixed_float16"),
+    (machine(Gpu("T4", (7, 5))), "float16", "mixed_float16"),
+    (machine(AMPERE), "bfloat16", "mixed_bfloat16"),
+    (machine(HOPPER), "bfloat16", "mixed_bfloat16"),
+    (machine(Gpu("B200", (10, 0))), "bfloat16", "mixed_bfloat16"),
+    (machine(UNKNOWN), "float32", "float32"),
+    (machine(AMPERE, UNKNOWN), "float32", "float32"),
+    (machine(HOPPER, VOLTA), "float16", "mixed_float16"),
+    (machine(AMPERE, PASCAL), "float32", "float32"),
+]
+
+
+def test_auto_precision(each_row: Callable[..., None]) -> None:
+    def look(description: DeviceDescription, precision: str, dtype_policy: str) -> None:
+        choice = choose(description)
+        assert (choice.precision, choice.dtype_policy) == (precision, dtype_policy)
+
+    each_row(PRECISIONS, look)
 
 
 @pytest.mark.parametrize(

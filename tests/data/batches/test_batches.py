@@ -62,15 +62,15 @@ def make_model() -> Recorder:
     return model
 
 
-@pytest.mark.parametrize("seed", [None, 0, 7])
-@pytest.mark.parametrize("group_by_length", [True, False])
-@pytest.mark.parametrize("num_rows", [1, 8, 9, 103, 901])
-def test_every_row_comes_once_an_epoch(num_rows, group_by_length, seed):
-    batches = make_batches(num_rows, seed=seed, group_by_length=group_by_length)
-    rows = order(batches)
-    assert sorted(itertools.chain(*rows)) == list(range(num_rows))
-    assert len(rows) == len(batches) == -(-num_rows // 8)
-    assert sorted(map(len, rows))[1:] == [8] * (len(rows) - 1)
+def test_every_row_comes_once_an_epoch(each_row) -> None:
+    def look(seed: int | None, group_by_length: bool, num_rows: int) -> None:
+        batches = make_batches(num_rows, seed=seed, group_by_length=group_by_length)
+        rows = order(batches)
+        assert sorted(itertools.chain(*rows)) == list(range(num_rows))
+        assert len(rows) == len(batches) == -(-num_rows // 8)
+        assert sorted(map(len, rows))[1:] == [8] * (len(rows) - 1)
+
+    each_row(itertools.product([None, 0, 7], [True, False], [1, 8, 9, 103, 901]), look)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

@@ -226,35 +226,35 @@ def test_an_unreadable_description_is_no_corpus(tmp_path, text_file, word_tokeni
 # === Refused ===
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"w1\n\n\nw2\n", ":3: an empty line after another one is an empty document; expected one sentence a line"),
-        (
-            b"w1\n" * 1000 + b"x" * 1_000_000,
-            ":1001: a line of more than 100,000 characters; expected one sentence a line",
-        ),
-        (b"w1\n\nw2\0\n", ":3: a zero byte, so this is not a text file; expected UTF-8 text"),
-        (b"w1\n\xff\n", ":2: byte 0xff is not UTF-8; expected UTF-8 text"),
-        (b"", ": the file is empty; expected one sentence a line"),
-        (b"w1\n\n\x01\n\nw2\n", ":3: a document without a single token; expected text"),
-        (b"w1\n\n\x01\n", ":3: a document without a single token; expected text"),
-        (b"w1\nw2\n", ": documents up to its end: 1; expected at least 2, with an empty line between them"),
-    ],
-)
-@pytest.mark.parametrize("there", [False, True])
-def test_nothing_is_left_of_a_refused_corpus(tmp_path, word_tokenizer, content, message, there, monkeypatch):
+BAD_TEXTS = [
+    (b"w1\n\n\nw2\n", ":3: an empty line after another one is an empty document; expected one sentence a line"),
+    (
+        b"w1\n" * 1000 + b"x" * 1_000_000,
+        ":1001: a line of more than 100,000 characters; expected one sentence a line",
+    ),
+    (b"w1\n\nw2\0\n", ":3: a zero byte, so this is not a text file; expected UTF-8 text"),
+    (b"w1\n\xff\n", ":2: byte 0xff is not UTF-8; expected UTF-8 text"),
+    (b"", ": the file is empty; expected one sentence a line"),
+    (b"w1\n\n\x01\n\nw2\n", ":3: a document without a single token; expected text"),
+    (b"w1\n\n\x01\n", ":3: a document without a single token; expected text"),
+    (b"w1\nw2\n", ": documents up to its end: 1; expected at least 2, with an empty line between them"),
+]
+
+
+def test_nothing_is_left_of_a_refused_corpus(each_row, tmp_path, word_tokenizer, monkeypatch) -> None:
     monkeypatch.setattr("tinybert_tf.data.corpus.reader.BLOCK_BYTES", 1000)
-    directory = tmp_path / "made" / "tokens"
-    if there:
-        directory.mkdir(parents=True)
+    (tmp_path / "there" / "tokens").mkdir(parents=True)
     path = tmp_path / "corpus.txt"
-    path.write_bytes(content)
-    before = files_below(tmp_path)
-    with pytest.raises(InputError) as error:
-        Corpus.tokenize(path, word_tokenizer, directory, min_documents=2)
-    assert str(error.value).startswith(f"{path}{message}")
-    assert files_below(tmp_path) == before
+
+    def look(content: bytes, message: str, parent: str) -> None:
+        path.write_bytes(content)
+        before = files_below(tmp_path)
+        with pytest.raises(InputError) as error:
+            Corpus.tokenize(path, word_tokenizer, tmp_path / parent / "tokens", min_documents=2)
+        assert str(error.value).startswith(f"{path}{message}")
+        assert files_below(tmp_path) == before
+
+    each_row([(*row, parent) for row in BAD_TEXTS for parent in ("there", "made")], look)
 
 
 def test_a_refused_corpus_leaves_the_one_that_was_there(tmp_path, text_file, word_tokenizer):
