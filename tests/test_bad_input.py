@@ -595,6 +595,7 @@ def test_predictions_of_a_file(scene: Scene) -> None:
 # === While it trains ===
 
 
+@pytest.mark.usefixtures("eager")
 def test_training_that_leaves_the_numbers(scene: Scene) -> None:
     """The run directory stays, for its log; nothing that is not finite is saved as a model."""
     command = scene.command("--learning-rate", "1e30", "--max-steps", 3, "--precision", "float32")

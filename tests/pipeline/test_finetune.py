@@ -98,12 +98,13 @@ def test_what_is_said(finetuned: tuple[Path, Any]) -> None:
 # === Other metrics, pairs and scores ===
 
 
+@pytest.mark.usefixtures("eager")
 def test_another_metric_chooses_the_best_epoch(
     tinybert: Callable[..., Any], encoder_dir: Path, data_flags: list[str], training_flags: list[str], tmp_path: Path
 ) -> None:
     command = tinybert(
-        "finetune", "--model", encoder_dir, *data_flags, *training_flags, "--epochs", 3, "--out", tmp_path / "run",
-        "--metric", "matthews_correlation",
+        "finetune", "--model", encoder_dir, *data_flags, *training_flags, "--batch-size", 20, "--epochs", 3,
+        "--out", tmp_path / "run", "--metric", "matthews_correlation",
     )  # fmt: skip
     assert command.status == 0, command.err
     rows = log_rows(tmp_path / "run")
@@ -181,6 +182,7 @@ def test_a_new_head_saves_and_loads(encoder_dir: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(inputs)["last_hidden_state"], encoder(inputs)["last_hidden_state"])
 
 
+@pytest.mark.usefixtures("eager")
 def test_from_a_config_with_cut_texts(
     tinybert: Callable[..., Any], encoder_dir: Path, opinions: Path, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_an_interrupted_distillation(
     assert_same(out, whole)
 
 
+@pytest.mark.usefixtures("eager")
 def test_an_interrupted_fine_tuning(
     tinybert: Callable[..., Any],
     interrupted: Interrupted,
@@ -137,7 +138,7 @@ def test_an_interrupted_fine_tuning(
     training_flags: list[str],
     tmp_path: Path,
 ) -> None:
-    flags = ["finetune", "--model", encoder_dir, *data_flags, *training_flags, "--epochs", 3]
+    flags = ["finetune", "--model", encoder_dir, *data_flags, *training_flags, "--batch-size", 40, "--epochs", 3]
     assert tinybert(*flags, "--out", tmp_path / "whole").status == 0
     interrupted(2, *flags, "--out", tmp_path / "run")
     again = tinybert(*flags, "--out", tmp_path / "run")
@@ -185,6 +186,7 @@ def test_patience_goes_on(
     assert [row["epoch"] for row in rows_of(tmp_path / "log.csv")] == ["1", "2", "3"]
 
 
+@pytest.mark.usefixtures("eager")
 def test_other_sources_are_refused(
     tinybert: Callable[..., Any],
     interrupted: Interrupted,
@@ -196,7 +198,8 @@ def test_other_sources_are_refused(
     train = tmp_path / "train.tsv"
     train.write_bytes((opinions / "train.tsv").read_bytes())
     files = ["--train", train, "--dev", opinions / "dev.tsv", "--text", "text", "--label", "label", "--max-length", 16]
-    flags = ["finetune", "--model", encoder_dir, *files, *training_flags, "--epochs", 2, "--out", tmp_path / "run"]
+    fixed = ["--batch-size", 40, "--epochs", 2, "--out", tmp_path / "run"]
+    flags = ["finetune", "--model", encoder_dir, *files, *training_flags, *fixed]
     interrupted(1, *flags)
     before = (tmp_path / "run" / "log.csv").read_bytes()
     rows = train.read_text().splitlines()
