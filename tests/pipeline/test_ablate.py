@@ -104,18 +104,22 @@ def test_the_numbers_are_those_of_the_runs(ablation: Ablation) -> None:
     for label, variant, model in rows:
         both = [ablation.metrics(variant, seed)[model] for seed in (1, 2)]
         values[label] = [[each["accuracy"] for each in both], [each["test"]["accuracy"] for each in both]]
-        shown = [f"{statistics.mean(split):.1%} ± {statistics.stdev(split):.1%}" for split in values[label]]
-        assert [cells[label][1], cells[label][3]] == shown
-        for place in (0, 1):
-            gain = 100 * (statistics.mean(values[label][place]) - statistics.mean(values["base"][place]))
-            said = cells[label][2 + 2 * place]
+        for place, split in enumerate(values[label]):
+            score, spread, said = cells[label][1 + 3 * place : 4 + 3 * place]
+            assert re.fullmatch(rf"{statistics.mean(split):.1%} ± \d+\.\d", score)
+            assert spread == f"{statistics.stdev(split):.1%}"
+            gain = 100 * (statistics.mean(split) - statistics.mean(values["base"][place]))
             if label == "base":
                 assert said == ""
             else:
-                assert re.fullmatch(r"[+-]\d+\.\d%|0\.0%", said)
-                assert float(said[:-1]) == pytest.approx(gain, abs=0.0501)  # of 1.25, 1.2 and 1.3 are as near
+                difference, error = said.removesuffix(" *").split(" ± ")
+                assert float(difference) == pytest.approx(gain, abs=0.0501)  # of 1.25, 1.2 and 1.3 are as near
+                assert float(error) >= 0
     teacher = ablation.metrics("base", 1)["teacher"]
-    assert cells["teacher"][1::2][:2] == [f"{teacher['accuracy']:.1%}", f"{teacher['test']['accuracy']:.1%}"]
+    measured = [teacher, teacher["test"]]
+    assert cells["teacher"][1::3][:2] == [
+        f"{each['accuracy']:.1%} ± {100 * each['standard_error']['accuracy']:.1f}" for each in measured
+    ]
 
 
 def test_a_line_a_run(ablation: Ablation) -> None:
@@ -129,6 +133,7 @@ def test_a_line_a_run(ablation: Ablation) -> None:
         for metric in ("accuracy", "f1", "f1_macro", "matthews_correlation"):
             assert float(row[f"dev_{metric}"]) == expected[metric]
             assert float(row[f"test_{metric}"]) == expected["test"][metric]
+            assert float(row[f"test_{metric}_se"]) == expected["test"]["standard_error"][metric]
         assert int(row["parameters"]) == expected["parameters"]
         assert float(row["seconds"]) == expected["seconds"]
         assert (Path(row["run"]) / "metrics.json").is_file()
@@ -146,8 +151,9 @@ def test_finished_runs_are_not_run_again(ablation: Ablation) -> None:
     said = [line for line in ablation.command.err.splitlines() if line.startswith("[ablate]")]
     assert [line.endswith(" (done before)") for line in said[::2]] == [True] * 2 + [False] * 2
     assert said[0] == "[ablate] run 1 of 4: base, seed 1 (done before)"
-    accuracy = ablation.metrics("small", 2)["student"]["accuracy"]
-    assert said[-2:] == ["[ablate] run 4 of 4: small, seed 2", f"[ablate] small, seed 2: dev accuracy {accuracy:.1%}"]
+    student = ablation.metrics("small", 2)["student"]
+    shown = f"{student['accuracy']:.1%} ± {100 * student['standard_error']['accuracy']:.1f}"
+    assert said[-2:] == ["[ablate] run 4 of 4: small, seed 2", f"[ablate] small, seed 2: dev accuracy {shown}"]
 
 
 def test_a_run_is_what_distill_alone_makes_of_its_config(

@@ -61,7 +61,8 @@ def test_a_student_becomes_smaller(
     command = compress(STEPS, out, "--test", opinions / "test.tsv")
     assert command.status == 0, command.err
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    assert set(metrics) == {"teacher", "original", "student", "data"}
+    assert set(metrics) == {"teacher", "original", "student", "comparisons", "data"}
+    assert metrics["comparisons"]["test"].keys() == {"student_teacher", "student_original"}
     original = json.loads((distilled_run / "metrics.json").read_text(encoding="utf-8"))["student"]
     assert metrics["original"]["accuracy"] == original["accuracy"]
 

@@ -100,7 +100,11 @@ def test_scores_of_pairs_against_scipy(
     model = SequenceClassifier.from_pretrained(run, dtype="float32")
     answers = np.asarray(model(tokens.padded(range(len(tokens)), 0))["logits"])[:, 0]
     scores = [float(label) for label in dataset.labels or []]
-    assert json.loads(command.out) == pytest.approx(
+    measured = json.loads(command.out)
+    errors = measured.pop("standard_error")
+    assert f"pearson {measured['pearson']:.3f} ± {errors['pearson']:.3f}, spearman " in command.err
+    assert command.err.endswith("; ± standard error, from 1,000 resamples of 16 rows\n")
+    assert measured == pytest.approx(
         {"pearson": pearsonr(answers, scores).statistic, "spearman": spearmanr(answers, scores).statistic}, abs=1e-5
     )
     assert tinybert("evaluate", run, *flags, "--task", "regression").out == command.out
@@ -240,7 +244,7 @@ def test_a_run_knows_its_columns_task_and_labels(
     metrics = json.loads(command.out)
     assert (metrics["accuracy"] > 0.9, metrics["per_class"]["positive"]["support"]) == (True, 20)
     scored = tinybert("evaluate", score_teacher[0], "--data", scored_pairs / "dev.tsv")
-    assert set(json.loads(scored.out)) == {"pearson", "spearman"}
+    assert set(json.loads(scored.out)) == {"pearson", "spearman", "standard_error"}
     missing = tinybert("evaluate", from_integers / "student", "--data", in_integers)
     assert (missing.status, missing.out) == (2, "")
     assert "which columns?" in missing.err

@@ -165,6 +165,7 @@ def test_evaluate_gives_the_metrics_of_the_run(runs: Runs, tinybert: Callable[..
     measured = json.loads(command.out)
     written = metrics_of(runs.student)["student"]
     assert measured.pop("per_class", None) == written.get("per_class")
+    assert measured.pop("standard_error") == pytest.approx(written["standard_error"], abs=1e-6)
     assert tuple(measured) == TASK_METRICS[runs.task].names(2)
     assert measured == pytest.approx({name: written[name] for name in measured}, abs=1e-6)
 

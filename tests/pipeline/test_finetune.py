@@ -18,7 +18,7 @@ from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
 from tinybert_tf.models.heads.tasks import load_for_labels
 
 NUMBERS = {"accuracy", "f1", "f1_macro", "matthews_correlation"}
-METRICS = NUMBERS | {"positive_label", "per_class"}
+METRICS = NUMBERS | {"standard_error", "positive_label", "per_class"}
 COST = {"parameters", "size_bytes", "latency_ms"}
 
 
@@ -30,7 +30,7 @@ def log_rows(run: Path) -> list[dict[str, str]]:
 
 def test_the_run_directory(teacher_run: Path, opinions: Path, encoder_dir: Path) -> None:
     assert {path.name for path in teacher_run.iterdir()} == {
-        "config.yaml", "log.csv", "metrics.json", "model", "sources.json", "tensorboard",
+        "config.yaml", "log.csv", "metrics.json", "model", "resamples.npz", "sources.json", "tensorboard",
     }  # fmt: skip
     assert {path.name for path in (teacher_run / "model").iterdir()} == {
         "config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
@@ -111,7 +111,7 @@ def test_another_metric_chooses_the_best_epoch(
     best = max(float(row["dev_matthews_correlation"]) for row in rows)
     measured = json.loads((tmp_path / "run" / "metrics.json").read_text())["model"]["matthews_correlation"]
     assert measured == pytest.approx(best, abs=1e-12)
-    assert f" {best:.3f} |" in command.out
+    assert f" {best:.3f} ± 0." in command.out
     assert "dev matthews_correlation" in command.out
 
 
@@ -135,12 +135,12 @@ def test_scores_of_pairs(score_teacher: tuple[Path, Any]) -> None:
     best = max(float(row["dev_pearson"]) for row in rows)
     assert best > 0.7
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["model"].keys() == {"pearson", "spearman", "seconds"} | COST
+    assert metrics["model"].keys() == {"pearson", "spearman", "standard_error", "seconds"} | COST
     assert metrics["model"]["pearson"] == pytest.approx(best, abs=1e-6)
     assert metrics["data"]["train"]["rows"] == 144
     written = json.loads((run / "model" / "config.json").read_text())
     assert (written["problem_type"], written["id2label"]) == ("regression", {"0": "LABEL_0"})
-    assert f"| model |       {best:.3f} |" in command.out
+    assert f"| model | {best:.3f} ± {metrics['model']['standard_error']['pearson']:.3f} |" in command.out
 
 
 def test_a_head_of_one_output_is_kept(score_teacher: tuple[Path, Any], teacher_run: Path) -> None:

@@ -87,7 +87,7 @@ def _ablate(arguments: argparse.Namespace) -> None:
     look_at_distillation(config)
     import_tensorflow()
     from tinybert_tf.pipeline.ablate import run_ablate
-    from tinybert_tf.pipeline.ablation.results import markdown
+    from tinybert_tf.pipeline.ablation.markdown import markdown
 
     results = run_ablate(config, plot=not arguments.no_plot, overwrite=arguments.overwrite)
     print(markdown(results))

@@ -10,7 +10,17 @@ import numpy as np
 
 from tinybert_tf.errors import InputError
 from tinybert_tf.labels import Labels
+from tinybert_tf.metrics.bootstrap import resample
 from tinybert_tf.metrics.by_class import ByClass, class_results, label_results, type_results
+from tinybert_tf.metrics.measured import Measured
+from tinybert_tf.metrics.resampled import (
+    OfCounts,
+    answers_of_counts,
+    classification_of_counts,
+    multi_label_of_counts,
+    regression_of_counts,
+    tags_of_counts,
+)
 from tinybert_tf.metrics.scores import (
     Metrics,
     answer_metrics,
@@ -26,12 +36,14 @@ class TaskMetrics:
     """The metrics of a task.
 
     `compute(answers, expected, labels)` computes them; `answers` and `expected` are those of the task's encoded data.
+    `of_counts(answers, expected, labels)` computes them on resamples of the rows, see `resampled.py`.
     `names(num_labels)`: the names of the metrics. `main`: the metric that chooses the best epoch, unless a config's
     `metric` names another one. `constants(expected, num_labels)`: answers that do not depend on the text; messages call
     them `constant`. `by_class(answers, expected, labels)`: the results of each class, if the task has classes.
     """
 
     compute: Callable[[Any, Any, Labels], Metrics]
+    of_counts: Callable[[Any, Any, Labels], OfCounts]
     names: Callable[[int], tuple[str, ...]]
     main: str
     constant: str
@@ -42,9 +54,13 @@ class TaskMetrics:
         """The task's metrics for a model with these labels."""
         return self.compute(answers, expected, Labels.of(labels))
 
-    def measure_fully(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
-        """The metrics and the details."""
-        return self.measure(answers, expected, labels) | self.details(answers, expected, labels)
+    def measure_fully(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> Measured:
+        """The metrics, their values in resamples of the rows, and the details."""
+        return Measured(
+            self.measure(answers, expected, labels),
+            resample(self.of_counts(answers, expected, Labels.of(labels)), rows=len(expected)),
+            self.details(answers, expected, labels),
+        )
 
     def details(self, answers: Any, expected: Any, labels: Sequence[str] = ()) -> dict[str, Any]:
         """`positive_label`, the class whose F1 is `f1`, and `per_class`, the results of each class; if it has them."""
@@ -80,6 +96,7 @@ def _one_tag(tags: Sequence[Sequence[str]], num_labels: int) -> Iterable[list[li
 TASK_METRICS: dict[str, TaskMetrics] = {
     "sequence_classification": TaskMetrics(
         lambda answers, expected, labels: classification_metrics(answers, expected, labels.positive_class),
+        lambda answers, expected, labels: classification_of_counts(answers, expected, labels.positive_class),
         lambda num_labels: ("accuracy", *(["f1"] if num_labels == 2 else []), "f1_macro", "matthews_correlation"),
         main="accuracy",
         constant="always answering one class",
@@ -88,6 +105,7 @@ TASK_METRICS: dict[str, TaskMetrics] = {
     ),
     "regression": TaskMetrics(
         lambda answers, expected, labels: regression_metrics(answers, expected),
+        lambda answers, expected, labels: regression_of_counts(answers, expected),
         lambda num_labels: ("pearson", "spearman"),
         main="pearson",
         constant="always answering the mean",
@@ -95,6 +113,7 @@ TASK_METRICS: dict[str, TaskMetrics] = {
     ),
     "multi_label": TaskMetrics(
         lambda answers, expected, labels: multi_label_metrics(answers, expected),
+        lambda answers, expected, labels: multi_label_of_counts(answers, expected),
         lambda num_labels: ("f1_micro", "f1_macro", "accuracy"),
         main="f1_micro",
         constant="always answering the same labels",
@@ -103,6 +122,7 @@ TASK_METRICS: dict[str, TaskMetrics] = {
     ),
     "token_classification": TaskMetrics(
         lambda answers, expected, labels: tag_metrics(answers, expected),
+        lambda answers, expected, labels: tags_of_counts(answers, expected),
         lambda num_labels: ("f1", "precision", "recall", "accuracy"),
         main="f1",
         constant="always answering one tag",
@@ -111,6 +131,7 @@ TASK_METRICS: dict[str, TaskMetrics] = {
     ),
     "question_answering": TaskMetrics(
         lambda answers, expected, labels: answer_metrics(answers, expected),
+        lambda answers, expected, labels: answers_of_counts(answers, expected),
         lambda num_labels: ("f1", "exact_match"),
         main="f1",
         constant="never finding an answer",

@@ -21,20 +21,14 @@ from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.errors import InputError
 from tinybert_tf.evaluation.spread_plot import check_can_plot, plot_spread
-from tinybert_tf.metrics import choose_metric, format_metric
-from tinybert_tf.pipeline.ablation.results import (
-    STUDENT,
-    TEACHER,
-    AblationResults,
-    Outcome,
-    csv_table,
-    markdown,
-    means_table,
-)
+from tinybert_tf.metrics import choose_metric, format_score
+from tinybert_tf.pipeline.ablation.csv_tables import csv_table, means_table
+from tinybert_tf.pipeline.ablation.markdown import markdown
+from tinybert_tf.pipeline.ablation.results import STUDENT, TEACHER, AblationResults, Outcome
 from tinybert_tf.pipeline.ablation.variants import PlannedVariant, plan_variants, without_the_base_again
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.explain import explain_distill
-from tinybert_tf.pipeline.runs.directory import check_can_be_made
+from tinybert_tf.pipeline.runs.directory import RunDirectory, check_can_be_made
 from tinybert_tf.pipeline.runs.run import Run
 
 RUNS = "runs"
@@ -148,15 +142,20 @@ def _outcome(run: PlannedRun, before: Sequence[Outcome], overwrite: bool) -> Out
         return dataclasses.replace(shared, variant=run.variant)
     outcome = Outcome(run.variant, run.seed, run.config.out, _measured(run, overwrite))
     if outcome.metrics is not None:
-        return outcome
+        return _with_resamples(outcome)
     try:
-        return dataclasses.replace(outcome, metrics=run_distill(run.config, overwrite))
+        return _with_resamples(dataclasses.replace(outcome, metrics=run_distill(run.config, overwrite)))
     except InputError as error:
         if not before and not Path(run.config.out).exists():  # refused before it began, as all others would be
             raise InputError(f"{run}: {error}") from error
         return dataclasses.replace(outcome, error=" ".join(str(error).split()))
     finally:
         _forget_models()
+
+
+def _with_resamples(outcome: Outcome) -> Outcome:
+    """Read the resamples of a complete run."""
+    return dataclasses.replace(outcome, resamples=RunDirectory(outcome.directory).read_resamples())
 
 
 def _measured(run: PlannedRun, overwrite: bool) -> dict[str, Any] | None:
@@ -176,7 +175,9 @@ def _say(text: str) -> None:
 
 def _result(outcome: Outcome, metric: str) -> str:
     value = outcome.value(STUDENT, "dev", metric)
-    return f"failed: {outcome.error}" if value is None else f"dev {metric} {format_metric(metric, value)}"
+    if value is None:
+        return f"failed: {outcome.error}"
+    return f"dev {metric} {format_score(metric, value, outcome.error_of(STUDENT, 'dev', metric))}"
 
 
 def _write(results: AblationResults, config: AblationConfig, out: Path, plot: bool) -> None:
@@ -191,5 +192,5 @@ def _write(results: AblationResults, config: AblationConfig, out: Path, plot: bo
             title: {label: list(results.values(name, model, split).values()) for label, name, model in results.rows()}
             for split, title in titles.items()
         }
-        marks = {title: {TEACHER: value} for split, title in titles.items() if (value := results.teacher(split))}
+        marks = {title: {TEACHER: found[0]} for split, title in titles.items() if (found := results.teacher(split))}
         plot_spread(out / "ablation", panels, BASE, marks)

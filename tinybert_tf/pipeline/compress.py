@@ -99,7 +99,7 @@ def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
         facts |= step.facts()
     seconds = round(time.monotonic() - begin, 1)
     models["student"] = work.student
-    results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
+    results: dict[str, Any] = measure_models(models, directories, work.splits, config.task, work.run)
     for name, model in models.items():
         results[name]["nonzero_parameters"] = count_nonzero(model)
         results[name]["gzip_bytes"] = gzipped_size(model)

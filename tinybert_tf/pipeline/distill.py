@@ -72,7 +72,7 @@ def _distill(config: DistillConfig, run: Run) -> dict[str, Any]:
         models["baseline"] = baseline
         directories["baseline"] = [run.path / "baseline"]
         seconds["baseline"] = progress.seconds()
-    results: dict[str, Any] = measure_models(models, directories, work.splits, config.task)
+    results: dict[str, Any] = measure_models(models, directories, work.splits, config.task, work.run)
     for name, value in seconds.items():
         results[name]["seconds"] = round(value, 1)
     results["data"] = {name: split.summary() for name, split in work.splits.items()}

@@ -12,7 +12,7 @@ from tinybert_tf.data.tasks import find_task
 from tinybert_tf.export.predictor import load
 from tinybert_tf.export.rows import logits_of_rows
 from tinybert_tf.labels import Labels
-from tinybert_tf.metrics import TASK_METRICS, never_predicted
+from tinybert_tf.metrics import RESAMPLES, TASK_METRICS, Measured, format_score, metric_title, never_predicted
 from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.splits import tokenize
 from tinybert_tf.pipeline.runs.log_lines import held_back
@@ -40,7 +40,8 @@ def run_evaluate(
     Texts are cut at `max_length` tokens; by default at 128, or at the model's limit if that is lower.
 
     Returns:
-        The task's metrics; for classes also `positive_label` and `per_class`, see `TaskMetrics.details`.
+        The task's metrics, and under `standard_error` the standard error of each; for classes also `positive_label` and
+        `per_class`, see `TaskMetrics.details`.
 
     Raises:
         InputError: the model has no head for the task, or the file does not fit the model.
@@ -55,8 +56,19 @@ def run_evaluate(
         length = min(DEFAULT_MAX_LENGTH, loaded.max_length) if max_length is None else max_length
         encoded = tokenize({"data": dataset}, loaded.tokenizer, known, length, loaded.task)["data"]
     logits = logits_of_rows(loaded.runner, encoded.tokens, encoded.pad_token_id, BATCH_SIZE)
-    metrics = TASK_METRICS[loaded.task].measure_fully(encoded.answers(logits), encoded.expected, known)
-    missing = never_predicted(metrics)
+    measured = TASK_METRICS[loaded.task].measure_fully(encoded.answers(logits), encoded.expected, known)
+    logger.info(_with_errors(measured, len(encoded.expected)))
+    missing = never_predicted(measured.details)
     if missing is not None:
         logger.info(missing)
-    return metrics
+    return measured.as_json()
+
+
+def _with_errors(measured: Measured, rows: int) -> str:
+    """Describe the metrics and their standard errors in a line."""
+    errors = measured.standard_errors
+    shown = (
+        f"{metric_title(name, measured.details)} {format_score(name, value, errors[name])}"
+        for name, value in measured.metrics.items()
+    )
+    return f"{', '.join(shown)}; ± standard error, from {RESAMPLES:,} resamples of {rows:,} rows"

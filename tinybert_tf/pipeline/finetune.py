@@ -84,7 +84,8 @@ def _finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         checkpoint=progress.stage(stage.name),
     )
     best.restore()
-    results: dict[str, Any] = measure_models({"model": model}, {"model": [run.path / "model"]}, splits, config.task)
+    directories = {"model": [run.path / "model"]}
+    results: dict[str, Any] = measure_models({"model": model}, directories, splits, config.task, run)
     results["model"]["seconds"] = round(progress.seconds(), 1)
     results["data"] = {name: split.summary() for name, split in splits.items()}
     run.finish(results)

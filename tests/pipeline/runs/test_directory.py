@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinybert_tf import InputError
@@ -61,6 +62,23 @@ def test_metrics(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(InputError, match=r"metrics\.json: not valid JSON"):
         run.read_metrics()
+
+
+def test_resamples(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    assert run.read_resamples() == {}
+    values = np.random.default_rng(0).random(1000)
+    run.write_resamples({"student/dev/accuracy": values})
+    read = run.read_resamples()
+    assert list(read) == ["student/dev/accuracy"]
+    np.testing.assert_array_equal(read["student/dev/accuracy"], values)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"not an archive"])
+def test_resamples_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "resamples.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"resamples\.npz: expected NumPy arrays, got a file that cannot be read \("):
+        RunDirectory(tmp_path).read_resamples()
 
 
 def test_logs_go_on_after_an_interruption(tmp_path: Path) -> None:

@@ -9,8 +9,18 @@ import pytest
 from tinybert_tf.pipeline.runs.verdict import advice, verdict
 
 
-def results(rows: int = 400, **models: float) -> dict[str, Any]:
-    return {**{name: {"accuracy": accuracy} for name, accuracy in models.items()}, "data": {"dev": {"rows": rows}}}
+def results(rows: int = 400, error: float | None = 0.02, **models: float) -> dict[str, Any]:
+    """The content of `metrics.json`; every score has this standard error."""
+    errors = {} if error is None else {"standard_error": {"accuracy": error}}
+    measured = {name: {"accuracy": accuracy, **errors} for name, accuracy in models.items()}
+    return {**measured, "data": {"dev": {"rows": rows}}}
+
+
+def compared(found: dict[str, Any], name: str, difference: float, split: str = "dev") -> dict[str, Any]:
+    """`results` with a comparison of the student, whose interval is 0.02 to each side."""
+    interval = [difference - 0.02, difference + 0.02]
+    by_metric = {"accuracy": {"difference": difference, "standard_error": 0.01, "interval": interval}}
+    return {**found, "comparisons": {split: {f"student_{name}": by_metric}}}
 
 
 def log(stage: str, losses: list[float], **columns: list[float]) -> list[dict[str, str]]:
@@ -27,23 +37,86 @@ def log(stage: str, losses: list[float], **columns: list[float]) -> list[dict[st
 
 
 @pytest.mark.parametrize(
-    ("student", "baseline", "line"),
+    ("baseline", "line"),
     [
-        # 400 rows at 80 %: a standard error of sqrt(0.8 * 0.2 / 400) = 2 percent.
-        (0.80, 0.79, "the baseline is as good: dev accuracy 80.0%, without its teacher 79.0%; on this data the "),
-        (0.80, 0.815, "the baseline is as good: dev accuracy 80.0%, without its teacher 81.5%; on this data the "),
-        (0.80, 0.75, "the teacher helps: dev accuracy 80.0%, without its teacher 75.0%"),
-        (0.80, 0.85, "the baseline is better: dev accuracy 80.0%, without its teacher 85.0%; use it, or give the "),
+        (
+            0.79,
+            "the baseline may be as good: dev accuracy 80.0% against 79.0% without its teacher, +1.0 ± 1.0 points; the "
+            "95% interval, -1.0 to +3.0, includes 0; on these rows no gain can be told from noise",
+        ),
+        (
+            0.75,
+            "the teacher helps: dev accuracy 80.0% against 75.0% without its teacher, +5.0 ± 1.0 points; the 95% "
+            "interval, +3.0 to +7.0, excludes 0",
+        ),
+        (
+            0.85,
+            "the baseline is better: dev accuracy 80.0% against 85.0% without its teacher, -5.0 ± 1.0 points; the 95% "
+            "interval, -7.0 to -3.0, excludes 0; use it, or give the student more epochs or a higher learning rate",
+        ),
     ],
 )
-def test_against_the_baseline(student: float, baseline: float, line: str) -> None:
-    (found,) = verdict(results(teacher=0.9, student=student, baseline=baseline), [], "accuracy")
-    assert found.startswith(line)
+def test_against_the_baseline(baseline: float, line: str) -> None:
+    found = compared(results(teacher=0.9, student=0.8, baseline=baseline), "baseline", 0.8 - baseline)
+    assert verdict(found, [], "accuracy") == [line]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "beginning", "end"),
+    [
+        (0.81, "the student is within noise of its teacher: dev accuracy 80.0% against 81.0% of", "includes 0"),
+        (
+            0.84,
+            "the student is behind its teacher: dev accuracy 80.0% against 84.0% of its teach",
+            "excludes 0",
+        ),
+        (0.76, "the student is ahead of its teacher: dev accuracy 80.0% against 76.0% of its teach", "excludes 0"),
+    ],
+)
+def test_against_the_teacher(teacher: float, beginning: str, end: str) -> None:
+    found = compared(results(teacher=teacher, student=0.8), "teacher", 0.8 - teacher)
+    (line,) = verdict(found, [], "accuracy")
+    assert line.startswith(beginning)
+    assert line.endswith(end)
+
+
+def test_the_test_set_decides() -> None:
+    """On dev, which chose the epoch, the student is ahead; on test it is behind."""
+    found = results(student=0.9, baseline=0.8)
+    found["student"]["test"], found["baseline"]["test"] = {"accuracy": 0.7}, {"accuracy": 0.75}
+    found = compared(found, "baseline", -0.05, "test")
+    (line,) = verdict(found, [], "accuracy")
+    assert line.startswith("the baseline is better: test accuracy 70.0% against 75.0% without its teacher, -5.0 ± 1.0")
+
+
+def test_a_run_of_an_earlier_version_has_no_errors() -> None:
+    assert verdict(results(error=None, teacher=0.9, student=0.8, baseline=0.7), [], "accuracy") == [
+        "student and baseline: dev accuracy 80.0% against 70.0% without its teacher"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "lines"),
+    [
+        (
+            [0.875, 0.85, 0.9],
+            [
+                "dev has 40 rows, too few to tell the epochs apart: its accuracy has a standard error of 6.0 points, "
+                "and the epochs differ by 5.0 points"
+            ],
+        ),
+        ([0.80, 0.875, 0.87], []),  # the first epoch was worse by more than an error
+        ([0.9], []),
+    ],
+)
+def test_a_dev_set_too_small_to_choose_by(scores: list[float], lines: list[str]) -> None:
+    epochs = log("finetune", [0.5, 0.3, 0.2][: len(scores)], dev_accuracy=scores)
+    assert verdict(results(40, 0.06, model=max(scores)), epochs, "accuracy") == lines
 
 
 def test_nothing_to_say() -> None:
     assert verdict(results(model=0.9), [], "accuracy") == []
-    # Falls well, and the last epoch is not better by more than the standard error.
+    # Falls well, and the last epoch is not better than the one before by more than the standard error.
     steady = log("finetune", [0.5, 0.3, 0.2], dev_accuracy=[0.8, 0.85, 0.86])
     assert verdict(results(model=0.86), steady, "accuracy") == []
 
@@ -84,8 +157,8 @@ def test_a_learning_rate_that_is_too_small() -> None:
 def test_a_student_as_good_as_its_teacher_has_learned() -> None:
     """The loss of soft labels has a floor."""
     flat = log("compress", [0.4846, 0.4839], dev_accuracy=[0.79, 0.78])
-    assert verdict(results(teacher=0.8, student=0.78), flat, "accuracy") == []
-    (line,) = verdict(results(teacher=0.95, student=0.78), flat, "accuracy")
+    assert verdict(results(error=0.005, teacher=0.8, student=0.78), flat, "accuracy") == []
+    (line,) = verdict(results(error=0.005, teacher=0.95, student=0.78), flat, "accuracy")
     assert "the learning rate may be too small" in line
 
 

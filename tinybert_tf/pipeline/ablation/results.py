@@ -1,38 +1,41 @@
-"""The results of an ablation: mean and spread of each variant as Markdown, every run as CSV."""
+"""The results of an ablation: each run's outcome, and the means and differences of its variants."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import mean, stdev
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tinybert_tf.config.ablation import BASE
-from tinybert_tf.metrics import TASK_METRICS, format_metric, metric_title
-from tinybert_tf.pipeline.ablation.published import MEASURED, PUBLISHED
+from tinybert_tf.metrics import TASK_METRICS, error_of, metric_title
+from tinybert_tf.pipeline.ablation.noise import Estimate, estimate
 from tinybert_tf.pipeline.ablation.variants import PlannedVariant
-from tinybert_tf.pipeline.runs.table import format_table
 
 STUDENT, BASELINE, TEACHER = "student", "baseline", "teacher"
-COST = ("parameters", "size_bytes", "latency_ms", "seconds")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run: its `metrics.json`, or the error that ended it."""
+    """The end of a run: its `metrics.json` and the arrays of its `resamples.npz`, or the error that ended it."""
 
     variant: str
     seed: int
     directory: str
     metrics: Mapping[str, Any] | None = None
     error: str | None = None
+    resamples: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def value(self, model: str, split: str, metric: str) -> float | None:
         """Return a metric of one of the run's models on `dev` or `test`; None if it was not measured."""
         measured = (self.metrics or {}).get(model, {})
         return (measured if split == "dev" else measured.get("test", {})).get(metric)
+
+    def error_of(self, model: str, split: str, metric: str) -> float | None:
+        """Return the metric's standard error over rows; None if an earlier version measured the run."""
+        measured = (self.metrics or {}).get(model, {})
+        return error_of(measured if split == "dev" else measured.get("test", {}), metric)
 
 
 @dataclass
@@ -72,6 +75,11 @@ class AblationResults:
         names = TASK_METRICS[self.task].names(2)
         return [name for name in names if any(each.value(STUDENT, "dev", name) is not None for each in self.outcomes)]
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether a variant has finished runs of several seeds."""
+        return any(len(self.values(name, model, "dev")) > 1 for _, name, model in self.rows())
+
     def values(self, variant: str, model: str, split: str, metric: str | None = None) -> dict[int, float]:
         """Return the metric, or another one, by seed, of a variant's finished runs."""
         found = {
@@ -81,136 +89,52 @@ class AblationResults:
         }
         return {seed: value for seed, value in found.items() if value is not None}
 
+    def score(self, variant: str, model: str, split: str, metric: str) -> Estimate | None:
+        """Estimate a metric's mean over the seeds; None without runs, or without their resamples."""
+        return _estimate(self.values(variant, model, split, metric), self._resampled(variant, model, split, metric))
+
+    def difference(self, variant: str, model: str, split: str, metric: str) -> Estimate | None:
+        """Estimate the mean difference to the base over the seeds of both; None as in `score`, and for the base."""
+        if (variant, model) == (BASE, STUDENT):
+            return None
+        values, resampled = self.differences(variant, model, split, metric), {}
+        of_base = self._resampled(BASE, STUDENT, split, metric)
+        for seed, of_variant in self._resampled(variant, model, split, metric).items():
+            if seed in of_base:
+                resampled[seed] = of_variant - of_base[seed]
+        return _estimate(values, resampled)
+
+    def differences(self, variant: str, model: str, split: str, metric: str) -> dict[int, float]:
+        """Return a metric's difference to the base by seed, for the seeds of both."""
+        of_base = self.values(BASE, STUDENT, split, metric)
+        values = self.values(variant, model, split, metric)
+        return {seed: value - of_base[seed] for seed, value in values.items() if seed in of_base}
+
+    def _resampled(self, variant: str, model: str, split: str, metric: str) -> dict[int, np.ndarray]:
+        name = f"{model}/{split}/{metric}"
+        return {
+            each.seed: each.resamples[name]
+            for each in self.outcomes
+            if each.variant == variant and name in each.resamples
+        }
+
     def rows(self) -> list[tuple[str, str, str]]:
         """Label, variant and model of each row with a result; models without their teacher are called `alone`."""
         pairs = [(variant.name, model) for variant in self.variants for model in (STUDENT, BASELINE)]
         found = [(name, model) for name, model in pairs if self.values(name, model, "dev")]
         return [(name if model == STUDENT else f"{name}, alone", name, model) for name, model in found]
 
-    def teacher(self, split: str) -> float | None:
-        """Return the teacher's metric."""
-        found = (outcome.value(TEACHER, split, self.metric) for outcome in self.outcomes)
-        return next((value for value in found if value is not None), None)
+    def teacher(self, split: str) -> tuple[float, float | None] | None:
+        """Return the teacher's metric and its standard error."""
+        for outcome in self.outcomes:
+            value = outcome.value(TEACHER, split, self.metric)
+            if value is not None:
+                return value, outcome.error_of(TEACHER, split, self.metric)
+        return None
 
 
-def markdown(results: AblationResults) -> str:
-    """Make the table: mean and sample standard deviation over the seeds, difference to the base, the paper's number."""
-    shown = results.metric
-    header = [
-        "variant",
-        "seeds",
-        *(name for split in results.splits for name in (f"{split} {results.title}", "difference")),
-    ]
-    sizes = {name: _parameters(results, name, model) for _, name, model in results.rows()}
-    columns = {
-        "parameters": sizes if len(set(sizes.values())) > 1 else {},
-        "paper": _published(results),
-    }
-    columns = {name: cells for name, cells in columns.items() if cells}
-    lines = []
-    for label, name, model in results.rows():
-        cells: list[str] = [label, str(len(results.values(name, model, "dev")))]
-        for split in results.splits:
-            values = results.values(name, model, split)
-            cells += [spread(shown, list(values.values())), _difference(results, name, model, split)]
-        lines.append([*cells, *(of.get(name, "") if model == STUDENT else "" for of in columns.values())])
-    taught = [value for split in results.splits for value in (_shown(shown, results.teacher(split)), "")]
-    lines += [[TEACHER, "", *taught, *("" for _ in columns)]] if results.rows() else []
-    return "\n".join([format_table([*header, *columns], lines), "", *_notes(results, columns)])
-
-
-def spread(metric: str, values: Sequence[float]) -> str:
-    """Format mean and sample standard deviation (n - 1); a single value has no deviation.
-
-    Example:
-        >>> spread("accuracy", [0.9, 0.92, 0.94])
-        '92.0% ± 2.0%'
-    """
-    if not values:
-        return ""
-    middle = format_metric(metric, mean(values))
-    return middle if len(values) == 1 else f"{middle} ± {format_metric(metric, stdev(values))}"
-
-
-def csv_table(results: AblationResults) -> str:
-    """Make a CSV table with a line for each trained model (metrics on dev and test, costs) and for each failure."""
-    measured = results.measured
-    names = [f"{split}_{metric}" for split in results.splits for metric in measured]
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, ["variant", "model", "seed", *names, *COST, "run", "error"], restval="")
-    writer.writeheader()
-    for outcome in results.outcomes:
-        run = {"variant": outcome.variant, "seed": outcome.seed, "run": outcome.directory}
-        if outcome.metrics is None:
-            writer.writerow({**run, "model": STUDENT, "error": outcome.error})
-        for model in (STUDENT, BASELINE):
-            of_model = (outcome.metrics or {}).get(model)
-            if of_model is None:
-                continue
-            values = {
-                f"{split}_{metric}": outcome.value(model, split, metric)
-                for split in results.splits
-                for metric in measured
-            }
-            cost = {name: of_model[name] for name in COST}
-            writer.writerow({**run, "model": model, **values, **cost})
-    return table.getvalue()
-
-
-def means_table(results: AblationResults) -> str:
-    """Make a CSV table like the Markdown table, with every metric's mean and sample standard deviation."""
-    names = [f"{split}_{metric}" for split in results.splits for metric in results.measured]
-    columns = [f"{name}_{of}" for name in names for of in ("mean", "std")]
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, ["variant", "model", "seeds", *columns], restval="")
-    writer.writeheader()
-    for _, variant, model in results.rows():
-        line: dict[str, Any] = {"variant": variant, "model": model}
-        for split in results.splits:
-            for metric in results.measured:
-                values = list(results.values(variant, model, split, metric).values())
-                line["seeds"] = len(values)
-                line[f"{split}_{metric}_mean"] = mean(values) if values else ""
-                line[f"{split}_{metric}_std"] = stdev(values) if len(values) > 1 else ""
-        writer.writerow(line)
-    return table.getvalue()
-
-
-def _difference(results: AblationResults, name: str, model: str, split: str) -> str:
-    """Format the mean difference to the base, over the seeds that the base has too."""
-    if (name, model) == (BASE, STUDENT):
-        return ""
-    of_base, values = results.values(BASE, STUDENT, split), results.values(name, model, split)
-    both = [values[seed] - of_base[seed] for seed in values if seed in of_base]
-    if not both:
-        return ""
-    size = format_metric(results.metric, abs(mean(both)))
-    is_zero = not size.strip("0.%")
-    return size if is_zero else f"{'+' if mean(both) > 0 else '-'}{size}"
-
-
-def _parameters(results: AblationResults, name: str, model: str) -> str:
-    of_variant = (outcome.metrics for outcome in results.outcomes if outcome.variant == name and outcome.metrics)
-    return f"{next(of_variant)[model]['parameters'] / 1e6:.2f} M"
-
-
-def _published(results: AblationResults) -> dict[str, str]:
-    """Return the paper's numbers by variant."""
-    numbers = PUBLISHED.get(results.paper or "", {})
-    return {each.name: numbers[each.change] for each in results.variants if each.change in numbers}
-
-
-def _shown(metric: str, value: float | None) -> str:
-    return "" if value is None else format_metric(metric, value)
-
-
-def _notes(results: AblationResults, columns: Mapping[str, Any]) -> list[str]:
-    """Explain the columns, and list missing and failed runs."""
-    lines = ["Mean ± sample standard deviation over the seeds; difference: to the base, over the seeds of both."]
-    if "paper" in columns:
-        lines.append(f"paper: TinyBERT4 in arXiv 1909.10351, tables 2 to 4; {MEASURED[str(results.paper)]}.")
-    waiting = results.num_runs - len(results.outcomes)
-    if waiting:
-        lines.append(f"{waiting} of {results.num_runs} runs are still to come.")
-    lines += [f"Failed: {each.variant}, seed {each.seed}: {each.error}" for each in results.failures]
-    return lines
+def _estimate(values: Mapping[int, float], resampled: Mapping[int, np.ndarray]) -> Estimate | None:
+    """Estimate a mean over seeds; None if a seed has no resamples, or if there is no seed."""
+    if not values or values.keys() != resampled.keys():
+        return None
+    return estimate(list(values.values()), [resampled[seed] for seed in values])

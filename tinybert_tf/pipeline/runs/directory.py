@@ -7,19 +7,24 @@ import io
 import itertools
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinybert_tf.checkpoints.replace_file import replace_text
+import numpy as np
+
+from tinybert_tf.checkpoints.replace_file import replace_file, replace_text
 from tinybert_tf.errors import InputError
 from tinybert_tf.json_file import read_object
 
 CONFIG, SOURCES, METRICS = "config.yaml", "sources.json", "metrics.json"
+# Each model's metrics on each split, in all resamples of its rows.
+RESAMPLES = "resamples.npz"
 LOGS = ("log.csv", "layer_maps.csv")
 MODELS = ("student", "baseline", "model")
 # The files of training and those made from them; a run that is trained anew begins without them.
-RESULTS = (*LOGS, "tensorboard", "checkpoints", *MODELS, "export", "report.html")
+RESULTS = (*LOGS, "tensorboard", "checkpoints", *MODELS, RESAMPLES, "export", "report.html")
 
 
 class RunDirectory:
@@ -74,6 +79,33 @@ class RunDirectory:
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write `metrics.json`."""
         replace_text(self.path / METRICS, json.dumps(metrics, indent=2) + "\n")
+
+    def read_resamples(self) -> dict[str, np.ndarray]:
+        """Return the arrays of `resamples.npz`; none if an earlier version measured the run.
+
+        Raises:
+            InputError: the file is not what `write_resamples` writes.
+        """
+        path = self.path / RESAMPLES
+        if not path.is_file():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path}: expected NumPy arrays, got a file that cannot be read ({error}); delete it to go without "
+                "standard errors, or train the run again with --overwrite"
+            ) from None
+
+    def write_resamples(self, resamples: Mapping[str, np.ndarray]) -> None:
+        """Write `resamples.npz`: each metric in all resamples of the rows, by `model/split/metric`."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **resamples)
+
+        replace_file(self.path / RESAMPLES, write)
 
     def read_sources(self) -> dict[str, str] | None:
         """Return the hashes of the run's sources; None if an earlier version began the run without recording them."""

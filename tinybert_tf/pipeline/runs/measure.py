@@ -12,10 +12,13 @@ from tinybert_tf.checkpoints.formats import weights_size
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.evaluation.cost import count_parameters, measure_latency
-from tinybert_tf.metrics import TASK_METRICS, Metrics
+from tinybert_tf.metrics import TASK_METRICS, Comparison, Measured, Metrics
 from tinybert_tf.models.pretrained import in_precision
+from tinybert_tf.pipeline.runs.directory import RunDirectory
 
 LATENCY_SEQ_LEN = 32
+# The splits on which models are measured.
+MEASURED = ("dev", "test")
 
 
 def measure(model: Any, data: EncodedDataset, task: str) -> Metrics:
@@ -24,8 +27,8 @@ def measure(model: Any, data: EncodedDataset, task: str) -> Metrics:
     return TASK_METRICS[task].measure(answers, data.expected, data.classes)
 
 
-def measure_fully(model: Any, data: EncodedDataset, task: str) -> dict[str, Any]:
-    """Measure the task's metrics; for classes also `positive_label`, whose F1 is `f1`, and `per_class` results."""
+def measure_fully(model: Any, data: EncodedDataset, task: str) -> Measured:
+    """Measure the task's metrics with their standard errors, and details such as `per_class` results."""
     answers = data.answers(logits_of(model, data.evaluation_batches()))
     return TASK_METRICS[task].measure_fully(answers, data.expected, data.classes)
 
@@ -40,24 +43,55 @@ def measure_models(
     directories: Mapping[str, Sequence[Path]],
     splits: Mapping[str, EncodedDataset],
     task: str,
+    run: RunDirectory,
 ) -> dict[str, dict[str, Any]]:
     """Measure metrics and cost of each model in float32, as loaded from its saved files.
 
-    For each model: the task's metrics on dev, those on test under `test`, `parameters`, `size_bytes` of the weights
-    file(s), and `latency_ms`, the median milliseconds of a forward pass of one text of 32 tokens (or the models' limit
-    if lower), in which the models take turns.
+    For each model: the task's metrics on dev and their standard errors, those on test under `test`, `parameters`,
+    `size_bytes` of the weights file(s), and `latency_ms`, the median milliseconds of a forward pass of one text of 32
+    tokens (or the models' limit if lower), in which the models take turns. Under `comparisons`, for each split, the
+    differences between the student and the other models.
+
+    The metrics in all resamples of the rows go to the run's `resamples.npz`.
     """
     as_saved = {name: in_precision(model, "float32") for name, model in models.items()}
     limits = (model.config.max_tokens for model in as_saved.values())
     latency = measure_latency(as_saved, seq_len=min(LATENCY_SEQ_LEN, *limits))
+    measured = {
+        split: {name: measure_fully(model, _read_by(name, data), task) for name, model in as_saved.items()}
+        for split, data in splits.items()
+        if split in MEASURED
+    }
     results: dict[str, dict[str, Any]] = {}
     for name, model in as_saved.items():
-        read = {key: split.for_teacher if name == "teacher" else split for key, split in splits.items()}
-        result: dict[str, Any] = measure_fully(model, read["dev"], task)
-        if "test" in splits:
-            result["test"] = measure_fully(model, read["test"], task)
+        result = measured["dev"][name].as_json()
+        if "test" in measured:
+            result["test"] = measured["test"][name].as_json()
         result["parameters"] = count_parameters(model)
         result["size_bytes"] = sum(map(weights_size, directories[name]))
         result["latency_ms"] = latency[name]
         results[name] = result
-    return results
+    run.write_resamples(_resamples(measured))
+    comparisons = {split: compare_students(of_split) for split, of_split in measured.items()}
+    return {**results, **({"comparisons": comparisons} if any(comparisons.values()) else {})}
+
+
+def compare_students(measured: Mapping[str, Measured]) -> dict[str, dict[str, Comparison]]:
+    """Compare the student with each other model, by `student_` and the other's name, and by metric."""
+    student = measured.get("student")
+    others = {name: each for name, each in measured.items() if name != "student"}
+    return {} if student is None else {f"student_{name}": student.less(other) for name, other in others.items()}
+
+
+def _read_by(name: str, data: EncodedDataset) -> EncodedDataset:
+    return data.for_teacher if name == "teacher" else data
+
+
+def _resamples(measured: Mapping[str, Mapping[str, Measured]]) -> dict[str, np.ndarray]:
+    """The arrays of `resamples.npz`, by `model/split/metric`."""
+    return {
+        f"{name}/{split}/{metric}": values
+        for split, of_split in measured.items()
+        for name, each in of_split.items()
+        for metric, values in each.resampled.items()
+    }

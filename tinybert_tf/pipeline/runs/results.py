@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tinybert_tf.metrics import format_metric, metric_title
+from tinybert_tf.metrics import error_of, format_score, metric_title
 from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.table import format_table
 from tinybert_tf.pipeline.runs.verdict import Log, advice, verdict
@@ -24,7 +24,7 @@ def end_of_run(results: Mapping[str, Mapping[str, Any]], run: RunDirectory, metr
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, reference: str) -> str:
-    """Make a table of the models; parameters, size and latency also as multiples of the `reference` model's."""
+    """Make a table of the models: scores with their standard errors, costs also as multiples of the `reference`'s."""
     base = results[reference]
     has_test = "test" in base
     more = {name: title for name, title in COMPRESSED.items() if name in base}
@@ -37,7 +37,7 @@ def results_table(results: Mapping[str, Mapping[str, Any]], metric: str, referen
             continue
         result = results[name]
         measured = [result, result["test"]] if has_test else [result]
-        quality = [format_metric(metric, values[metric]) for values in measured]
+        quality = [format_score(metric, values[metric], error_of(values, metric)) for values in measured]
         cost = [
             f"{result['parameters'] / 1e6:.2f} M{_times(base['parameters'], result['parameters'])}",
             f"{result['size_bytes'] / 1e6:.1f} MB{_times(base['size_bytes'], result['size_bytes'])}",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tinybert_tf.metrics import format_metric, never_predicted
+from tinybert_tf.metrics import (
+    Comparison,
+    describe_comparison,
+    error_of,
+    format_metric,
+    format_size,
+    is_beyond_noise,
+    never_predicted,
+)
 
 # The most classes in a line; of more classes, it shows those with the lowest F1.
 CLASSES_SHOWN = 8
@@ -36,38 +43,70 @@ def verdict(results: Results, log: Log, metric: str) -> list[str]:
         metric: the metric that chose the best epoch; higher is better.
     """
     trained = "student" if "student" in results else "model"
-    rows = results.get("data", {}).get("dev", {}).get("rows")
+    error = error_of(results[trained], metric)
     return [
         *_against_the_baseline(results, metric),
+        *_against_the_teacher(results, metric),
         *_classes(trained, results[trained]),
-        *advice(log, metric, rows, results.get("teacher", {}).get(metric, 1.0)),
+        *_too_small(log, metric, error, results.get("data", {}).get("dev", {}).get("rows", 0)),
+        *advice(log, metric, error, results.get("teacher", {}).get(metric, 1.0)),
     ]
 
 
-def advice(log: Log, metric: str | None = None, rows: int | None = None, best: float = 1.0) -> list[str]:
+def advice(log: Log, metric: str | None = None, error: float | None = None, best: float = 1.0) -> list[str]:
     """Advise on a higher learning rate or more training, from the curves of each stage.
 
     Args:
         log: the rows of `log.csv`.
         metric: as in `verdict`; None if there is only a loss.
-        rows: number of rows of the dev set, for the standard error of its score.
+        error: the standard error of the dev score; None if it is unknown, so that any rise counts.
         best: the best possible score, the teacher's.
     """
-    return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, rows, best)]
+    return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, error or 0.0, best)]
 
 
 def _against_the_baseline(results: Results, metric: str) -> Iterator[str]:
-    """Compare the student with its baseline; a difference counts above the dev set's standard error."""
+    """Compare the student with its baseline, on the test set if there is one."""
     if "baseline" not in results:
         return
-    student, alone = (results[name][metric] for name in ("student", "baseline"))
-    shown = f"dev {metric} {format_metric(metric, student)}, without its teacher {format_metric(metric, alone)}"
-    if abs(student - alone) <= _noise(student, results.get("data", {}).get("dev", {}).get("rows")):
-        yield f"the baseline is as good: {shown}; on this data the teacher adds nothing that can be measured"
-    elif student < alone:
-        yield f"the baseline is better: {shown}; use it, or give the student more epochs or a higher learning rate"
+    shown, comparison = _compared(results, metric, "baseline", "without its teacher")
+    if comparison is None:
+        yield f"student and baseline: {shown}"
+    elif not is_beyond_noise(comparison):
+        yield f"the baseline may be as good: {shown} includes 0; on these rows no gain can be told from noise"
+    elif comparison["difference"] < 0:
+        yield (
+            f"the baseline is better: {shown} excludes 0; use it, or give the student more epochs or a higher learning "
+            f"rate"
+        )
     else:
-        yield f"the teacher helps: {shown}"
+        yield f"the teacher helps: {shown} excludes 0"
+
+
+def _against_the_teacher(results: Results, metric: str) -> Iterator[str]:
+    """Compare the student with its teacher, on the test set if there is one."""
+    if "student" not in results or "teacher" not in results:
+        return
+    shown, comparison = _compared(results, metric, "teacher", "of its teacher")
+    if comparison is None:
+        return
+    if not is_beyond_noise(comparison):
+        yield f"the student is within noise of its teacher: {shown} includes 0"
+    else:
+        place = "behind" if comparison["difference"] < 0 else "ahead of"
+        yield f"the student is {place} its teacher: {shown} excludes 0"
+
+
+def _compared(results: Results, metric: str, name: str, of: str) -> tuple[str, Comparison | None]:
+    """Describe the scores of the student and another model, and give their comparison if the run has it."""
+    split = "test" if "test" in results["student"] else "dev"
+    scores = (
+        format_metric(metric, (results[each]["test"] if split == "test" else results[each])[metric])
+        for each in ("student", name)
+    )
+    shown = f"{split} {metric} " + " against ".join(scores) + f" {of}"
+    comparison = results.get("comparisons", {}).get(split, {}).get(f"student_{name}", {}).get(metric)
+    return shown if comparison is None else f"{shown}, {describe_comparison(metric, comparison)}", comparison
 
 
 def _classes(name: str, result: Mapping[str, Any]) -> Iterator[str]:
@@ -94,7 +133,20 @@ def _stages(log: Log) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
             yield stage, list(epochs)
 
 
-def _what_to_try(stage: str, epochs: Log, metric: str | None, rows: int | None, best: float) -> Iterator[str]:
+def _too_small(log: Log, metric: str, error: float | None, rows: int) -> Iterator[str]:
+    """Report a dev set on which the epochs of the stage that chose the best one differ by less than noise."""
+    scores = [found for _, epochs in _stages(log) if (found := _column(epochs, f"dev_{metric}"))]
+    if error is None or not scores or len(scores[-1]) < 2:
+        return
+    apart = max(scores[-1]) - min(scores[-1])
+    if apart < error:
+        yield (
+            f"dev has {rows:,} rows, too few to tell the epochs apart: its {metric} has a standard error of "
+            f"{format_size(metric, error)}, and the epochs differ by {format_size(metric, apart)}"
+        )
+
+
+def _what_to_try(stage: str, epochs: Log, metric: str | None, error: float, best: float) -> Iterator[str]:
     scores, losses = _column(epochs, f"dev_{metric}"), _column(epochs, "loss")
     dev_losses = next(filter(None, (_column(epochs, name) for name in DEV_LOSSES)), [])
     if scores and scores[-1] < LEARNED * best and _hardly_fell(losses):
@@ -103,7 +155,7 @@ def _what_to_try(stage: str, epochs: Log, metric: str | None, rows: int | None, 
             f"[{stage}] the learning rate may be too small: the training loss fell by only {fall}; try "
             f"--learning-rate ten times as high"
         )
-    elif metric is not None and len(scores) >= 2 and scores[-1] - max(scores[:-1]) > _noise(scores[-1], rows):
+    elif metric is not None and len(scores) >= 2 and scores[-1] - max(scores[:-1]) > error:
         before, last = (format_metric(metric, score) for score in (max(scores[:-1]), scores[-1]))
         yield f"[{stage}] dev {metric} still rose in the last epoch, {before} to {last}; try --epochs {2 * len(scores)}"
     elif not scores and len(dev_losses) >= 2 and dev_losses[-1] < (1 - STILL_FALLS) * min(dev_losses[:-1]):
@@ -122,9 +174,3 @@ def _hardly_fell(losses: Sequence[float]) -> bool:
 def _column(epochs: Log, name: str) -> list[float]:
     """Return a column of the log, without the epochs that do not have it."""
     return [float(row[name]) for row in epochs if row.get(name) not in (None, "")]
-
-
-def _noise(score: float, rows: int | None) -> float:
-    """Return the standard error of a fraction of so many rows; half a percent if the number of rows is unknown."""
-    fraction = min(max(score, 0.0), 1.0)
-    return math.sqrt(fraction * (1 - fraction) / rows) if rows else 0.005
