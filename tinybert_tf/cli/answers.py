@@ -97,7 +97,7 @@ def _write_file(answers: Iterable[list[Any]], path: Path) -> None:
 
 EVALUATE = Verb(
     "evaluate",
-    "print a model's metrics on a file of labelled texts, as JSON",
+    "print a model's metrics on a file of labelled texts, and their standard errors, as JSON",
     (
         MODEL,
         Flag("--data", "F", "file of labelled texts", required=True),

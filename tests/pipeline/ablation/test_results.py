@@ -31,15 +31,8 @@ def model(dev: float, test: float | None = None, parameters: int = 1_000_000) ->
     values = {"accuracy": dev, "f1_macro": dev / 2, "matthews_correlation": dev - 0.5}
     errors = {"standard_error": dict.fromkeys(values, 0.012)}
     measured = {} if test is None else {"test": {name: value + test - dev for name, value in values.items()} | errors}
-    return {
-        **values,
-        **errors,
-        **measured,
-        "parameters": parameters,
-        "size_bytes": 4_000,
-        "latency_ms": 1.5,
-        "seconds": 9.0,
-    }
+    cost = {"parameters": parameters, "size_bytes": 4_000, "latency_ms": 1.5, "seconds": 9.0}
+    return {**values, **errors, **measured, **cost}
 
 
 def outcome(variant: str, seed: int, dev: float, test: float | None = None, **more: Any) -> Outcome:
@@ -77,7 +70,8 @@ def test_f1_of_one_class_is_named() -> None:
 def test_the_table() -> None:
     """On dev top has 0.81 and 0.83: variance 0.0002 over seeds, 0.03^2 over rows; to the base +0.01 and -0.01.
 
-    Its score: 0.82, error sqrt(0.0009 + 0.0002 / 2) = 0.032; its difference: 0, error sqrt(0.02^2 + 0.0002 / 2) = 0.022.
+    Its score is 0.82, with an error of sqrt(0.03^2 + 0.0002 / 2) = 0.032; its difference is 0, with an error of
+    sqrt(0.02^2 + 0.0002 / 2) = 0.022.
     """
     found = results(
         [
@@ -106,13 +100,12 @@ def test_a_difference_beyond_noise_is_marked() -> None:
 
 
 def test_runs_of_an_earlier_version_have_no_errors() -> None:
-    outcomes = [
-        dataclasses.replace(outcome(name, 1, score), resamples={}) for name, score in (("base", 0.8), ("top", 0.7))
-    ]
+    measured = [outcome("base", 1, 0.8), outcome("top", 1, 0.7)]
+    outcomes = [dataclasses.replace(each, resamples={}) for each in measured]
     text = markdown(results(outcomes))
     assert table(text)[1:3] == [["base", "1", "80.0%", ""], ["top", "1", "70.0%", "-10.0"]]
     assert "Without ±: runs that an earlier version measured; --overwrite trains them again." in text
-    (row, other) = csv.DictReader(io.StringIO(means_table(results(outcomes))))
+    _, other = csv.DictReader(io.StringIO(means_table(results(outcomes))))
     assert (other["dev_accuracy_mean"], other["dev_accuracy_se"], other["dev_accuracy_beyond_noise"]) == ("0.7", "", "")
 
 
