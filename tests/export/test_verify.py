@@ -39,8 +39,14 @@ def test_differences_agreement_and_metrics() -> None:
     assert found.metrics is not None
     assert found.reference_metrics is not None
     assert (found.metrics["accuracy"], found.reference_metrics["accuracy"]) == (0.5, 0.75)
+    # Of the four rows, the export has one wrong that its model has right: an error of sqrt((1/4 - 1/16) / 4).
+    assert found.standard_error is not None
+    assert found.standard_error["accuracy"] == pytest.approx(np.sqrt(0.5 * 0.5 / 4), rel=0.07)
+    assert found.comparison is not None
+    assert found.comparison["accuracy"]["difference"] == -0.25
+    assert found.comparison["accuracy"]["standard_error"] == pytest.approx(np.sqrt((1 / 4 - 1 / 16) / 4), rel=0.07)
     unlabelled = compare(logits, reference, data, "sequence_classification", "words", has_labels=False)
-    assert unlabelled.metrics is unlabelled.reference_metrics is None
+    assert unlabelled.metrics is unlabelled.reference_metrics is unlabelled.comparison is None
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def test_a_run_directory_knows_its_dev_file_and_its_teacher(
     lines = command.out.splitlines()
     assert lines[0] == f"{out}: litert, dynamic_int8"
     assert lines[1].startswith(f"40 rows of {opinions / 'dev.tsv'}: logits differ by ")
+    score = f"{seen['metrics']['accuracy']:.1%} ± {100 * seen['standard_error']['accuracy']:.1f}"
+    assert lines[2].startswith(f"accuracy: {score} (model {seen['reference_metrics']['accuracy']:.1%}, difference ")
     assert [line.split(" ")[1] for line in lines if line.startswith("| ")] == ["model", "export", "float32", "teacher"]
 
 

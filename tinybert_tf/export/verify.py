@@ -11,7 +11,7 @@ import numpy as np
 
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.errors import VerificationError
-from tinybert_tf.metrics import TASK_METRICS, Metrics, tag_metrics
+from tinybert_tf.metrics import TASK_METRICS, Comparison, Metrics, tag_metrics
 
 # The largest difference that float32 arithmetic in another order may make, and as a fraction of the largest logit.
 LARGEST_DIFFERENCE = 1e-4
@@ -29,8 +29,9 @@ class Verification:
     `max_difference`, `mean_difference`, `rms_difference` (root mean square): absolute differences of logits without
     padding. `largest`: the reference's largest absolute logit. `spread`: the root mean square of its logits around
     their mean, or around 0 if all are equal. `agreement`: the fraction of equal answers, or of what `compared` names;
-    it has no meaning if the reference has `one_answer` for all rows. `metrics` and `reference_metrics`: the task's
-    metrics of the exported model and of the reference, if the rows have labels.
+    it has no meaning if the reference has `one_answer` for all rows. If the rows have labels: `metrics` and
+    `reference_metrics`, the task's metrics of the exported model and of the reference; `standard_error` of the exported
+    model's; and `comparison` by metric, exported model minus reference, from the same resamples of the rows.
     """
 
     rows: int
@@ -45,6 +46,8 @@ class Verification:
     one_answer: bool = False
     metrics: Metrics | None = None
     reference_metrics: Metrics | None = None
+    standard_error: Metrics | None = None
+    comparison: dict[str, Comparison] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of `metrics.json`."""
@@ -69,7 +72,7 @@ def compare(
         is_token = np.arange(logits.shape[1]) < data.tokens.lengths[:, None]
         logits, reference = logits[is_token], reference[is_token]
     difference = np.abs(logits.astype(np.float64) - reference)
-    answers, measure = ANSWERS[task], TASK_METRICS[task].measure
+    answers = ANSWERS[task]
     return Verification(
         rows=len(data.tokens),
         source=source,
@@ -81,9 +84,20 @@ def compare(
         agreement=answers.agreement(found, wanted),
         compared=answers.compared,
         one_answer=answers.are_one(wanted),
-        metrics=measure(found, data.expected, data.classes) if has_labels else None,
-        reference_metrics=measure(wanted, data.expected, data.classes) if has_labels else None,
+        **(_measured(found, wanted, data, task) if has_labels else {}),
     )
+
+
+def _measured(found: Any, wanted: Any, data: EncodedDataset, task: str) -> dict[str, Any]:
+    """Return the entries of a `Verification` that need labels."""
+    measure = TASK_METRICS[task].measure_fully
+    exported, reference = (measure(answers, data.expected, data.classes) for answers in (found, wanted))
+    return {
+        "metrics": exported.metrics,
+        "reference_metrics": reference.metrics,
+        "standard_error": exported.standard_errors,
+        "comparison": exported.less(reference),
+    }
 
 
 def _rms(values: np.ndarray) -> float:

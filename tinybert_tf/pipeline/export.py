@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tinybert_tf.export.formats import Format, Wish, find_format
 from tinybert_tf.export.keras_runner import KerasRunner
 from tinybert_tf.export.rows import Runner, logits_of_rows
 from tinybert_tf.export.verify import Verification, check, compare, worst
+from tinybert_tf.metrics import format_difference, format_metric, format_score
 from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.tasks import load_teaching, task_of
 from tinybert_tf.models.limits import check_limits
@@ -283,9 +284,14 @@ def summary(out: Path, card: Card, verification: Verification) -> str:
         f"{verification.rows} rows of {verification.source}: logits differ by {verification.max_difference:.2g} at "
         f"most, {verification.mean_difference:.2g} on average; {agreement(verification)}",
     ]
-    if verification.metrics is not None and verification.reference_metrics is not None:
-        lines += [
-            f"{name}: {value:.4f} (model {verification.reference_metrics[name]:.4f})"
-            for name, value in verification.metrics.items()
-        ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *scores(verification)])
+
+
+def scores(verification: Verification) -> Iterator[str]:
+    """Describe each metric of the exported model beside that of its original in a line, if the rows have labels."""
+    metrics, references = verification.metrics or {}, verification.reference_metrics or {}
+    errors = verification.standard_error or {}
+    for name, comparison in (verification.comparison or {}).items():
+        score, of_model = format_score(name, metrics[name], errors[name]), format_metric(name, references[name])
+        difference = format_difference(name, comparison["difference"], comparison["standard_error"])
+        yield f"{name}: {score} (model {of_model}, difference {difference})"
