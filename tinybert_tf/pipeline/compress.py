@@ -39,9 +39,9 @@ def run_compress(config: CompressConfig, overwrite: bool = False) -> dict[str, A
     Then its student stays until the new one is complete.
 
     Returns:
-        The content of `metrics.json`: `{"teacher": {...}, "original": {...}, "student": {...}, "data": {...}}`, where
-        the original is the student that the config names. Each model also has `nonzero_parameters` and `gzip_bytes`,
-        and the student the `sparsity` of each pruned kernel, a fraction.
+        The content of `metrics.json`: `{"teacher": {...}, "original": {...}, "student": {...}, "comparisons": {...},
+        "data": {...}}`, where the original is the student that the config names. Each model also has
+        `nonzero_parameters` and `gzip_bytes`, and the student the `sparsity` of each pruned kernel, a fraction.
 
     Raises:
         InputError: the config, a file or the teacher is wrong, or has changed since the run began. Then nothing is

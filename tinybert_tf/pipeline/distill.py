@@ -29,7 +29,8 @@ def run_distill(config: DistillConfig, overwrite: bool = False) -> dict[str, Any
     `baseline/`.
 
     Returns:
-        The content of `metrics.json`: `{"teacher": {...}, "student": {...}, "baseline": {...}, "data": {...}}`.
+        The content of `metrics.json`: `{"teacher": {...}, "student": {...}, "baseline": {...}, "comparisons": {...},
+        "data": {...}}`, as `measure_models` makes it; `data` counts the rows of each file.
 
     Raises:
         InputError: the config, a file or the teacher is wrong, or has changed since the run began. Then nothing is
