@@ -356,7 +356,11 @@ def test_other_head_counts(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("tiny", "--student 'tiny' is neither a directory nor a preset; presets: tinybert-4l-312d, "),
+        (
+            "mini",
+            "--student 'mini' is neither a directory nor a size nor a preset; sizes: tiny, small, medium; presets: "
+            "tinybert-4l-312d, ",
+        ),
         ("./nothing/here", "'./nothing/here': no such directory"),
     ],
 )

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -282,6 +283,23 @@ def test_a_student_by_its_directory(
     assert command.status == 0, command.err
     assert f"dir: {distilled_run}" in command.out
     assert "student starts from: dir" in command.out
+
+
+def test_a_directory_with_the_name_of_a_size_needs_its_path(
+    tinybert: Tinybert,
+    teacher_run: Path,
+    distilled_run: Path,
+    data_flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(distilled_run / "student", tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    flags = ["--teacher", teacher_run, *data_flags, "--out", "run"]
+    assert "dir: ./tiny" in tinybert("explain", *flags, "--student", "./tiny").out
+    named = tinybert("explain", *flags, "--student", "tiny").out
+    assert "size: tiny" in named
+    assert "student starts from: cut" in named
 
 
 # === Streams that end, are full, closed, or narrow ===

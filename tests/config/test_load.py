@@ -139,6 +139,7 @@ BAD_VALUES = [
         "student: {preset: a, dir: b}",
         "run.yaml: student.dir: expected a preset or a dir, not both, got 'a' and 'b'",
     ),
+    ("student: {size: big}", "run.yaml: student.size: expected one of tiny, small, medium, got 'big'"),
     ("train: {batchsize: 3}", "run.yaml: train.batchsize: unknown key; did you mean train.batch_size?"),
     ("batch_size: 3", "run.yaml: batch_size: unknown key; did you mean train.batch_size?"),
     ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key; did you mean data.max_length?"),

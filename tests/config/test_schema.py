@@ -90,6 +90,21 @@ def test_preset_and_dir_exclude_each_other() -> None:
     StudentSection(dir="student")
     with pytest.raises(InputError, match=r"^dir: expected a preset or a dir, not both, got 'bert-tiny' and 'student'"):
         StudentSection(preset="bert-tiny", dir="student")
+    with pytest.raises(InputError, match=r"^size: expected a dir or a size, not both, got 'student' and 'tiny'"):
+        StudentSection(dir="student", size="tiny")
+    with pytest.raises(InputError, match=r"^size: expected one of tiny, small, medium, got 'large'"):
+        StudentSection(size="large")
+
+
+def test_a_size_is_open_where_nothing_says_one() -> None:
+    assert StudentSection().is_open
+    assert StudentSection(init="cut").is_open
+    for given in ({"size": "medium"}, {"preset": "bert-tiny"}, {"dir": "a"}, {"hidden_size": 8}):
+        assert not StudentSection(**given).is_open
+        assert not StudentSection(**given).has_no_size
+    for init in ("random", "layers"):  # which no cut can choose for
+        assert not StudentSection(init=init).is_open
+        assert StudentSection(init=init).has_no_size
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "two words", "ä", "a\\b"])

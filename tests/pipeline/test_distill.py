@@ -72,7 +72,9 @@ def test_the_run_directory(distilled_run: Path, config: DistillConfig) -> None:
         }  # fmt: skip
         assert json.loads((distilled_run / name / "config.json").read_text())["num_hidden_layers"] == 1
     written = load_config(DistillConfig, distilled_run / "config.yaml")
-    assert written == dataclasses.replace(config, out=str(distilled_run), baseline=True, metric="accuracy")
+    assert written == dataclasses.replace(
+        config, out=str(distilled_run), student=StudentSection(size="medium"), baseline=True, metric="accuracy"
+    )
     for stage in ("intermediate", "prediction", "baseline-intermediate", "baseline-prediction"):
         for part in ("train", "validation"):
             assert list((distilled_run / "tensorboard" / stage / part).glob("events.out.tfevents.*"))

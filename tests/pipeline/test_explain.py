@@ -162,7 +162,7 @@ def test_what_cannot_be_is_refused(explain: Explain, tmp_path: Path) -> None:
         f"{empty}: expected a Hugging Face model directory, found no config.json in it"
         in explain("--teacher", empty).err
     )
-    assert explain("--student", "tiny").err.startswith("tinybert: --student 'tiny' is neither a directory nor a preset")
+    assert explain("--student", "mini").err.startswith("tinybert: --student 'mini' is neither a directory nor a size")
 
 
 def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp_path: Path) -> None:

@@ -238,7 +238,8 @@ def test_a_tokenizer_is_wanted(scene: Scene) -> None:
 
 
 def test_a_model_that_is_not_there(scene: Scene) -> None:
-    assert scene.refused(model="bert-huge").startswith("--model 'bert-huge' is neither a directory nor a preset; ")
+    assert scene.refused(model="bert-huge").startswith("--model 'bert-huge' is neither a directory nor a size nor a ")
+    assert scene.refused(model="tiny") == "model.size: expected none without a teacher, whose shares it is, got 'tiny'"
     assert "no such directory" in scene.refused(start="teacher", teacher="./nothing/at/all")
     (scene.encoder / "model.safetensors").unlink()
     assert str(scene.encoder) in scene.refused(start="teacher")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tinybert_tf.cli.verb import Flag
 from tinybert_tf.config.glue import GLUE
+from tinybert_tf.config.models import SIZE_NAMES
 from tinybert_tf.config.tasks import DEFAULT_TASK, TASK_KEYS
 
 
@@ -117,8 +118,9 @@ OVERWRITE = Flag(
 )
 TEACHER = Flag("--teacher", "DIR", "fine-tuned teacher: a model or run directory, or a Hub id", key="teacher.dir")
 STUDENT = Flag(
-    "--student", "PRESET|DIR", "student: a preset's size, or a directory to start from", key="student",
-    otherwise="half of the teacher's layers",
+    "--student", "SIZE|PRESET|DIR",
+    f"student: {', '.join(SIZE_NAMES)} (shares of its teacher), a preset's sizes, or a directory to start from",
+    key="student", otherwise="the smallest of the three that is close to its teacher when it is cut",
 )  # fmt: skip
 BASELINE = Flag("--baseline", None, "also train the same student on the labels alone", key="baseline")
 ALLOW_WEAK_TEACHER = Flag(

@@ -9,7 +9,7 @@ from typing import Any
 from tinybert_tf.cli.verb import Flag
 from tinybert_tf.errors import InputError
 
-# Keys that take a preset's name or a directory.
+# Keys that take a preset, a named size or a directory.
 _SIZES = ("student", "model")
 
 
@@ -26,7 +26,7 @@ def load(verb_flags: tuple[Flag, ...], cls: Any, arguments: argparse.Namespace) 
     for flag in flags:
         value = getattr(arguments, flag.attribute)
         if value is not None and value is not False:
-            given |= _preset_or_dir(flag, value) if flag.key in _SIZES else {flag.key: value}
+            given |= _preset_size_or_dir(flag, value) if flag.key in _SIZES else {flag.key: value}
     try:
         return load_config(cls, arguments.config, given, arguments.settings)
     except MissingKeysError as error:
@@ -35,11 +35,15 @@ def load(verb_flags: tuple[Flag, ...], cls: Any, arguments: argparse.Namespace) 
         raise InputError(f"{arguments.verb} needs {missing} (or a config with {', '.join(error.keys)}).") from None
 
 
-def _preset_or_dir(flag: Flag, value: str) -> dict[str, Any]:
+def _preset_size_or_dir(flag: Flag, value: str) -> dict[str, Any]:
+    """Return the keys of a section that a value sets; a directory with the name of a size or preset needs its `./`."""
+    from tinybert_tf.config.models import SIZE_NAMES
     from tinybert_tf.models.config import PRESETS
 
-    if value in PRESETS:
-        return {f"{flag.key}.preset": value, f"{flag.key}.dir": None}
-    if not os.path.isdir(value) and "/" not in value:
-        raise InputError(f"{flag.name} {value!r} is neither a directory nor a preset; presets: {', '.join(PRESETS)}.")
-    return {f"{flag.key}.dir": value, f"{flag.key}.preset": None}
+    kind = "size" if value in SIZE_NAMES else "preset" if value in PRESETS else "dir"
+    if kind == "dir" and not os.path.isdir(value) and "/" not in value:
+        raise InputError(
+            f"{flag.name} {value!r} is neither a directory nor a size nor a preset; sizes: {', '.join(SIZE_NAMES)}; "
+            f"presets: {', '.join(PRESETS)}."
+        )
+    return {**{f"{flag.key}.{each}": None for each in ("preset", "dir", "size")}, f"{flag.key}.{kind}": value}

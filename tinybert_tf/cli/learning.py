@@ -8,6 +8,7 @@ from tinybert_tf.cli.flags import DATA, LABELLED, MAX_LENGTH, OUT, OVERWRITE, TR
 from tinybert_tf.cli.from_config import load
 from tinybert_tf.cli.tensorflow import import_tensorflow
 from tinybert_tf.cli.verb import Flag, Verb
+from tinybert_tf.config.models import SIZE_NAMES
 
 
 def _finetune(arguments: argparse.Namespace) -> None:
@@ -63,8 +64,9 @@ PRETRAIN = Verb(
     "pretrain",
     "train a model on raw text: as a masked language model, or on a teacher's inside",
     (
-        Flag("--model", "PRESET|DIR", "model: a preset's size, or a directory to go on from", key="model",
-             otherwise="half of the teacher's layers"),
+        Flag("--model", "SIZE|PRESET|DIR",
+             f"model: a preset's sizes, a directory to go on from, or with a teacher {', '.join(SIZE_NAMES)}",
+             key="model", otherwise="medium, half of the teacher's layers"),
         Flag("--teacher", "DIR", "pretrained teacher, for general distillation, which needs no label",
              key="teacher.dir", otherwise="none, a masked language model"),
         Flag("--corpus", "F", "text files: a sentence a line, an empty line between documents", key="corpus.files",

@@ -8,6 +8,11 @@ from typing import Annotated
 
 from tinybert_tf.config.rules import CheckedSection, Count, Positive, Precision, SettingError, one_of
 
+# The names of `tinybert_tf.models.sizes`, ascending.
+SIZE_NAMES = ("tiny", "small", "medium")
+# Half of the teacher's layers: the student that nothing else decides.
+MEDIUM = SIZE_NAMES[-1]
+
 
 @dataclass(frozen=True)
 class ModelSection(CheckedSection):
@@ -58,7 +63,11 @@ class CutSection(CheckedSection):
 
 @dataclass(frozen=True)
 class StudentSection(CheckedSection):
-    """The student: a preset's sizes or a directory's weights (not both), its initial weights, and sizes that differ.
+    """The student: a preset, a directory's weights or a named size (one of them), its first weights, own sizes.
+
+    `size`: shares of the teacher's sizes: `tiny`, `small` or `medium`. With none of all these a distillation takes the
+    smallest of the three whose cut, before it is trained, answers held-back texts almost as the teacher does; a
+    general distillation takes `medium`. The sizes that are given beside a preset or a `size` replace its own.
 
     `init`: `cut` fits each of its maps to the teacher's activations, `layers` copies layers of the teacher, `random`
     does neither; `auto` is `cut` if no size of the student is larger than the teacher's.
@@ -66,6 +75,7 @@ class StudentSection(CheckedSection):
 
     preset: str | None = None
     dir: str | None = None
+    size: Annotated[str, one_of(*SIZE_NAMES)] | None = None
     init: Annotated[str, one_of("auto", "cut", "layers", "random")] = "auto"
     cut: CutSection = field(default_factory=CutSection)
     num_hidden_layers: Count | None = None
@@ -75,5 +85,20 @@ class StudentSection(CheckedSection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.preset is not None and self.dir is not None:
-            raise SettingError("dir", f"expected a preset or a dir, not both, got {self.preset!r} and {self.dir!r}")
+        given = {name: value for name in ("preset", "dir", "size") if (value := getattr(self, name)) is not None}
+        if len(given) > 1:
+            first, second = list(given)[:2]
+            raise SettingError(
+                second, f"expected a {first} or a {second}, not both, got {given[first]!r} and {given[second]!r}"
+            )
+
+    @property
+    def has_no_size(self) -> bool:
+        """Whether nothing is said about the sizes."""
+        own = (self.num_hidden_layers, self.hidden_size, self.num_attention_heads, self.intermediate_size)
+        return all(value is None for value in (self.preset, self.dir, self.size, *own))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a distillation chooses the size, by what students cut from their teacher miss of it."""
+        return self.has_no_size and self.init in ("auto", "cut")

@@ -82,6 +82,10 @@ class PretrainConfig(CheckedSection):
             )
         if self.teacher is not None and (self.teacher.others or self.teacher.shares):
             raise SettingError("teacher.others", "expected none: a general distillation has one teacher")
+        if self.teacher is None and self.model.size is not None:
+            raise SettingError(
+                "model.size", f"expected none without a teacher, whose shares it is, got {self.model.size!r}"
+            )
         if self.teacher is None and self.model.dir is None and self.model.preset is None:
             raise SettingError(
                 "model", "expected a preset or a dir, or a teacher whose sizes it takes, got none of them"

@@ -28,8 +28,9 @@ from tinybert_tf.pipeline.ablation.results import STUDENT, TEACHER, AblationResu
 from tinybert_tf.pipeline.ablation.variants import PlannedVariant, plan_variants, without_the_base_again
 from tinybert_tf.pipeline.distill import run_distill
 from tinybert_tf.pipeline.explain import explain_distill
-from tinybert_tf.pipeline.runs.directory import RunDirectory, check_can_be_made
+from tinybert_tf.pipeline.runs.directory import CONFIG, RunDirectory, check_can_be_made
 from tinybert_tf.pipeline.runs.run import Run
+from tinybert_tf.pipeline.runs.same_config import as_begun
 
 RUNS = "runs"
 
@@ -83,11 +84,17 @@ def run_ablate(config: AblationConfig, plot: bool = True, overwrite: bool = Fals
 def _run_all(
     runs: Sequence[PlannedRun], results: AblationResults, config: AblationConfig, plot: bool, overwrite: bool
 ) -> None:
-    """Run all runs, and write the results after each of them."""
+    """Run all runs, and write the results after each of them.
+
+    The first run that leaves the size of its student open chooses it for all of them.
+    """
     out, metric = Path(config.out), results.metric
-    for number, run in enumerate(runs, start=1):
+    size = None
+    for number, planned in enumerate(runs, start=1):
+        run = _of_size(planned, size)
         _say(f"run {number} of {len(runs)}: {run}{'' if _measured(run, overwrite) is None else ' (done before)'}")
         outcome = _outcome(run, results.outcomes, overwrite)
+        size = size or _chosen_size(run)
         results.outcomes.append(outcome)
         _say(f"{run}: {_result(outcome, metric)}")
         _write(results, config, out, plot)
@@ -156,6 +163,21 @@ def _outcome(run: PlannedRun, before: Sequence[Outcome], overwrite: bool) -> Out
 def _with_resamples(outcome: Outcome) -> Outcome:
     """Read the resamples of a complete run."""
     return dataclasses.replace(outcome, resamples=RunDirectory(outcome.directory).read_resamples())
+
+
+def _of_size(run: PlannedRun, size: str | None) -> PlannedRun:
+    """Give a run's student a named size, if its config says nothing about it, and the student can have this size."""
+    student = run.config.student
+    if size is None or not student.has_no_size or student.init == "layers":
+        return run
+    config = dataclasses.replace(run.config, student=dataclasses.replace(student, size=size))
+    return dataclasses.replace(run, config=config)
+
+
+def _chosen_size(run: PlannedRun) -> str | None:
+    """Return the size that a run has chosen for its student; None if it had no choice, or has not begun."""
+    begun = as_begun(Path(run.config.out) / CONFIG, run.config)
+    return begun.student.size if run.config.student.is_open else None
 
 
 def _measured(run: PlannedRun, overwrite: bool) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from tinybert_tf.checkpoints.formats import resolve_model
 from tinybert_tf.config.compression import STEP_SECTIONS, CompressConfig, ExportSection
 from tinybert_tf.evaluation.cost import count_nonzero, gzipped_size
 from tinybert_tf.export.formats import find_format
-from tinybert_tf.pipeline.compressing.steps import steps_of
+from tinybert_tf.pipeline.compressing.steps import Step, steps_of
 from tinybert_tf.pipeline.export import (
     ExportOptions,
     check_options,
@@ -49,7 +49,7 @@ def run_compress(config: CompressConfig, overwrite: bool = False) -> dict[str, A
         VerificationError: the exported file does not answer as the student; then the student is kept, the file is not.
     """
     with Run(config, overwrite) as run:
-        results = run.results() or _compress(config, run)
+        results = run.results() or _compress(run.config, run)
         export = _export_options(config, run)
         if export is not None and not Path(export.out).exists():
             print(run_export(export), file=sys.stderr)
@@ -59,11 +59,7 @@ def run_compress(config: CompressConfig, overwrite: bool = False) -> dict[str, A
 def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
     with held_back():
         work = prepare(config, run)
-        steps, found = [], work
-        for name in STEP_SECTIONS:
-            of_section = steps_of(name, getattr(config, name), found)
-            found = of_section[-1].leaves(found) if of_section else found
-            steps += of_section
+        steps = _steps(config, work)
         _check_export(_export_options(config, run), work)
     check_teacher(work)
     models = {"teacher": work.teachers}
@@ -75,7 +71,9 @@ def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
     if init == "dir":
         models["original"] = work.student.copy()
         directories["original"] = [resolve_model(str(config.student.dir))]
-    give_first_weights(work)
+    chosen = give_first_weights(work)
+    if chosen is not work:
+        work, steps = chosen, _steps(config, chosen)
     cached = cache_teacher(work) if any(step.is_trained for step in steps) else {}
     run.begin()
     begin = time.monotonic()
@@ -107,6 +105,16 @@ def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
     results["data"] = {name: split.summary() for name, split in work.splits.items()}
     run.finish(results)
     return results
+
+
+def _steps(config: CompressConfig, work: Distillation) -> list[Step]:
+    """Make all steps; each is checked on the student that the steps before it leave."""
+    steps: list[Step] = []
+    for name in STEP_SECTIONS:
+        of_section = steps_of(name, getattr(config, name), work)
+        work = of_section[-1].leaves(work) if of_section else work
+        steps += of_section
+    return steps
 
 
 def _export_options(config: CompressConfig, run: Run) -> ExportOptions | None:

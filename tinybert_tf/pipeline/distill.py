@@ -37,16 +37,17 @@ def run_distill(config: DistillConfig, overwrite: bool = False) -> dict[str, Any
             written.
     """
     with Run(config, overwrite) as run:
-        return run.results() or _distill(config, run)
+        return run.results() or _distill(run.config, run)
 
 
 def _distill(config: DistillConfig, run: Run) -> dict[str, Any]:
     with held_back():
         work = prepare(config, run)
-        kept = [variable for distiller in work.distillers for variable in distiller.projections.variables]
-        progress = RunProgress(run, kept)
+        progress = RunProgress(run)
     check_teacher(work)
-    give_first_weights(work)
+    work = give_first_weights(work)
+    config = work.config
+    progress.kept = [variable for distiller in work.distillers for variable in distiller.projections.variables]
     initial = [variable.numpy() for variable in work.student.weights]
     progress.turn_to("student")
     cached = cache_teacher(work)

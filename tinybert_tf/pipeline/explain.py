@@ -19,12 +19,14 @@ from tinybert_tf.config.schema import DistillConfig, Train
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import load_tokenizer
 from tinybert_tf.distillation.layer_map import LayerMap
-from tinybert_tf.evaluation.cost import task_model_parameters
+from tinybert_tf.evaluation.config_cost import parameters_of
 from tinybert_tf.labels import Labels
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.tasks import TASK_MODELS
 from tinybert_tf.models.limits import check_limits
+from tinybert_tf.models.sizes import sized
+from tinybert_tf.pipeline.parts.default_student import candidates, describe_rule
 from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, train_split
 from tinybert_tf.pipeline.parts.stages import Stage, planned_epochs
@@ -43,7 +45,8 @@ def explain_distill(config: DistillConfig) -> str:
 
     For a compression, also describe its steps in their order.
 
-    It reads the files and the teacher's `config.json`, not its weights.
+    It reads the files and the teacher's `config.json`, not its weights. If the config leaves the student's size open,
+    it describes all sizes of which `distill` chooses one; they have the same layers.
 
     Raises:
         InputError: as `run_distill`, as far as these files show it.
@@ -62,8 +65,9 @@ def explain_distill(config: DistillConfig) -> str:
     parts = [
         dump_config(resolved(config)).rstrip(),
         "",
-        _sizes_table(config.task, teacher, student, len(labels)),
+        _sizes_table(config.task, {"teacher": teacher, **_students(config, teacher)}, len(labels)),
         "",
+        *([f"student: {describe_rule(candidates(teacher))}"] if config.student.is_open else []),
         f"student starts from: {init}",
         f"best epoch: by dev {metric}",
     ]
@@ -183,22 +187,17 @@ def _stage_lines(stage: Stage, source: str, rows: int, train: Train, metric: str
     ]
 
 
-def _sizes_table(task: str, teacher: EncoderConfig, student: EncoderConfig, num_labels: int) -> str:
-    rows: list[list[object]] = [[name, getattr(teacher, name), getattr(student, name)] for name in SIZES]
-    counts = [
-        task_model_parameters(
-            vocab_size=config.vocab_size,
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.num_hidden_layers,
-            intermediate_size=config.intermediate_size,
-            max_position_embeddings=config.max_position_embeddings,
-            type_vocab_size=config.type_vocab_size,
-            num_outputs=TASK_MODELS[task].model_class.num_outputs(num_labels),
-            embedding_size=config.embedding_size,
-            attention_size=config.num_attention_heads * config.head_size,
-            has_pooler=TASK_MODELS[task].model_class.add_pooler,
-        )
-        for config in (teacher, student)
-    ]
+def _students(config: DistillConfig, teacher: EncoderConfig) -> dict[str, EncoderConfig]:
+    """Return the student's sizes under `student`, or all that `distill` chooses from by their names."""
+    if not config.student.is_open:
+        return {"student": student_config(config.student, teacher)}
+    return {name: sized(name, teacher) for name in candidates(teacher)}
+
+
+def _sizes_table(task: str, models: Mapping[str, EncoderConfig], num_labels: int) -> str:
+    """Make a table of the models, a column each."""
+    rows: list[list[object]] = [[name, *(getattr(config, name) for config in models.values())] for name in SIZES]
+    head = TASK_MODELS[task].model_class
+    counts = (parameters_of(config, head.num_outputs(num_labels), head.add_pooler) for config in models.values())
     rows.append(["parameters", *(f"{count:,}" for count in counts)])
-    return format_table(["", "teacher", "student"], rows)
+    return format_table(["", *models], rows)

@@ -75,6 +75,15 @@ def test_a_sample(write: Write, tokenizer: Tokenizer, num_texts: int, max_tokens
     assert len({tuple(row) for row in inputs["input_ids"].tolist()}) == rows
 
 
+def test_two_samples_share_no_row(write: Write, tokenizer: Tokenizer) -> None:
+    dataset = TextDataset.from_file(write("train", ["a b", "b a", "a a", "b b"]), "text", "label")
+    split = tokenize({"train": dataset}, tokenizer, ["no", "yes"], max_length=8)["train"]
+    samples = [split.sample(num_texts, 99, seed=1, after=after) for num_texts, after in ((3, 0), (3, 3))]
+    rows = [tuple(row) for sample in samples for inputs in sample for row in inputs["input_ids"].tolist()]
+    assert len(rows) == len(set(rows)) == 4
+    assert split.sample(3, 99, seed=1, after=4) == []
+
+
 def test_pairs_are_tokenized_as_pairs(write: Write, tokenizer: Tokenizer) -> None:
     data = Data(train=write("train", ["a b"]), dev=write("dev", ["c"]), text=("text", "pair"), label="label")
     datasets = read_datasets(data)

@@ -65,6 +65,18 @@ def test_a_presets_sizes_and_the_teachers_rest() -> None:
     )
 
 
+def test_a_named_size_and_own_sizes_beside_it() -> None:
+    wide = dataclasses.replace(TEACHER, hidden_size=32, intermediate_size=64)
+    assert student_config(StudentSection(size="small"), wide) == dataclasses.replace(
+        wide, num_hidden_layers=2, hidden_size=20, intermediate_size=40
+    )
+    assert student_config(StudentSection(size="medium"), wide) == student_config(StudentSection(), wide)
+    section = StudentSection(size="small", num_hidden_layers=4, intermediate_size=8)
+    assert student_config(section, wide) == dataclasses.replace(
+        wide, num_hidden_layers=4, hidden_size=20, intermediate_size=8
+    )
+
+
 def test_own_sizes() -> None:
     section = StudentSection(num_hidden_layers=3, hidden_size=8, num_attention_heads=4)
     assert student_config(section, TEACHER) == dataclasses.replace(

@@ -88,12 +88,15 @@ class EncodedDataset:
         """Every row once, longest first."""
         return self.batches(batch_size, group_by_length=True, row_inputs=row_inputs)
 
-    def sample(self, num_texts: int, max_tokens: int, seed: int) -> list[dict[str, np.ndarray]]:
+    def sample(self, num_texts: int, max_tokens: int, seed: int, after: int = 0) -> list[dict[str, np.ndarray]]:
         """Padded inputs of rows drawn without replacement, in batches of rows of similar length.
 
-        At most `num_texts` rows with at most `max_tokens` tokens together, but at least one row.
+        At most `num_texts` rows with at most `max_tokens` tokens together, but at least one row, if any is left after
+        the first `after` rows that are drawn: so two samples with the same seed share no row.
         """
-        rows = np.random.default_rng(seed).permutation(len(self.tokens))[:num_texts]
+        rows = np.random.default_rng(seed).permutation(len(self.tokens))[after : after + num_texts]
+        if not len(rows):
+            return []
         rows = rows[: max(1, np.searchsorted(np.cumsum(self.tokens.lengths[rows]), max_tokens, side="right"))]
         rows = rows[np.argsort(self.tokens.lengths[rows], kind="stable")]
         batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from tinybert_tf.config.models import StudentSection
 from tinybert_tf.config.schema import DistillConfig
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
@@ -67,6 +68,17 @@ class Distillation:
         """Return a data set in the tokens that the model reads."""
         return self.splits[name].for_teacher if model is self.teachers else self.splits[name]
 
+    def with_student(self, section: StudentSection) -> Distillation:
+        """Return the distillation with another student, cut from the same teacher or to be, as `prepare` makes it."""
+        with self.devices.scope():
+            keras.utils.set_random_seed(self.config.train.seed)
+            student = build_student(section, self.teacher, self.tokenizer, map_of_first_weights(self.stages))
+            if self.student.label_names:
+                student.labels = self.student.labels
+            distillers = [build_distiller(self.distillers[0].teacher, student, stage) for stage in self.stages]
+        config = dataclasses.replace(self.config, student=section)
+        return dataclasses.replace(self, config=config, student=student, distillers=distillers)
+
     @property
     def has_two_tokenizers(self) -> bool:
         """Whether teacher and student read different tokens."""
@@ -100,6 +112,8 @@ def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
         others = load_others(config.teacher, loaded, tokenizer, config.task, max_length)
         teacher = as_one(config.teacher, [loaded, *others], config.teacher.precision)
         teachers = as_one(config.teacher, [loaded, *others], "float32") if others else loaded
+        if config.student.size is not None:
+            keras.utils.set_random_seed(config.train.seed)  # the same numbers are drawn for it as where it was chosen
         student = build_student(config.student, loaded, own, map_of_first_weights(stages))
         if labels:
             student.labels = labels

@@ -12,7 +12,7 @@ from tinybert_tf import features
 from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.formats import MODEL_FILES
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
-from tinybert_tf.config.models import CutSection, StudentSection
+from tinybert_tf.config.models import MEDIUM, CutSection, StudentSection
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from tinybert_tf.data.tokenizers.tokenizer_files import TOKENIZER_FILES
 from tinybert_tf.distillation.layer_map import LayerMap
@@ -24,6 +24,7 @@ from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.token_heads import TokenModel
 from tinybert_tf.models.layer_copy import copy_layers
 from tinybert_tf.models.pretrained import PretrainedModel
+from tinybert_tf.models.sizes import named_size
 from tinybert_tf.pipeline.parts.stages import Stage
 
 logger = logging.getLogger(__name__)
@@ -33,9 +34,10 @@ WIDTHS = ("hidden_size", "num_attention_heads", "intermediate_size")
 
 
 def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "student") -> EncoderConfig:
-    """Return the student's config: a preset's sizes or half the teacher's layers, then the config's own sizes.
+    """Return the student's config: the sizes of a preset or a named size, then the config's own.
 
-    All other fields are the teacher's. `key` is the section's key in messages.
+    The named size is `medium`, half of the teacher's layers, if there is none. All other fields are the teacher's.
+    `key` is the section's key in messages.
 
     Raises:
         InputError: the preset is unknown, the heads do not divide the width, or sizes are given beside a directory,
@@ -51,7 +53,7 @@ def student_config(section: StudentSection, teacher: EncoderConfig, key: str = "
         preset = EncoderConfig.from_preset(section.preset)
         sizes = {**{name: getattr(preset, name) for name in SIZES}, **sizes}
     else:
-        sizes = {"num_hidden_layers": max(1, teacher.num_hidden_layers // 2), **sizes}
+        sizes = {**named_size(section.size or MEDIUM, teacher), **sizes}
     has_own_heads = not sizes.keys().isdisjoint({"hidden_size", "num_attention_heads"})
     try:
         return dataclasses.replace(teacher, **sizes, head_dim=None if has_own_heads else teacher.head_dim)
@@ -191,6 +193,18 @@ def _first_weights(
     logger.info(f"student: starts from the teacher's layers {[layer for _, layer in pairs]}")
 
 
+def cut_pairs(layer_map: Any, student_layers: int, teacher_layers: int) -> list[tuple[int, int]]:
+    """Return the layers of a cut, `(student, teacher)`: those of a map, or of the uniform map.
+
+    The uniform map is taken where the other one leaves a layer of the student out or is not ascending.
+    """
+    pairs = LayerMap.resolve(layer_map, student_layers, teacher_layers).one_to_one()
+    layers = [theirs for _, theirs in pairs]
+    if [ours for ours, _ in pairs] != list(range(1, student_layers + 1)) or layers != sorted(set(layers)):
+        return list(LayerMap.uniform(student_layers, teacher_layers).layer_pairs())
+    return list(pairs)
+
+
 def cut_from_teacher(
     student: TransformerEncoder | TaskModel,
     teacher: TransformerEncoder | TaskModel,
@@ -200,14 +214,9 @@ def cut_from_teacher(
 ) -> Cut:
     """Fit the student's weights to its teacher's activations on `batches`; see `cut_student`.
 
-    Each of its layers is cut from its teacher layer in `layer_map`, or in the uniform map if `layer_map` leaves a layer
-    out or is not ascending.
+    Each of its layers is cut from its teacher layer in `cut_pairs`.
     """
-    depths = student.num_hidden_layers, teacher.num_hidden_layers
-    pairs = LayerMap.resolve(layer_map, *depths).one_to_one()
-    layers = [theirs for _, theirs in pairs]
-    if [ours for ours, _ in pairs] != list(range(1, depths[0] + 1)) or layers != sorted(set(layers)):
-        pairs = LayerMap.uniform(*depths).layer_pairs()
+    pairs = cut_pairs(layer_map, student.num_hidden_layers, teacher.num_hidden_layers)
     cut = cut_student(
         student, teacher, pairs, batches, basis=section.basis, ridge=section.ridge, max_tokens=section.max_tokens
     )

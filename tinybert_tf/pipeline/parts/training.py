@@ -13,6 +13,7 @@ import keras
 from tinybert_tf.distillation.cache.teacher_features import TeacherFeatures
 from tinybert_tf.errors import InputError
 from tinybert_tf.metrics import TASK_METRICS, constant_score, format_metric
+from tinybert_tf.pipeline.parts.default_student import choose_student
 from tinybert_tf.pipeline.parts.distillation import Distillation
 from tinybert_tf.pipeline.parts.projections import carry_projections, fit_projections, start_projections
 from tinybert_tf.pipeline.parts.splits import train_split
@@ -50,21 +51,27 @@ def check_teacher(work: Distillation) -> None:
         )
 
 
-def give_first_weights(work: Distillation) -> None:
+def give_first_weights(work: Distillation) -> Distillation:
     """Cut the student from its teacher on texts of the training file, if its `init` is `cut`; start the projections.
 
-    The projections of a cut student start from its basis; those of a student from a directory are fitted on texts.
+    The projections of a cut student start from its basis; those of a student from a directory are fitted on texts. If
+    the config says nothing about the size, the distillation that is returned has another student; see `choose_student`.
     """
+    if work.config.student.is_open:
+        work, cut = choose_student(work)
+        start_projections(work.distillers, cut)
+        return work
     section, student = work.config.student.cut, work.student
     init = resolved_init(work.config.student, student.config, work.teacher.config)
     if init not in ("cut", "dir"):
-        return
+        return work
     batches = work.splits["train"].sample(section.num_texts, section.max_tokens, work.config.train.seed)
     if init == "cut":
         cut = cut_from_teacher(student, work.teacher, map_of_first_weights(work.stages), batches, section)
         start_projections(work.distillers, cut)
     else:
         fit_projections(work.distillers, batches, section.ridge)
+    return work
 
 
 def train_stages(

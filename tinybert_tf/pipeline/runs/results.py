@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinybert_tf.metrics import error_of, format_score, metric_title
+from tinybert_tf.pipeline.runs.became import became
 from tinybert_tf.pipeline.runs.directory import RunDirectory
 from tinybert_tf.pipeline.runs.table import format_table
 from tinybert_tf.pipeline.runs.verdict import Log, advice, verdict
@@ -18,8 +19,8 @@ COMPRESSED = {"nonzero_parameters": "not zero", "gzip_bytes": "gzipped bytes"}
 
 
 def end_of_run(results: Mapping[str, Mapping[str, Any]], run: RunDirectory, metric: str, reference: str) -> str:
-    """Return the text at the end of a run: `results_table`, and below it an explanation of the numbers."""
-    lines = verdict(results, run.read_log(), metric)
+    """Return the text at the end of a run: `results_table`, an explanation of the numbers, and what became of it."""
+    lines = [*verdict(results, run.read_log(), metric), *became(results, run, metric)]
     return "\n".join([results_table(results, metric, reference), *([""] if lines else []), *lines])
 
 

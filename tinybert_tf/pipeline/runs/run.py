@@ -27,7 +27,7 @@ from tinybert_tf.pipeline.runs.directory import (
     RunDirectory,
     check_can_be_made,
 )
-from tinybert_tf.pipeline.runs.same_config import config_difference
+from tinybert_tf.pipeline.runs.same_config import as_begun, config_difference
 from tinybert_tf.pipeline.runs.sources import GONE, changed_source, source_files, sources_of
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ class Run(RunDirectory):
 
     Training writes to `path`: to `out` itself, or, while an existing run is trained anew, to a directory in it. The old
     run stays until `finish` replaces it.
+
+    On entry, `config` gets what an existing run has chosen for itself: the size of its student.
 
     Args:
         config: a resolved config, with an `out`.
@@ -96,6 +98,7 @@ class Run(RunDirectory):
                 self._refuse_own_sources()
                 if not self._goes_on_anew():
                     shutil.rmtree(self.path, ignore_errors=True)
+            self.config = as_begun(self.path / CONFIG, self.config)
             if self.state is not RunState.NEW:
                 self._check_sources()
             refused.pop_all()
