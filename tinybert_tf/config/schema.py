@@ -81,6 +81,19 @@ class Data(CheckedSection):
 
 
 @dataclass(frozen=True)
+class TaughtData(Data):
+    """The examples of a distillation, and more texts without labels, which its teacher answers.
+
+    Stages that learn predictions from logits, and have no file of their own, train on all of them. `unlabelled`: files
+    with the same columns of text. `augment`: the number of new texts to make of each row of `train`, from 0; by default
+    a rule chooses it. A text that is also in `train`, dev or `test` is left out.
+    """
+
+    unlabelled: tuple[str, ...] | None = None
+    augment: Annotated[int, integer(0)] | None = None
+
+
+@dataclass(frozen=True)
 class Train(CheckedSection):
     """How to train.
 
@@ -237,7 +250,7 @@ class DistillConfig(LabelledConfig):
 
     teacher: TeacherSection
     student: StudentSection = field(default_factory=StudentSection)
-    data: Data
+    data: TaughtData
     train: Train = field(default_factory=Train)
     stages: tuple[StageSection, ...] = field(default_factory=_tinybert_stages)
     teacher_cache: Annotated[str, one_of("auto", "logits", "features", "off")] = "auto"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinybert_tf.data.augmentation.text_maker import Parts
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.held_out import held_out
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
@@ -95,6 +96,14 @@ class Task(ABC):
         """
         is_out = held_out(*self.units(dataset), fraction, seed, dataset.source)
         return dataset.take(np.flatnonzero(~is_out)), dataset.take(np.flatnonzero(is_out))
+
+    def parts(self, dataset: Any) -> list[Parts]:
+        """Each row's text, or both texts of a pair, as words; empty if no new texts can be made of them."""
+        return []
+
+    def of_parts(self, dataset: Any, made: Sequence[Parts]) -> Any:
+        """A data set like this one of texts that `parts` gives, without labels."""
+        raise NotImplementedError
 
     def num_rows(self, dataset: Any, tokenizer: Callable[[], Tokenizer], max_length: int) -> int:
         """The number of rows that a data set is encoded as; `tokenizer` makes the tokenizer, if that takes one."""

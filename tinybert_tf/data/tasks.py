@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tinybert_tf.data.answers.questions import Question, QuestionDataset
+from tinybert_tf.data.augmentation.text_maker import Parts, join_words, split_words
 from tinybert_tf.data.batches.encoded import EncodedDataset, EncodedTexts
 from tinybert_tf.data.tags.tagging import TaggedDataset
 from tinybert_tf.data.task import Task
-from tinybert_tf.data.text.dataset import TextDataset
+from tinybert_tf.data.text.dataset import TextDataset, as_parts
 from tinybert_tf.data.text.hub_datasets import is_hub_split
-from tinybert_tf.data.text.readers import check_columns, check_file
+from tinybert_tf.data.text.readers import check_columns, check_file, join_columns
 from tinybert_tf.data.text.text_labels import TEXT_LABELS, TextLabels
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
 from tinybert_tf.errors import InputError
@@ -82,6 +84,15 @@ class _TextTask(Task):
         """The texts, so that equal ones stay together, and their labels, or the tenths that scores fall into."""
         return dataset.texts, self.labels.strata(dataset)
 
+    def parts(self, dataset: TextDataset) -> list[Parts]:
+        """The words of each text, or of both texts of a pair."""
+        return [tuple(split_words(text) for text in as_parts(row)) for row in dataset.texts]
+
+    def of_parts(self, dataset: TextDataset, made: Sequence[Parts]) -> TextDataset:
+        """Texts of these words."""
+        columns = [list(map(join_words, column)) for column in zip(*made, strict=True)]
+        return replace(dataset, texts=join_columns(columns), labels=None, row_numbers=list(range(1, len(made) + 1)))
+
     def check_training(self, dataset: TextDataset) -> None:
         """Refuse labels that are all the same."""
         distinct = set(dataset.labels or ())
@@ -145,6 +156,15 @@ class _TagTask(Task):
         """Sentences, and the types of their entities."""
         types = [frozenset(tag.partition("-")[2] for tag in tags) for tags in dataset.tags or ()]
         return list(map(tuple, dataset.words)), types
+
+    def parts(self, dataset: TaggedDataset) -> list[Parts]:
+        """The words of each sentence."""
+        return [(tuple(words),) for words in dataset.words]
+
+    def of_parts(self, dataset: TaggedDataset, made: Sequence[Parts]) -> TaggedDataset:
+        """Sentences of these words."""
+        rows = list(range(1, len(made) + 1))
+        return TaggedDataset([list(words) for (words,) in made], None, dataset.source, rows)
 
     def check_training(self, dataset: TaggedDataset) -> None:
         """Refuse sentences without an entity."""

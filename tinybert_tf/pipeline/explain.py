@@ -73,7 +73,7 @@ def explain_distill(config: DistillConfig) -> str:
     ]
     total_steps: int | None = 0
     for section, stage in zip(config.stages, stages, strict=True):
-        dataset = datasets[train_split(section, config.data)]
+        dataset = datasets[train_split(section, stage, config.data)]
         rows = find_task(config.task).num_rows(
             dataset, lambda: load_tokenizer(config.teacher.dir), config.data.max_length
         )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from tinybert_tf.data.augmentation.word_table import WordTable
 from tinybert_tf.errors import InputError
 
 # The authors of TinyBERT search this many words; the files have the most frequent words first.
 LARGEST_VOCABULARY = 100_000
-WORDS_AT_A_TIME = 256
 
 
-class WordVectors:
+class WordVectors(WordTable):
     """Vectors of alphabetic words, float32 of length 1; other entries of the file are checked and left out.
 
     Read from a UTF-8 file of lines `word x1 x2 ...`, with one space between, as GloVe's are (Pennington et al. 2014);
@@ -33,8 +32,7 @@ class WordVectors:
 
     def __init__(self, path: str | Path, limit: int = LARGEST_VOCABULARY) -> None:
         self.path = Path(path)
-        self.words: list[str] = []
-        self._place: dict[str, int] = {}
+        words: dict[str, str] = {}
         values, size = array("f"), 0
         try:
             with self.path.open("rb") as file:
@@ -45,33 +43,14 @@ class WordVectors:
                     size = size or len(vector)
                     if len(vector) != size:
                         raise self._error(number, f"{len(vector)} values; expected {size}, as in the first line")
-                    if word.isalpha() and word.lower() not in self._place:
-                        self._place[word.lower()] = len(self.words)
-                        self.words.append(word)
+                    if word.isalpha() and word.lower() not in words:
+                        words[word.lower()] = word
                         values.frombytes(vector.tobytes())
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror}); expected a GloVe file") from error
-        if not self.words:
+        if not words:
             raise InputError(f"{self.path}: no words; expected lines of a word and its vector")
-        vectors = np.frombuffer(values, np.float32).reshape(-1, size)
-        self.vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-    def nearest(self, words: Iterable[str], count: int) -> dict[str, list[str]]:
-        """For each lowercase word that has a vector, the `count` other words of the highest cosine, nearest first."""
-        known = [word for word in dict.fromkeys(words) if word in self._place]
-        count = min(count, len(self.words) - 1)
-        found = {}
-        for start in range(0, len(known), WORDS_AT_A_TIME):
-            chunk = known[start : start + WORDS_AT_A_TIME]
-            places = [self._place[word] for word in chunk]
-            cosines = self.vectors[places] @ self.vectors.T
-            cosines[np.arange(len(places)), places] = -np.inf
-            best = np.sort(np.argpartition(-cosines, count - 1, axis=1)[:, :count], axis=1)
-            order = np.take_along_axis(
-                best, np.argsort(-np.take_along_axis(cosines, best, axis=1), axis=1, kind="stable"), axis=1
-            )
-            found.update({word: [self.words[place] for place in row] for word, row in zip(chunk, order, strict=True)})
-        return found
+        super().__init__(list(words.values()), np.frombuffer(values, np.float32).reshape(-1, size))
 
     def _parse(self, number: int, line: bytes, size: int) -> tuple[str, np.ndarray]:
         try:

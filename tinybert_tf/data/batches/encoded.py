@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tinybert_tf.data.batches.token_labels import TokenLabels
+from tinybert_tf.data.batches.token_labels import NO_LABEL, TokenLabels
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
 
 if TYPE_CHECKING:  # batches import Keras, which an exported model does not need for its answers
@@ -102,6 +102,13 @@ class EncodedDataset:
         batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
         return [self.tokens.padded(batch, self.pad_token_id) for batch in batches]
 
+    def with_unlabelled(self, more: EncodedDataset) -> EncodedDataset:
+        """All these rows, and after them those of `more` without a label, to train on: a teacher answers any text."""
+        tokens = self.tokens.followed_by(more.tokens)
+        labels = None if self.labels is None else with_missing(self.labels, tokens)
+        teacher = None if self.teacher is None else self.teacher.with_unlabelled(more.for_teacher)
+        return EncodedDataset(tokens, labels, self.pad_token_id, padded_lengths=self.padded_lengths, teacher=teacher)
+
     def fingerprint(self) -> str:
         """A hash of all rows and their labels."""
         digest = hashlib.sha256(self.tokens.fingerprint().encode())
@@ -157,6 +164,24 @@ class EncodedTexts(EncodedDataset):
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         """The answer to each text, as it is written in JSON."""
         return self.written(logits, self.label_names)
+
+
+def with_missing(labels: Labels, tokens: TokenizedTexts) -> Labels:
+    """The labels of the first rows of `tokens`, and missing ones for all others, as losses know them.
+
+    A missing score is NaN, a missing class, position or yes/no is -1, a missing label of a token is -100.
+
+    Example:
+        >>> tokens = TokenizedTexts(np.zeros(6, np.int32), np.zeros(6, np.int8), np.array([0, 2, 4, 6]))
+        >>> with_missing(np.array([1, 0], np.int32), tokens).tolist()
+        [1, 0, -1]
+    """
+    if isinstance(labels, TokenLabels):
+        more = np.full(len(tokens.input_ids) - len(labels.values), NO_LABEL, labels.values.dtype)
+        return TokenLabels(np.concatenate([labels.values, more]), tokens.offsets)
+    is_score = labels.dtype.kind == "f" and labels.ndim == 1
+    missing = np.full((len(tokens) - len(labels), *labels.shape[1:]), np.nan if is_score else -1, labels.dtype)
+    return np.concatenate([labels, missing])
 
 
 def write_classes(logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:

@@ -175,10 +175,10 @@ class TextDataset:
         if labels is not None and len(labels) != len(texts):
             raise InputError(f"{len(labels)} labels for {len(texts)} texts; expected one label for each text")
         for row, text in enumerate(texts):
-            parts = _parts(text)
+            parts = as_parts(text)
             if not (len(parts) in (1, 2) and all(isinstance(part, str) and part.strip() for part in parts)):
                 raise InputError(f"{source}[{row}] is {text!r}; expected a text or a pair of texts, not empty")
-            if len(parts) != len(_parts(texts[0])):
+            if len(parts) != len(as_parts(texts[0])):
                 raise InputError(f"{source}[{row}] is not like {source}[0]; expected texts or pairs of texts")
         cells = []
         for row, label in enumerate(labels or []):
@@ -186,7 +186,7 @@ class TextDataset:
             several = isinstance(label, list | tuple)
             cells.append(join_cell(label, place) if several else label_text(label, place, may_be_empty))
         return cls(
-            join_columns([list(column) for column in zip(*map(_parts, texts), strict=True)]),
+            join_columns([list(column) for column in zip(*map(as_parts, texts), strict=True)]),
             None if labels is None else cells,
             source,
             list(range(len(texts))),
@@ -314,5 +314,6 @@ class TextDataset:
         return self.labels
 
 
-def _parts(text: Any) -> tuple[Any, ...]:
+def as_parts(text: Any) -> tuple[Any, ...]:
+    """A text as a tuple of one, a pair as a tuple of two."""
     return tuple(text) if isinstance(text, list | tuple) else (text,)

@@ -38,6 +38,15 @@ class TokenizedTexts:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def followed_by(self, more: TokenizedTexts) -> TokenizedTexts:
+        """All these rows, and after them those of `more`."""
+        return TokenizedTexts(
+            np.concatenate([self.input_ids, more.input_ids]),
+            np.concatenate([self.token_type_ids, more.token_type_ids]),
+            np.concatenate([self.offsets, more.offsets[1:] + self.offsets[-1]]),
+            self.num_truncated + more.num_truncated,
+        )
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens in each row, `(rows,)` int64, special tokens included."""

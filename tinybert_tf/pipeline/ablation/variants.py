@@ -19,7 +19,6 @@ from tinybert_tf.config.schema import DistillConfig, LossSection, StageSection, 
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 from tinybert_tf.models.config import EncoderConfig
-from tinybert_tf.pipeline.parts.splits import train_split
 from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
 
 Change = Callable[[DistillConfig], DistillConfig]
@@ -177,7 +176,7 @@ def without_augmentation(config: DistillConfig) -> DistillConfig:
     Raises:
         InputError: no stage has a file of its own.
     """
-    if all(train_split(stage, config.data) == "train" for stage in config.stages):
+    if all(stage.train in (None, config.data.train) for stage in config.stages):
         raise InputError("no stage has a train file of its own (an augmented one) to remove.")
     return dataclasses.replace(config, stages=tuple(dataclasses.replace(stage, train=None) for stage in config.stages))
 

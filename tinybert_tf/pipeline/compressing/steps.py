@@ -235,6 +235,6 @@ def _total_steps(work: Distillation) -> int:
     """Return the number of optimizer steps of all stages."""
     total = 0
     for stage, section in zip(work.stages, work.config.stages, strict=True):
-        split = work.splits[train_split(section, work.config.data)]
+        split = work.splits[train_split(section, stage, work.config.data)]
         total += stage.total_steps(len(split.training_batches(section.resolved(work.config.train))))
     return total

@@ -33,6 +33,7 @@ from tinybert_tf.pipeline.parts.student import (
     check_two_tokenizers,
     student_tokenizer,
 )
+from tinybert_tf.pipeline.parts.unlabelled import join_unlabelled, new_texts
 from tinybert_tf.pipeline.runs.measure import measure
 from tinybert_tf.pipeline.runs.run import Run
 from tinybert_tf.training.devices import Devices
@@ -102,12 +103,15 @@ def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
         check_limits(loaded.config, tokenizer.vocab_size, max_length, config.teacher.dir)
         own = student_tokenizer(config.student, tokenizer, stages, config.teacher_cache)
         labels = labels_for(loaded.labels, datasets.values(), config.task, config.data.positive)
+        more = new_texts(config, datasets, loaded, tokenizer)
+        datasets |= more
         splits = tokenize(datasets, own, labels, max_length, config.task, lengths)
         if own is not tokenizer:
             check_two_tokenizers(config.student, loaded)
             logger.info("the teacher has another tokenizer than the student: its logits are computed before training")
             read_by_teacher = tokenize(datasets, tokenizer, labels, max_length, config.task)
             splits = {name: dataclasses.replace(split, teacher=read_by_teacher[name]) for name, split in splits.items()}
+        splits = join_unlabelled(splits, more)
         metric = choose_metric(config.task, config.metric, len(labels))
         others = load_others(config.teacher, loaded, tokenizer, config.task, max_length)
         teacher = as_one(config.teacher, [loaded, *others], config.teacher.precision)

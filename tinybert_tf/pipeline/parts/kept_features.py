@@ -67,7 +67,7 @@ def _uses(work: Distillation) -> list[_Use]:
     """List every stage's training data and the dev set, with the number of times that they are read."""
     uses = []
     for number, (stage, section) in enumerate(zip(work.stages, work.config.stages, strict=True)):
-        split = train_split(section, work.config.data)
+        split = train_split(section, stage, work.config.data)
         train = work.splits[split].training_batches(section.resolved(work.config.train))
         epochs = -(-stage.total_steps(len(train)) // len(train))
         uses += [_Use(number, split, epochs), _Use(number, "dev", epochs)]

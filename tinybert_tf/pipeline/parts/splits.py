@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tinybert_tf.config.schema import Data, DistillConfig, StageSection
+from tinybert_tf.config.schema import Data, DistillConfig, StageSection, TaughtData
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # stages train on these data sets
     from tinybert_tf.pipeline.parts.stages import Stage
 
 logger = logging.getLogger(__name__)
+
+# The name of a data set: the rows of `train`, and after them all texts without labels.
+WITH_UNLABELLED = "train and texts without labels"
 
 
 def read_datasets(
@@ -74,16 +77,23 @@ def tokenize(
     return encoded
 
 
-def train_split(section: StageSection, data: Data) -> str:
-    """Return the name of the data set on which a stage trains: `train`, or its own file's path."""
-    return "train" if section.train in (None, data.train) else str(section.train)
+def train_split(section: StageSection, stage: Stage, data: TaughtData) -> str:
+    """Return the name of the data set on which a stage trains: its own file's path, `WITH_UNLABELLED` or `train`."""
+    if section.train not in (None, data.train):
+        return str(section.train)
+    return WITH_UNLABELLED if has_unlabelled(data) and stage.learns_any_text else "train"
+
+
+def has_unlabelled(data: TaughtData) -> bool:
+    """Return whether there are texts without labels to learn from."""
+    return bool(data.unlabelled or data.augment)
 
 
 def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
-    """Return the stages' own training files, and whether a loss or the baseline needs their labels."""
-    files: dict[str, bool] = {}
+    """Return the paths of the files beside `data`'s own, and whether a loss or the baseline needs their labels."""
+    files: dict[str, bool] = dict.fromkeys(config.data.unlabelled or (), False)
     for section, stage in zip(config.stages, stages, strict=True):
-        path = train_split(section, config.data)
-        if path != "train":
+        path = section.train
+        if path not in (None, config.data.train):
             files[path] = files.get(path, False) or config.baseline or stage.needs_labels
     return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from tinybert_tf.metrics import TASK_METRICS, constant_score, format_metric
 from tinybert_tf.pipeline.parts.default_student import choose_student
 from tinybert_tf.pipeline.parts.distillation import Distillation
 from tinybert_tf.pipeline.parts.projections import carry_projections, fit_projections, start_projections
-from tinybert_tf.pipeline.parts.splits import train_split
+from tinybert_tf.pipeline.parts.splits import WITH_UNLABELLED, train_split
 from tinybert_tf.pipeline.parts.stages import (
     map_of_first_weights,
     steps_taken,
@@ -110,8 +111,11 @@ def train_stages(
     epoch, taken = 0, []
     for number, (stage, section, model) in enumerate(zip(work.stages, work.config.stages, models, strict=True)):
         values = section.resolved(work.config.train)
-        of = train_split(section, work.config.data)
+        of = train_split(section, stage, work.config.data)
         train = work.splits[of].training_batches(values, cached.get((number, of)))
+        if model is student and of == WITH_UNLABELLED:  # labels alone teach it, in as many steps
+            stage = dataclasses.replace(stage, epochs=None, max_steps=stage.total_steps(len(train)))
+            train = work.splits["train"].training_batches(values)
         train.epoch = epoch
         name = f"{label}{stage.name}"
         past = None if progress is None else progress.past_epochs(stage.name)
