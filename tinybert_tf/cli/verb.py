@@ -14,7 +14,8 @@ class Flag:
     """One argument of a verb: `--name` with a value, a switch (without `metavar`), or a positional argument.
 
     `key`: the dotted key that it sets in the verb's config. `default`: its default value; a flag with a `key` has the
-    config's. `otherwise`: the help's words for a default that is not a single value.
+    config's. `otherwise`: the help's words for a default that is not a single value. `sets`: the value that a switch
+    gives its key.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Flag:
     type: Callable[[str], Any] = str
     required: bool = False
     nargs: str | None = None
+    sets: Any = True
 
     @property
     def attribute(self) -> str:
@@ -52,7 +54,7 @@ class Flag:
         """Add this flag to a parser."""
         help = self.described(config)
         if self.metavar is None:
-            parser.add_argument(self.name, action="store_true", help=help)
+            parser.add_argument(self.name, action="store_const", const=self.sets, default=False, help=help)
             return
         options: dict[str, Any] = {"metavar": self.metavar, "help": help, "type": self.type, "default": self.default}
         if self.nargs is not None:

@@ -35,9 +35,9 @@ def look_at_distillation(config: DistillConfig) -> None:
         InputError: as `run_distill`.
     """
     look_at_data(config)
-    for stage in config.stages:
-        if stage.train is not None:
-            find_task(config.task).look(stage.train, config.data.text, has_labels=False)
+    for path in (*(config.data.unlabelled or ()), *(stage.train for stage in config.stages)):
+        if path is not None:
+            find_task(config.task).look(path, config.data.text, has_labels=False)
     for model in (*config.teacher.dirs, config.student.dir):
         look_at_model(model)
 

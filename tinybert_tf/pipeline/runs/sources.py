@@ -51,6 +51,7 @@ def _data_files(config: Any) -> Iterator[tuple[str, Path]]:
     """Yield the files of data and of raw text."""
     data, corpus = getattr(config, "data", None), getattr(config, "corpus", None)
     named = [(name, getattr(data, name)) for name in ("train", "dev", "test") if data is not None]
+    named += [("unlabelled", path) for path in getattr(data, "unlabelled", None) or ()]
     named += [("train", stage.train) for stage in getattr(config, "stages", ())]
     named += [("corpus", path) for path in getattr(corpus, "files", ())] + [("dev", getattr(corpus, "dev", None))]
     for role, path in named:
