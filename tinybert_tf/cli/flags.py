@@ -127,8 +127,8 @@ ALLOW_WEAK_TEACHER = Flag(
     "--allow-weak-teacher", None, "go on with a teacher that is no better than guessing", key="allow_weak_teacher"
 )
 MORE_TEXTS = (
-    Flag("--unlabelled", "F[,F]", "files of more texts, without labels, for the teacher to answer", key="data.unlabelled",
-         type=words, otherwise="none"),
+    Flag("--unlabelled", "F[,F]", "files of more texts, without labels, for the teacher to answer",
+         key="data.unlabelled", type=words, otherwise="none"),
     Flag("--augment", "N", "new texts to make of each row, for the teacher to answer", key="data.augment",
          type=integer(0), otherwise="as many as the number of rows asks for"),
     Flag("--no-augment", None, "make no new texts", key="data.augment", sets=0),

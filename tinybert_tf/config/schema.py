@@ -53,7 +53,10 @@ class Data(CheckedSection):
 
     `train`, `dev`, `test`: paths. `dev` may be a fraction instead, above 0 and below 1: so many of the texts, or
     documents, of `train` are held out to choose the best epoch. Each label gives its share, and only `dev_seed` decides
-    which texts, so that teacher and student hold out the same. `text`: the column of the text, or the two columns of a
+    which texts, so that teacher and student hold out the same. For a distillation there can be more texts, without
+    labels, which its teacher answers: `unlabelled` are files with the same columns of text, `augment` is the number of
+    new texts to make of each row of `train` (a rule chooses it if it is not given). Stages that learn from logits
+    alone, and have no file of their own, train on them too. `text`: the column of the text, or the two columns of a
     pair (in YAML also `a,b`). `label`: the column of the label. `labels`: the names of its integers, in their order.
     `positive`: the one of two labels whose F1 is measured, by default the one that 1 stands for. `max_length`: the most
     tokens of an example, [CLS] and [SEP] included. `padded_lengths`: the lengths to which batches are padded; by
@@ -67,6 +70,8 @@ class Data(CheckedSection):
     labels: tuple[str, ...] | None = None
     positive: str | None = None
     test: str | None = None
+    unlabelled: tuple[str, ...] | None = None
+    augment: Annotated[int, integer(0)] | None = None
     max_length: MaxLength = 128
     padded_lengths: Lengths | None = None
     dev_seed: Seed = 1
@@ -78,19 +83,6 @@ class Data(CheckedSection):
                 "padded_lengths",
                 f"expected a last length >= max_length={self.max_length}, got {list(self.padded_lengths)}",
             )
-
-
-@dataclass(frozen=True)
-class TaughtData(Data):
-    """The examples of a distillation, and more texts without labels, which its teacher answers.
-
-    Stages that learn predictions from logits, and have no file of their own, train on all of them. `unlabelled`: files
-    with the same columns of text. `augment`: the number of new texts to make of each row of `train`, from 0; by default
-    a rule chooses it. A text that is also in `train`, dev or `test` is left out.
-    """
-
-    unlabelled: tuple[str, ...] | None = None
-    augment: Annotated[int, integer(0)] | None = None
 
 
 @dataclass(frozen=True)
@@ -250,7 +242,7 @@ class DistillConfig(LabelledConfig):
 
     teacher: TeacherSection
     student: StudentSection = field(default_factory=StudentSection)
-    data: TaughtData
+    data: Data
     train: Train = field(default_factory=Train)
     stages: tuple[StageSection, ...] = field(default_factory=_tinybert_stages)
     teacher_cache: Annotated[str, one_of("auto", "logits", "features", "off")] = "auto"
@@ -297,3 +289,6 @@ class FinetuneConfig(LabelledConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.train.check_batches(self.data)
+        for name in ("unlabelled", "augment"):
+            if getattr(self.data, name):
+                raise SettingError(f"data.{name}", f"expected none without a teacher, got {getattr(self.data, name)!r}")

@@ -14,7 +14,6 @@ from tinybert_tf.config.schema import (
     FinetuneConfig,
     ModelSection,
     StudentSection,
-    TaughtData,
     TeacherSection,
     Train,
 )
@@ -92,10 +91,10 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
     return end_of_run(results, RunDirectory(distill.out), "accuracy", reference="teacher")
 
 
-def data_files(directory: Path) -> TaughtData:
+def data_files(directory: Path) -> Data:
     """Return the section of a config for the files of `write_reviews`."""
     train, dev, test = (str(directory / f"{name}.tsv") for name in ROWS)
-    return TaughtData(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
+    return Data(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
 
 
 def write_reviews(data: Data, seed: int) -> None:

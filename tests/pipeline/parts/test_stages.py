@@ -24,7 +24,7 @@ from tinybert_tf.config.schema import (
 )
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.pipeline.parts import stages as pipeline_stages
-from tinybert_tf.pipeline.parts.splits import own_files, train_split
+from tinybert_tf.pipeline.parts.splits import WITH_UNLABELLED, own_files, train_split
 from tinybert_tf.pipeline.parts.stages import map_of_first_weights, steps_taken, train_stage
 
 TEXTS = ["good film", "bad film", "a good good film", "a bad bad film", "good", "bad", "film good", "film bad"]
@@ -141,11 +141,28 @@ def test_files_of_the_stages() -> None:
     data = Data(train="train.tsv", dev="dev.tsv", text=("a",), label="b")
     sections = (section("a", None), section("b", "more.tsv"), section("c", "more.tsv", 0.5), section("d", "train.tsv"))
     config = DistillConfig(teacher=TeacherSection("t"), data=data, stages=sections, out="run")
-    assert [train_split(section, data) for section in sections] == ["train", "more.tsv", "more.tsv", "train"]
     stages = [Stage.from_config(section, config.train) for section in sections]
+    trained_on = [train_split(section, stage, data) for section, stage in zip(sections, stages, strict=True)]
+    assert trained_on == ["train", "more.tsv", "more.tsv", "train"]
     assert own_files(config, stages) == {"more.tsv": True}
     assert own_files(config, stages[:2] + stages[3:] * 2) == {"more.tsv": False}
     assert own_files(dataclasses.replace(config, baseline=True), stages[:2] + stages[3:] * 2) == {"more.tsv": True}
+
+
+def test_stages_that_learn_from_logits_alone_take_texts_without_labels() -> None:
+    inside, both, half, hard = (
+        StageSection("a", (LossSection("hidden_state"),)),
+        StageSection("a", (LossSection("hidden_state"), LossSection("prediction"))),
+        StageSection("a", (LossSection("prediction", options={"hard_label_weight": 0.5}),)),
+        StageSection("a", (LossSection("prediction", options={"hard_label_weight": 1.0}),)),
+    )
+    own = dataclasses.replace(half, train="own.tsv")
+    for more in ({"unlabelled": ("more.tsv",)}, {"augment": 2}):
+        data = Data(train="train.tsv", text=("a",), label="b", **more)
+        names = [train_split(each, Stage.from_config(each, Train()), data) for each in (inside, both, half, hard, own)]
+        assert names == ["train", "train", WITH_UNLABELLED, "train", "own.tsv"]
+    without = Data(train="train.tsv", text=("a",), label="b", augment=0)
+    assert train_split(half, Stage.from_config(half, Train()), without) == "train"
 
 
 # === From Python ===

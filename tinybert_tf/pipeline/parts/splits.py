@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tinybert_tf.config.schema import Data, DistillConfig, StageSection, TaughtData
+from tinybert_tf.config.schema import Data, DistillConfig, StageSection
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.data.tokenizers.tokenizer import Tokenizer
@@ -77,14 +77,14 @@ def tokenize(
     return encoded
 
 
-def train_split(section: StageSection, stage: Stage, data: TaughtData) -> str:
+def train_split(section: StageSection, stage: Stage, data: Data) -> str:
     """Return the name of the data set on which a stage trains: its own file's path, `WITH_UNLABELLED` or `train`."""
     if section.train not in (None, data.train):
         return str(section.train)
     return WITH_UNLABELLED if has_unlabelled(data) and stage.learns_any_text else "train"
 
 
-def has_unlabelled(data: TaughtData) -> bool:
+def has_unlabelled(data: Data) -> bool:
     """Return whether there are texts without labels to learn from."""
     return bool(data.unlabelled or data.augment)
 
