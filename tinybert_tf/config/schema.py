@@ -55,8 +55,8 @@ class Data(CheckedSection):
     documents, of `train` are held out to choose the best epoch. Each label gives its share, and only `dev_seed` decides
     which texts, so that teacher and student hold out the same. For a distillation there can be more texts, without
     labels, which its teacher answers: `unlabelled` are files with the same columns of text, `augment` is the number of
-    new texts to make of each row of `train` (a rule chooses it if it is not given). Stages that learn from logits
-    alone, and have no file of their own, train on them too. `text`: the column of the text, or the two columns of a
+    new texts to make of each row of `train` (a rule chooses it if it is not given). Every stage that learns
+    from the teacher and has no file of its own trains on them too. `text`: the column of the text, or the two columns of a
     pair (in YAML also `a,b`). `label`: the column of the label. `labels`: the names of its integers, in their order.
     `positive`: the one of two labels whose F1 is measured, by default the one that 1 stands for. `max_length`: the most
     tokens of an example, [CLS] and [SEP] included. `padded_lengths`: the lengths to which batches are padded; by

@@ -149,18 +149,17 @@ def test_files_of_the_stages() -> None:
     assert own_files(dataclasses.replace(config, baseline=True), stages[:2] + stages[3:] * 2) == {"more.tsv": True}
 
 
-def test_stages_that_learn_from_logits_alone_take_texts_without_labels() -> None:
-    inside, both, half, hard = (
+def test_stages_that_learn_from_a_teacher_take_texts_without_labels() -> None:
+    inside, half, hard = (
         StageSection("a", (LossSection("hidden_state"),)),
-        StageSection("a", (LossSection("hidden_state"), LossSection("prediction"))),
         StageSection("a", (LossSection("prediction", options={"hard_label_weight": 0.5}),)),
         StageSection("a", (LossSection("prediction", options={"hard_label_weight": 1.0}),)),
     )
     own = dataclasses.replace(half, train="own.tsv")
     for more in ({"unlabelled": ("more.tsv",)}, {"augment": 2}):
         data = Data(train="train.tsv", text=("a",), label="b", **more)
-        names = [train_split(each, Stage.from_config(each, Train()), data) for each in (inside, both, half, hard, own)]
-        assert names == ["train", "train", WITH_UNLABELLED, "train", "own.tsv"]
+        names = [train_split(each, Stage.from_config(each, Train()), data) for each in (inside, half, hard, own)]
+        assert names == [WITH_UNLABELLED, WITH_UNLABELLED, "train", "own.tsv"]
     without = Data(train="train.tsv", text=("a",), label="b", augment=0)
     assert train_split(half, Stage.from_config(half, Train()), without) == "train"
 

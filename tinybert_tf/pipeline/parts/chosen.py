@@ -43,7 +43,7 @@ class Choice:
 
 def choices(config: DistillConfig, facts: Facts) -> list[Choice]:
     """Choose what a distillation's config leaves open."""
-    found = []
+    found: list[Choice] = []
     for number, section in enumerate(config.stages):
         found += _of_stage(f"stages.{number}", section, config.train, facts)
     return found

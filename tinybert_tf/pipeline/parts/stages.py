@@ -96,9 +96,8 @@ class Stage:
 
     @property
     def learns_any_text(self) -> bool:
-        """Whether the stage learns from texts without labels: from logits, and not from the inside or labels alone."""
-        only_logits = all(set(loss.feature_names) == {features.LOGITS} for loss in self.losses)
-        return only_logits and any(getattr(loss, "hard_label_weight", 0.0) < 1 for loss in self.losses)
+        """Whether texts without labels teach the stage anything: not if it learns from labels alone."""
+        return any(getattr(loss, "hard_label_weight", 0.0) < 1 for loss in self.losses)
 
     def watched(self, metric: str) -> str:
         """Return the logged value that `patience` watches: `dev_<metric>` for predictions, else `val_loss` on dev."""
