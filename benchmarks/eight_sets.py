@@ -101,8 +101,8 @@ def alone_of(
     student: Path, flags: Sequence[Any], distilled: dict[str, Any], seeds: Sequence[str], metric: str
 ) -> list[dict[str, Any]]:
     """Train on labels alone: with each rate and the first seed, then with the best rate and the other seeds."""
-    config = json.loads((student / f"seed-{seeds[0]}" / "metrics.json").read_text())
-    steps, width = config["student"]["steps"], config["student"]["width"]
+    steps = distilled["student"]["steps"]
+    width = json.loads((student / f"seed-{seeds[0]}" / "student" / "config.json").read_text())["hidden_size"]
     labels = "stages=[{name: labels, losses: [{name: prediction, hard_label_weight: 1.0}]}]"
 
     def trained(rate: float, seed: str) -> dict[str, Any]:

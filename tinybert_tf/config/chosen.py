@@ -35,13 +35,14 @@ def with_value(config: Any, key: str, value: Any) -> Any:
 
 
 def with_choices(config: Any, values: Mapping[str, Any]) -> Any:
-    """Return the config with these values, by dotted keys, where it has none; `chosen` names them."""
-    open_keys = [key for key in values if value_at(config, key) is None]
+    """Return the config with these values, by dotted keys, where it leaves them open; `chosen` names them."""
+    open_keys = [key for key, value in values.items() if value is not None and _is_open(config, key)]
     for key in open_keys:
         config = with_value(config, key, values[key])
-    return dataclasses.replace(config, chosen=(*(config.chosen or ()), *open_keys)) if open_keys else config
+    return dataclasses.replace(config, chosen=(*(config.chosen or ()), *open_keys))
 
 
-def choices_of(config: Any) -> dict[str, Any]:
-    """Return the values that a run chose for itself, by their keys."""
-    return {key: value_at(config, key) for key in getattr(config, "chosen", None) or ()}
+def _is_open(config: Any, key: str) -> bool:
+    """Return whether the config has the section of a key, and no value for the key."""
+    section, _, _ = key.rpartition(".")
+    return (not section or value_at(config, section) is not None) and value_at(config, key) is None

@@ -1,37 +1,27 @@
-"""Fills in defaults that depend on other values of a configuration: the ends of training, the metric."""
+"""Fills in what depends on other values of a configuration: the metric, the length and rate of a pretraining."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from tinybert_tf.config.schema import DEFAULT_EPOCHS, Train
 from tinybert_tf.config.tasks import MAIN_METRIC
 
-# The epochs of a pretraining, whose data is large.
-PRETRAINING_EPOCHS = 1
+# The epochs of a pretraining, whose data is large, and its highest learning rate.
+PRETRAINING_EPOCHS, PRETRAINING_RATE = 1, 1e-4
 
 
 def resolved(config: Any) -> Any:
-    """Return the same configuration, with a value for `metric` and for every end of training that has none.
+    """Return the same configuration, with values for what the configuration alone decides: a run of either is the same.
 
-    A run of either does the same steps.
+    The other values that are left open are chosen from the data and the models, when they are read.
     """
     changes: dict[str, Any] = {}
     if getattr(config, "metric", "none") is None:
         changes["metric"] = MAIN_METRIC[config.task]
-    stages = getattr(config, "stages", ())
-    if _has_no_end(config.train):
-        epochs = DEFAULT_EPOCHS if hasattr(config, "data") else PRETRAINING_EPOCHS
-        if all(stage.max_steps is None or stage.epochs is not None for stage in stages):
-            changes["train"] = dataclasses.replace(config.train, epochs=epochs)
-        else:  # `train.epochs` would end the stages that have steps of their own
-            changes["stages"] = tuple(
-                dataclasses.replace(stage, epochs=epochs) if _has_no_end(stage.resolved(config.train)) else stage
-                for stage in stages
-            )
+    if not hasattr(config, "data"):
+        has_end = config.train.epochs is not None or config.train.max_steps is not None
+        epochs = config.train.epochs if has_end else PRETRAINING_EPOCHS
+        rate = config.train.learning_rate or PRETRAINING_RATE
+        changes["train"] = dataclasses.replace(config.train, epochs=epochs, learning_rate=rate)
     return dataclasses.replace(config, **changes)
-
-
-def _has_no_end(train: Train) -> bool:
-    return train.epochs is None and train.max_steps is None

@@ -55,8 +55,8 @@ class Data(CheckedSection):
     documents, of `train` are held out to choose the best epoch. Each label gives its share, and only `dev_seed` decides
     which texts, so that teacher and student hold out the same. For a distillation there can be more texts, without
     labels, which its teacher answers: `unlabelled` are files with the same columns of text, `augment` is the number of
-    new texts to make of each row of `train` (a rule chooses it if it is not given). Every stage that learns
-    from the teacher and has no file of its own trains on them too. `text`: the column of the text, or the two columns of a
+    new texts to make of each row of `train` (a rule chooses it if it is not given). Every stage that learns from the
+    teacher and has no file of its own trains on them too. `text`: the column of the text, or the two columns of a
     pair (in YAML also `a,b`). `label`: the column of the label. `labels`: the names of its integers, in their order.
     `positive`: the one of two labels whose F1 is measured, by default the one that 1 stands for. `max_length`: the most
     tokens of an example, [CLS] and [SEP] included. `padded_lengths`: the lengths to which batches are padded; by
@@ -89,9 +89,9 @@ class Data(CheckedSection):
 class Train(CheckedSection):
     """How to train.
 
-    A stage ends after `epochs` passes over its data or `max_steps` optimizer steps, whichever comes first; without
-    either, after 3 epochs (1 in pretraining). `patience`: it also ends after so many epochs without a better result on
-    the dev set. `learning_rate`: the highest learning rate. `schedule`: its course after the warm-up.
+    A stage ends after `epochs` passes over its data or `max_steps` optimizer steps, whichever comes first. `patience`:
+    it also ends after so many epochs without a better result on the dev set. `learning_rate`: the highest learning
+    rate; `schedule`: its course after the warm-up. What is not given of length and rate is chosen by rules.
     `warmup_fraction`: the fraction of the steps in which it rises, in [0, 1). `weight_decay`: a step shrinks
     weights by this times the learning rate.
 
@@ -106,7 +106,7 @@ class Train(CheckedSection):
     batch_size: Count = 32
     batch_tokens: Count | None = None
     accumulation_steps: Count = 1
-    learning_rate: Positive = 5e-5
+    learning_rate: Positive | None = None
     schedule: Schedule = "linear"
     warmup_fraction: Fraction = 0.1
     weight_decay: NotNegative = 0.01
@@ -237,7 +237,7 @@ class DistillConfig(LabelledConfig):
 
     `out`: the run directory. `metric`: the metric that chooses the best epoch; by default the task's own. `baseline`:
     whether to train the same student on hard labels too, for comparison. `allow_weak_teacher`: whether to accept a
-    teacher that is no better than guessing.
+    teacher that is no better than guessing. `chosen`: in the config of a run, the keys whose values the run has chosen.
     """
 
     teacher: TeacherSection
@@ -245,6 +245,7 @@ class DistillConfig(LabelledConfig):
     data: Data
     train: Train = field(default_factory=Train)
     stages: tuple[StageSection, ...] = field(default_factory=_tinybert_stages)
+    chosen: tuple[str, ...] | None = None
     teacher_cache: Annotated[str, one_of("auto", "logits", "features", "off")] = "auto"
     cache_dir: str | None = None
     max_disk_gib: Positive = 5.0
@@ -276,12 +277,13 @@ class DistillConfig(LabelledConfig):
 class FinetuneConfig(LabelledConfig):
     """A fine-tuning: a model, the examples, how to train, and the run directory `out`.
 
-    `metric`: the metric that chooses the best epoch; by default the task's own.
+    `metric`: the metric that chooses the best epoch; by default the task's own. `chosen` as in `DistillConfig`.
     """
 
     model: ModelSection
     data: Data
     train: Train = field(default_factory=Train)
+    chosen: tuple[str, ...] | None = None
     out: str
     task: Task = DEFAULT_TASK
     metric: Metric | None = None

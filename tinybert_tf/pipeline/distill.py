@@ -11,7 +11,7 @@ from tinybert_tf.pipeline.parts.distillation import prepare
 from tinybert_tf.pipeline.parts.kept_features import cache_teacher
 from tinybert_tf.pipeline.parts.training import check_teacher, give_first_weights, train_stages
 from tinybert_tf.pipeline.runs.log_lines import held_back
-from tinybert_tf.pipeline.runs.measure import measure_models
+from tinybert_tf.pipeline.runs.measure import measure, measure_models
 from tinybert_tf.pipeline.runs.progress import RunProgress
 from tinybert_tf.pipeline.runs.run import Run
 
@@ -49,6 +49,9 @@ def _distill(config: DistillConfig, run: Run) -> dict[str, Any]:
     config = work.config
     progress.kept = [variable for distiller in work.distillers for variable in distiller.projections.variables]
     initial = [variable.numpy() for variable in work.student.weights]
+    before = {
+        name: measure(work.student, work.splits[name], config.task) for name in ("dev", "test") if name in work.splits
+    }
     progress.turn_to("student")
     cached = cache_teacher(work)
     progress.begin()
@@ -77,6 +80,7 @@ def _distill(config: DistillConfig, run: Run) -> dict[str, Any]:
     results: dict[str, Any] = measure_models(models, directories, work.splits, config.task, work.run)
     for name, value in seconds.items():
         results[name]["seconds"] = round(value, 1)
+    results["student"] |= {"steps": sum(steps), "before_training": before}
     results["data"] = {name: split.summary() for name, split in work.splits.items()}
     run.finish(results)
     return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from tinybert_tf.checkpoints.directory import resolve_directory
 from tinybert_tf.checkpoints.hf_directory import CONFIG_FILE, config_path, read_config
 from tinybert_tf.compression.structured_pruning import SIZES as PRUNED_SIZES
 from tinybert_tf.compression.structured_pruning import pruned_config
+from tinybert_tf.config.chosen import with_choices
 from tinybert_tf.config.compression import CompressConfig
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.resolved import resolved
@@ -26,9 +28,10 @@ from tinybert_tf.models.config import EncoderConfig
 from tinybert_tf.models.heads.tasks import TASK_MODELS
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.sizes import sized
+from tinybert_tf.pipeline.parts.chosen import Choice, texts_to_make, training_of_student, values_of
 from tinybert_tf.pipeline.parts.default_student import candidates, describe_rule
 from tinybert_tf.pipeline.parts.labels import labels_for
-from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, train_split
+from tinybert_tf.pipeline.parts.splits import WITH_UNLABELLED, own_files, read_datasets, train_split
 from tinybert_tf.pipeline.parts.stages import Stage, planned_epochs
 from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.runs.table import format_table
@@ -62,6 +65,9 @@ def explain_distill(config: DistillConfig) -> str:
     for config_of, source in ((teacher, directory), (student, "student")):
         check_limits(config_of, 0, config.data.max_length, source)
     init = resolved_init(config.student, student, teacher)
+    rows = {name: _num_rows(config, dataset) for name, dataset in datasets.items()}
+    config, chosen = _settled(config, datasets["train"], rows, student)
+    stages = [Stage.from_config(section, config.train) for section in config.stages]
     parts = [
         dump_config(resolved(config)).rstrip(),
         "",
@@ -70,23 +76,41 @@ def explain_distill(config: DistillConfig) -> str:
         *([f"student: {describe_rule(candidates(teacher))}"] if config.student.is_open else []),
         f"student starts from: {init}",
         f"best epoch: by dev {metric}",
+        *(f"chosen: {choice}" for choice in chosen),
     ]
     total_steps: int | None = 0
     for section, stage in zip(config.stages, stages, strict=True):
-        dataset = datasets[train_split(section, stage, config.data)]
-        rows = find_task(config.task).num_rows(
-            dataset, lambda: load_tokenizer(config.teacher.dir), config.data.max_length
-        )
+        split = train_split(section, stage, config.data)
+        source = datasets[split].source if split in datasets else f"{split}, at most"
         depths = student.num_hidden_layers, teacher.num_hidden_layers
         layer_map = LayerMap.for_losses(stage.layer_map, stage.losses, *depths)
         _check_heads(stage, student, teacher)
         values = section.resolved(config.train)
-        steps = _num_steps(stage, rows, values)
+        steps = _num_steps(stage, rows[split], values)
         total_steps = None if total_steps is None or steps is None else total_steps + steps
-        parts += ["", *_stage_lines(stage, dataset.source, rows, values, metric), layer_map.table(stage.losses)]
+        parts += ["", *_stage_lines(stage, source, rows[split], values, metric), layer_map.table(stage.losses)]
     if isinstance(config, CompressConfig):
         parts += ["", *_training_lines(config, total_steps), "", *_compression_lines(config, student, total_steps)]
     return "\n".join(parts)
+
+
+def _num_rows(config: DistillConfig, dataset: Any) -> int:
+    """Return the number of rows that a data set is encoded as."""
+    tokenizer = functools.partial(load_tokenizer, config.teacher.dir)
+    return find_task(config.task).num_rows(dataset, tokenizer, config.data.max_length)
+
+
+def _settled(
+    config: DistillConfig, train: Any, rows: dict[str, int], student: EncoderConfig
+) -> tuple[DistillConfig, list[Choice]]:
+    """Return the config with what a run would choose, and the choices; `rows` gets the rows of `WITH_UNLABELLED`."""
+    texts = texts_to_make(config, train)
+    config = with_choices(config, values_of(texts))
+    labelled, data = rows["train"], config.data
+    more = labelled * int(data.augment or 0) + sum(rows[path] for path in data.unlabelled or ())
+    rows[WITH_UNLABELLED] = labelled + more
+    training = training_of_student(config, labelled, more, student.hidden_size)
+    return with_choices(config, values_of(training)), [*texts, *training]
 
 
 def _check_heads(stage: Stage, student: EncoderConfig, teacher: EncoderConfig) -> None:

@@ -14,6 +14,7 @@ from tinybert_tf.labels import shown
 from tinybert_tf.metrics import choose_metric
 from tinybert_tf.models.heads.tasks import load_for_labels
 from tinybert_tf.models.limits import check_limits
+from tinybert_tf.pipeline.parts.chosen import settled, training_of_teacher
 from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
 from tinybert_tf.pipeline.parts.splits import read_datasets, tokenize
@@ -44,7 +45,7 @@ def run_finetune(config: FinetuneConfig, overwrite: bool = False) -> dict[str, A
             written.
     """
     with Run(config, overwrite) as run:
-        return run.results() or _finetune(config, run)
+        return run.results() or _finetune(run.config, run)
 
 
 def _finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
@@ -64,6 +65,8 @@ def _finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         lengths = padded_lengths(config.data, devices)
         splits = tokenize(datasets, tokenizer, model.labels, config.data.max_length, config.task, lengths)
         metric = choose_metric(config.task, config.metric, len(model.label_names))
+        rows, classes, width = len(splits["train"].tokens), len(model.label_names), model.config.hidden_size
+        config = run.config = settled(config, training_of_teacher(config, rows, classes, width))
         progress = RunProgress(run)
     if model.label_names:
         logger.info(f"labels: {shown(model.label_names)}")

@@ -12,7 +12,7 @@ import keras
 
 from tinybert_tf.checkpoints.replace_directory import replace_directory
 from tinybert_tf.config.pretraining import PretrainConfig
-from tinybert_tf.config.resolved import PRETRAINING_EPOCHS
+from tinybert_tf.config.resolved import PRETRAINING_EPOCHS, PRETRAINING_RATE
 from tinybert_tf.data.batches.batch_source import BatchStream
 from tinybert_tf.data.corpus.corpus import Corpus
 from tinybert_tf.data.corpus.masking import Masking
@@ -196,7 +196,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
     values, every = config.train, config.checkpoint_every
     total_steps = work.total_steps
     optimizer = bert_optimizer(
-        learning_rate=values.learning_rate,
+        learning_rate=values.learning_rate or PRETRAINING_RATE,
         total_steps=total_steps,
         schedule=values.schedule,
         warmup_fraction=values.warmup_fraction,
@@ -220,7 +220,7 @@ def _train(work: Pretraining) -> dict[str, Any]:
     stream = BatchStream(work.train, every)
     stream.epoch = -(-notes["step"] // every)  # the last epoch is over, even if it was cut short
     callbacks: list[Any] = [
-        FiniteTraining(STAGE, total_steps, values.learning_rate),
+        FiniteTraining(STAGE, total_steps, values.learning_rate or PRETRAINING_RATE),
         StopAfterSteps(total_steps),
         *stage_callbacks(STAGE, total_steps, run, stream, unit="checkpoint"),
     ]

@@ -70,8 +70,7 @@ def choose_student(work: Distillation) -> tuple[Distillation, Cut]:
             if missed.disagreement <= LARGEST_DISAGREEMENT:
                 break
     logger.info(f"student: {name}, {shape(chosen.student.config)}: {describe_rule([*smaller, largest])}")
-    work.run.config = chosen.config
-    return chosen, cut
+    return chosen.settled(), cut
 
 
 def _held_back(work: Distillation, layer_map: Any, num_cut: int) -> HeldBack:

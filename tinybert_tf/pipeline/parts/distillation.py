@@ -19,10 +19,11 @@ from tinybert_tf.models.heads.task_model import TaskModel
 from tinybert_tf.models.heads.tasks import load_teaching
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teaching.teacher_ensemble import TeacherEnsemble
+from tinybert_tf.pipeline.parts.chosen import settled, texts_to_make, training_of_student
 from tinybert_tf.pipeline.parts.ensemble import as_one, load_others
 from tinybert_tf.pipeline.parts.labels import labels_for
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.parts.splits import own_files, read_datasets, tokenize
+from tinybert_tf.pipeline.parts.splits import WITH_UNLABELLED, own_files, read_datasets, tokenize
 from tinybert_tf.pipeline.parts.stages import (
     Stage,
     build_distiller,
@@ -80,6 +81,18 @@ class Distillation:
         config = dataclasses.replace(self.config, student=section)
         return dataclasses.replace(self, config=config, student=student, distillers=distillers)
 
+    def settled(self) -> Distillation:
+        """Return the distillation with rates and epochs for its student, where the config leaves them open."""
+        rows, width = len(self.splits["train"].tokens), self.student.config.hidden_size
+        more_rows = len(self.splits[WITH_UNLABELLED].tokens) - rows
+        config = settled(self.config, training_of_student(self.config, rows, more_rows, width))
+        self.run.config = config
+        stages = [
+            dataclasses.replace(stage, epochs=values.epochs, learning_rate=values.learning_rate)
+            for stage, values in zip(self.stages, (each.resolved(config.train) for each in config.stages), strict=True)
+        ]
+        return dataclasses.replace(self, config=config, stages=stages)
+
     @property
     def has_two_tokenizers(self) -> bool:
         """Whether teacher and student read different tokens."""
@@ -94,6 +107,7 @@ def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
     run = Run(config) if run is None else run
     stages = [Stage.from_config(section, config.train) for section in config.stages]
     datasets = read_datasets(config.data, own_files(config, stages), config.task)
+    config = settled(config, texts_to_make(config, datasets["train"]))
     devices = devices_for(config.train)
     keras.utils.set_random_seed(config.train.seed)
     max_length, lengths = config.data.max_length, padded_lengths(config.data, devices)
@@ -123,4 +137,5 @@ def prepare(config: DistillConfig, run: Run | None = None) -> Distillation:
             student.labels = labels
         check_limits(student.config, own.vocab_size, max_length, config.student.dir or "student")
         distillers = [build_distiller(teacher, student, stage) for stage in stages]
-    return Distillation(config, run, devices, own, loaded, teachers, student, stages, distillers, splits, metric)
+    work = Distillation(config, run, devices, own, loaded, teachers, student, stages, distillers, splits, metric)
+    return work if config.student.is_open else work.settled()

@@ -134,7 +134,8 @@ class Stage:
     def trained(cls, values: Train, **given: Any) -> Stage:
         """Make a stage with a config's training values."""
         own = {each.name for each in dataclasses.fields(cls)} & {each.name for each in dataclasses.fields(Train)}
-        return cls(**{name: getattr(values, name) for name in own}, **given)
+        found = {name: getattr(values, name) for name in own}
+        return cls(**{name: value for name, value in found.items() if value is not None}, **given)
 
 
 def tinybert_stages(**values: Any) -> list[Stage]:

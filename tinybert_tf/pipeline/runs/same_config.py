@@ -7,40 +7,52 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.config.chosen import value_at, with_choices
 from tinybert_tf.config.load import dump_config, load_config
 from tinybert_tf.config.models import MEDIUM, StudentSection
 from tinybert_tf.config.resolved import resolved
 from tinybert_tf.config.strict_yaml import parse_yaml
 from tinybert_tf.errors import InputError
 
-# Keys that say where files are kept; no result depends on them.
-PLACES = ("out", "cache_dir", "max_disk_gib")
+# Keys that say where files are kept, on which no result depends; and the names of chosen keys.
+NOT_COMPARED = ("out", "cache_dir", "max_disk_gib", "chosen")
+# Versions before 0.3 chose nothing and made no texts; their config files have the rate and the epochs that they took.
+OLD_KEYS = ("train.learning_rate", "train.epochs")
 
 
 def config_difference(path: Path, config: Any) -> str:
     """Describe how the config in a file differs from another one, as `there x=1, here x=2`; empty if it does not.
 
-    A key that the file does not have gets its default. `PLACES` are not compared, and neither is the student's size if
-    the other config does not say it.
+    A key that the file does not have gets its default. `NOT_COMPARED` is left out, and neither is what the run has
+    chosen, if the other config leaves it open.
     """
     try:
         there = load_config(type(config), path)
     except InputError as error:
         return str(error)
-    both = (_with_size(each, _size_of(there)) for each in (there, config))
+    both = (_with_choices(each, there) for each in (there, config))
     theirs, ours = (dict(_leaves(parse_yaml(dump_config(resolved(each)), "config"))) for each in both)
     for key in dict.fromkeys([*theirs, *ours]):
-        if key not in PLACES and theirs.get(key) != ours.get(key):
+        if key.partition(".")[0] not in NOT_COMPARED and theirs.get(key) != ours.get(key):
             return f"there {_shown(key, theirs)}, here {_shown(key, ours)}"
     return ""
 
 
 def as_begun(path: Path, config: Any) -> Any:
-    """Return the config with the student's size of a run, by its config file, if the config does not say it.
+    """Return the config with what a run has chosen, by its config file, where the config leaves it open.
 
-    A run of an earlier version chose none: half of the teacher's layers, which is `medium`.
+    A run of an earlier version chose nothing: its student has half of the teacher's layers, which is `medium`.
     """
-    return _with_size(config, _size_of(load_config(type(config), path))) if path.is_file() else config
+    return _with_choices(config, load_config(type(config), path)) if path.is_file() else config
+
+
+def _with_choices(config: Any, there: Any) -> Any:
+    """The config with what the run of another one has chosen, where it leaves that open."""
+    config = _with_size(config, _size_of(there))
+    if not hasattr(config, "chosen"):
+        return config
+    keys, made = (OLD_KEYS, {"data.augment": 0}) if there.chosen is None else (there.chosen, {})
+    return with_choices(config, {**made, **{key: value_at(there, key) for key in keys}})
 
 
 def _size_of(config: Any) -> str | None:
