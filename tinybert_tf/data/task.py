@@ -97,6 +97,10 @@ class Task(ABC):
         is_out = held_out(*self.units(dataset), fraction, seed, dataset.source)
         return dataset.take(np.flatnonzero(~is_out)), dataset.take(np.flatnonzero(is_out))
 
+    @abstractmethod
+    def texts(self, dataset: Any) -> Sequence[Hashable]:
+        """The text of each row; equal rows have equal ones."""
+
     def parts(self, dataset: Any) -> list[Parts]:
         """Each row's text, or both texts of a pair, as words; empty if no new texts can be made of them."""
         return []

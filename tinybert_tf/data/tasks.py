@@ -84,6 +84,10 @@ class _TextTask(Task):
         """The texts, so that equal ones stay together, and their labels, or the tenths that scores fall into."""
         return dataset.texts, self.labels.strata(dataset)
 
+    def texts(self, dataset: TextDataset) -> Sequence[Hashable]:
+        """The texts, or pairs of them."""
+        return dataset.texts
+
     def parts(self, dataset: TextDataset) -> list[Parts]:
         """The words of each text, or of both texts of a pair."""
         return [tuple(split_words(text) for text in as_parts(row)) for row in dataset.texts]
@@ -155,7 +159,11 @@ class _TagTask(Task):
     def units(self, dataset: TaggedDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
         """Sentences, and the types of their entities."""
         types = [frozenset(tag.partition("-")[2] for tag in tags) for tags in dataset.tags or ()]
-        return list(map(tuple, dataset.words)), types
+        return self.texts(dataset), types
+
+    def texts(self, dataset: TaggedDataset) -> Sequence[Hashable]:
+        """The words of each sentence."""
+        return list(map(tuple, dataset.words))
 
     def parts(self, dataset: TaggedDataset) -> list[Parts]:
         """The words of each sentence."""
@@ -232,6 +240,10 @@ class _SpanTask(Task):
     def units(self, dataset: QuestionDataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
         """The documents: a question about a text would give away the answers to others about it."""
         return [question.document for question in dataset.questions], [""] * len(dataset)
+
+    def texts(self, dataset: QuestionDataset) -> Sequence[Hashable]:
+        """Each question with its text."""
+        return [(question.question, question.text) for question in dataset.questions]
 
     def check_training(self, dataset: QuestionDataset) -> None:
         """Refuse questions without any answer."""

@@ -41,7 +41,7 @@ def new_texts(
     """
     task = find_task(config.task)
     named = [datasets[name] for name in ("train", "dev", "test") if name in datasets]
-    seen = {unit for dataset in named for unit in task.units(dataset)[0]}
+    seen = {text for dataset in named for text in task.texts(dataset)}
     found = {}
     for path in config.data.unlabelled or ():
         found[path] = _unseen(task, datasets[path], seen, path)
@@ -77,9 +77,9 @@ def _unseen(task: Task, dataset: Any, seen: set[Any], name: str) -> Any:
     if dataset is None:
         return None
     rows = []
-    for row, unit in enumerate(task.units(dataset)[0]):
-        if unit not in seen:
-            seen.add(unit)
+    for row, text in enumerate(task.texts(dataset)):
+        if text not in seen:
+            seen.add(text)
             rows.append(row)
     dropped = len(dataset) - len(rows)
     if dropped:
