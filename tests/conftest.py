@@ -235,6 +235,14 @@ def distilled_run(distilled: tuple[Path, Command]) -> Path:
     return distilled[0]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_texts() -> Iterator[None]:
+    """No run makes texts unless a test asks for them: with five times the texts a test takes five times the steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinybert_tf.pipeline.parts.chosen.TEXTS", 0)
+        yield
+
+
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models are trained eagerly: for a few steps of a tiny one, tracing takes far longer than computing."""

@@ -145,7 +145,7 @@ BAD_VALUES = [
     ("train: {max_length: 3}", "run.yaml: train.max_length: unknown key; did you mean data.max_length?"),
     (
         "xyz: 3",
-        "run.yaml: xyz: unknown key; expected one of teacher, student, data, train, stages, teacher_cache, ",
+        "run.yaml: xyz: unknown key; expected one of teacher, student, data, train, stages, chosen, ",
     ),
     ("<<: {out: a}", "run.yaml: <<: unknown key; expected one of "),
     ("out: again", "run.yaml, line 5: the key 'out' is there twice"),

@@ -19,27 +19,24 @@ def test_metrics_are_those_that_are_measured() -> None:
     assert {task: measured.main for task, measured in TASK_METRICS.items()} == MAIN_METRIC
 
 
-def test_the_ends_of_training() -> None:
-    finetune = FinetuneConfig(model=ModelSection("bert"), data=DATA, out="run")
-    assert (resolved(finetune).train.epochs, resolved(finetune).metric) == (3, "accuracy")
-    assert resolved(DISTILL).train.epochs == 3
+def test_the_length_and_rate_of_a_pretraining() -> None:
     corpus = CorpusSection(files=("raw.txt",))
-    pretrain = PretrainConfig(model=StudentSection(dir="bert"), corpus=corpus, out="run")
-    assert resolved(pretrain).train == dataclasses.replace(pretrain.train, epochs=1)
+    pretrain = PretrainConfig(model=StudentSection(dir="bert"), corpus=corpus, train=Train(seed=3), out="run")
+    assert resolved(pretrain).train == Train(seed=3, epochs=1, learning_rate=1e-4)
+    bounded = dataclasses.replace(pretrain, train=Train(max_steps=7, learning_rate=1e-3))
+    assert resolved(bounded).train == bounded.train
+
+
+def test_what_data_and_models_decide_stays_open() -> None:
+    finetune = FinetuneConfig(model=ModelSection("bert"), data=DATA, out="run")
+    assert (resolved(finetune).train, resolved(finetune).metric) == (finetune.train, "accuracy")
+    assert (resolved(DISTILL).train, resolved(DISTILL).stages) == (DISTILL.train, DISTILL.stages)
 
 
 def test_what_is_given_stays() -> None:
     for train in (Train(epochs=5), Train(max_steps=7), Train(epochs=5, max_steps=7)):
         assert resolved(dataclasses.replace(DISTILL, train=train, metric="f1_macro")).train == train
     assert resolved(dataclasses.replace(DISTILL, metric="f1_macro")).metric == "f1_macro"
-
-
-def test_epochs_of_the_run_do_not_end_a_stage_that_has_steps() -> None:
-    first, second = DISTILL.stages
-    stages = (dataclasses.replace(first, max_steps=100_000), second)
-    found = resolved(dataclasses.replace(DISTILL, stages=stages))
-    assert found.train.epochs is None
-    assert [(stage.epochs, stage.max_steps) for stage in found.stages] == [(None, 100_000), (3, None)]
 
 
 def test_resolving_again_changes_nothing() -> None:

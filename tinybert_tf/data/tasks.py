@@ -243,7 +243,7 @@ class _SpanTask(Task):
 
     def texts(self, dataset: QuestionDataset) -> Sequence[Hashable]:
         """Each question with its text."""
-        return [(question.question, question.text) for question in dataset.questions]
+        return [(question.question, question.context) for question in dataset.questions]
 
     def check_training(self, dataset: QuestionDataset) -> None:
         """Refuse questions without any answer."""

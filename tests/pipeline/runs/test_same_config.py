@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from tinybert_tf.config.chosen import with_choices
 from tinybert_tf.config.load import dump_config
 from tinybert_tf.config.schema import (
     Data,
@@ -42,31 +43,50 @@ def with_student(**values: Any) -> DistillConfig:
 def test_the_size_that_a_run_chose_counts_where_the_command_says_none(tmp_path: Path) -> None:
     chosen = dump_config(with_student(size="tiny"))
     assert difference(tmp_path, chosen) == difference(tmp_path, chosen, with_student(size="tiny")) == ""
-    assert as_begun(tmp_path / "config.yaml", CONFIG) == with_student(size="tiny")
+    assert as_begun(tmp_path / "config.yaml", CONFIG).student == StudentSection(size="tiny")
     assert as_begun(tmp_path / "nothing.yaml", CONFIG) == CONFIG
     for size in ("small", "medium"):
         named = with_student(size=size)
         assert difference(tmp_path, chosen, named) == f"there student.size=tiny, here student.size={size}"
-        assert as_begun(tmp_path / "config.yaml", named) == named
+        assert as_begun(tmp_path / "config.yaml", named).student == named.student
     own = with_student(hidden_size=8)
     assert difference(tmp_path, chosen, own) == "there student.size=tiny, here no student.size"
     assert difference(tmp_path, dump_config(own)) == "there student.hidden_size=8, here no student.hidden_size"
 
 
 def test_a_run_of_an_earlier_version_chose_none(tmp_path: Path) -> None:
-    """It has half of its teacher's layers, also where the command leaves the choice open now."""
+    """It has half of its teacher's layers, its own rate and epochs, and made no texts."""
+    old = dataclasses.replace(CONFIG, train=Train(learning_rate=5e-5, epochs=3))
+    assert difference(tmp_path, dump_config(old)) == ""
+    begun = as_begun(tmp_path / "config.yaml", CONFIG)
+    assert (begun.student, begun.train) == (StudentSection(size="medium"), old.train)
+    assert (begun.data.augment, begun.chosen) == (0, ("data.augment", "train.learning_rate", "train.epochs"))
     assert difference(tmp_path, dump_config(CONFIG)) == ""
-    assert as_begun(tmp_path / "config.yaml", CONFIG) == with_student(size="medium")
     assert difference(tmp_path, dump_config(CONFIG), with_student(size="medium")) == ""
     random = with_student(init="random")  # which never had a choice
     assert difference(tmp_path, dump_config(random), random) == ""
-    assert as_begun(tmp_path / "config.yaml", random) == random
+    assert as_begun(tmp_path / "config.yaml", random).student == random.student
+
+
+def test_what_a_run_chose_counts_where_the_command_leaves_it_open(tmp_path: Path) -> None:
+    chosen = with_choices(CONFIG, {"stages.1.epochs": 4, "stages.1.learning_rate": 3e-4, "data.augment": 2})
+    assert difference(tmp_path, dump_config(chosen)) == difference(tmp_path, dump_config(chosen), chosen) == ""
+    assert as_begun(tmp_path / "config.yaml", CONFIG).stages[1].epochs == 4
+    first, second = CONFIG.stages
+    longer = dataclasses.replace(CONFIG, stages=(first, dataclasses.replace(second, epochs=5)))
+    assert difference(tmp_path, dump_config(chosen), longer) == "there stages.1.epochs=4, here stages.1.epochs=5"
+    none_made = dataclasses.replace(CONFIG, data=dataclasses.replace(DATA, augment=0))
+    assert difference(tmp_path, dump_config(chosen), none_made) == "there data.augment=2, here data.augment=0"
+    given = dataclasses.replace(CONFIG, data=dataclasses.replace(DATA, augment=2), chosen=())
+    assert difference(tmp_path, dump_config(given)) == "there data.augment=2, here no data.augment"
+    one_stage = dataclasses.replace(CONFIG, stages=CONFIG.stages[:1])  # has no stage for what was chosen
+    assert difference(tmp_path, dump_config(chosen), one_stage) != ""
 
 
 def test_the_first_key_that_differs_is_named(tmp_path: Path) -> None:
     faster = dataclasses.replace(CONFIG, train=Train(learning_rate=1e-3))
     assert difference(tmp_path, dump_config(CONFIG), faster) == (
-        "there train.learning_rate=5e-05, here train.learning_rate=0.001"
+        "there no train.learning_rate, here train.learning_rate=0.001"
     )
     tested = dataclasses.replace(CONFIG, data=dataclasses.replace(DATA, test="test.tsv"))
     assert difference(tmp_path, dump_config(CONFIG), tested) == "there no data.test, here data.test=test.tsv"

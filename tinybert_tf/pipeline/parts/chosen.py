@@ -62,7 +62,7 @@ def texts_to_make(config: DistillConfig, train: Any) -> list[Choice]:
     rows = len(train)
     if not find_task(config.task).parts(train.take([0])):
         return [Choice("data.augment", 0, f"no texts can be made for {config.task}")]
-    copies = min(math.ceil(TEXTS / rows) - 1, MOST_COPIES)
+    copies = min(max(math.ceil(TEXTS / rows) - 1, 0), MOST_COPIES)
     return [Choice("data.augment", copies, f"{rows} rows; about {TEXTS} texts in all, {MOST_COPIES} of a row at most")]
 
 
