@@ -94,7 +94,7 @@ def run_quickstart(out: str | Path, seed: int = 1) -> str:
 def data_files(directory: Path) -> Data:
     """Return the section of a config for the files of `write_reviews`."""
     train, dev, test = (str(directory / f"{name}.tsv") for name in ROWS)
-    return Data(train=train, dev=dev, test=test, text=("text",), label="label", max_length=MAX_LENGTH)
+    return Data(train=train, dev=dev, test=test, text=("text",), label="label", augment=0, max_length=MAX_LENGTH)
 
 
 def write_reviews(data: Data, seed: int) -> None:

@@ -61,6 +61,16 @@ def test_texts_are_made_where_rows_are_few(rows: int, copies: int, monkeypatch: 
     assert (choice.key, choice.value) == ("data.augment", copies)
 
 
+def test_no_text_is_made_that_no_stage_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chosen, "TEXTS", 20_000)
+    stages = tuple(dataclasses.replace(stage, train="own.tsv") for stage in DISTILL.stages)
+    config = dataclasses.replace(DISTILL, data=dataclasses.replace(DATA, augment=None), stages=stages)
+    texts = TextDataset.from_lists(["a film"], ["b"])
+    assert values_of(texts_to_make(config, texts)) == {"data.augment": 0}
+    one = dataclasses.replace(config, stages=(stages[0], DISTILL.stages[1]))
+    assert values_of(texts_to_make(one, texts)) == {"data.augment": 4}
+
+
 def test_no_text_is_made_of_questions() -> None:
     data = Data(train="train.json")
     config = DistillConfig(teacher=TeacherSection("bert"), data=data, task="question_answering", out="run")

@@ -14,7 +14,7 @@ from typing import Any
 from tinybert_tf.config.chosen import with_choices
 from tinybert_tf.config.schema import DistillConfig, FinetuneConfig, StageSection, Train
 from tinybert_tf.data.tasks import find_task
-from tinybert_tf.pipeline.parts.splits import has_unlabelled
+from tinybert_tf.pipeline.parts.splits import takes_any_text
 from tinybert_tf.pipeline.parts.stages import DEFAULT_EPOCHS, Stage
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,9 @@ def texts_to_make(config: DistillConfig, train: Any) -> list[Choice]:
     """Choose how many texts to make of each row of the training data."""
     if config.data.augment is not None:
         return []
-    rows = len(train)
+    rows, stages = len(train), [Stage.from_config(section, config.train) for section in config.stages]
+    if not any(takes_any_text(*each, config.data) for each in zip(config.stages, stages, strict=True)):
+        return [Choice("data.augment", 0, "every stage has its own file, or learns from labels alone")]
     if not find_task(config.task).parts(train.take([0])):
         return [Choice("data.augment", 0, f"no texts can be made for {config.task}")]
     copies = min(max(math.ceil(TEXTS / rows) - 1, 0), MOST_COPIES)
@@ -78,8 +80,7 @@ def training_of_student(config: DistillConfig, rows: int, more_rows: int, width:
     found: list[Choice] = []
     for number, section in enumerate(config.stages):
         stage = Stage.from_config(section, config.train)
-        takes_more = section.train is None and has_unlabelled(config.data) and stage.learns_any_text
-        of_stage = rows + more_rows * takes_more
+        of_stage = rows + more_rows * takes_any_text(section, stage, config.data)
         rate = PREDICTION_RATE if stage.trains_predictions else INSIDE_RATE
         found += _training(f"stages.{number}", section, section.resolved(config.train), of_stage, rate, width)
     return found

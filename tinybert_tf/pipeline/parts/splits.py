@@ -81,12 +81,13 @@ def train_split(section: StageSection, stage: Stage, data: Data) -> str:
     """Return the name of the data set on which a stage trains: its own file's path, `WITH_UNLABELLED` or `train`."""
     if section.train not in (None, data.train):
         return str(section.train)
-    return WITH_UNLABELLED if has_unlabelled(data) and stage.learns_any_text else "train"
+    has_unlabelled = data.unlabelled or data.augment
+    return WITH_UNLABELLED if has_unlabelled and takes_any_text(section, stage, data) else "train"
 
 
-def has_unlabelled(data: Data) -> bool:
-    """Return whether there are texts without labels to learn from."""
-    return bool(data.unlabelled or data.augment)
+def takes_any_text(section: StageSection, stage: Stage, data: Data) -> bool:
+    """Return whether a stage trains on texts without labels, if there are any."""
+    return section.train in (None, data.train) and stage.learns_any_text
 
 
 def own_files(config: DistillConfig, stages: Sequence[Stage]) -> dict[str, bool]:
