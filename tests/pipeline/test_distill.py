@@ -73,7 +73,13 @@ def test_the_run_directory(distilled_run: Path, config: DistillConfig) -> None:
         assert json.loads((distilled_run / name / "config.json").read_text())["num_hidden_layers"] == 1
     written = load_config(DistillConfig, distilled_run / "config.yaml")
     assert written == dataclasses.replace(
-        config, out=str(distilled_run), student=StudentSection(size="medium"), baseline=True, metric="accuracy"
+        config,
+        out=str(distilled_run),
+        student=StudentSection(size="medium"),
+        baseline=True,
+        metric="accuracy",
+        data=dataclasses.replace(config.data, augment=0),
+        chosen=("data.augment",),
     )
     for stage in ("intermediate", "prediction", "baseline-intermediate", "baseline-prediction"):
         for part in ("train", "validation"):
@@ -105,7 +111,10 @@ def test_metrics(distilled_run: Path, teacher_run: Path) -> None:
     assert list(metrics) == ["teacher", "student", "baseline", "comparisons", "data"]
     assert metrics["data"] == {"train": {"rows": 80, "truncated": 0}, "dev": {"rows": 40, "truncated": 0}}
     assert metrics["teacher"].keys() == METRICS | COST
-    assert metrics["student"].keys() == metrics["baseline"].keys() == METRICS | COST | {"seconds"}
+    assert metrics["baseline"].keys() == METRICS | COST | {"seconds"}
+    assert metrics["student"].keys() == METRICS | COST | {"seconds", "steps", "before_training"}
+    assert metrics["student"]["steps"] == 40
+    assert metrics["student"]["before_training"]["dev"].keys() == NUMBERS
     of_teacher = json.loads((teacher_run / "metrics.json").read_text())["model"]
     assert {name: metrics["teacher"][name] for name in METRICS} == {name: of_teacher[name] for name in METRICS}
     assert metrics["student"]["parameters"] == metrics["baseline"]["parameters"] < metrics["teacher"]["parameters"]
@@ -237,7 +246,7 @@ def test_stages_from_a_config(config: DistillConfig, trainings: list[Training]) 
         ("two", 2, 3),
         ("three", 4, 4),
     ]
-    assert [call.learning_rate for call in trainings] == [1e-3, 5e-5, 5e-5]
+    assert [call.learning_rate for call in trainings] == [1e-3, 1e-3, 1e-3]  # the highest that is chosen
 
 
 def more_rows(directory: Path, header: str = "text\tlabel") -> str:
@@ -351,7 +360,8 @@ def test_scores_are_distilled(
     assert "(always answering the mean: 0.000)" in command.err
     metrics = json.loads((run / "metrics.json").read_text())
     expected = {"pearson", "spearman", "standard_error", "seconds"} | COST
-    assert metrics["student"].keys() == metrics["baseline"].keys() == expected
+    assert metrics["student"].keys() == expected | {"steps", "before_training"}
+    assert metrics["baseline"].keys() == expected
     assert metrics["student"]["pearson"] > 0.6
     model = SequenceClassifier.from_pretrained(run, dtype="float32")
     assert (model.num_labels, model.num_hidden_layers) == (1, 1)
@@ -438,7 +448,7 @@ def test_flags_win_over_a_file_and_a_weak_teacher_may_be_allowed(
     assert not (tmp_path / "run").exists()
     distill.run_distill(dataclasses.replace(given, allow_weak_teacher=True))
     assert [(call.name, call.steps, call.learning_rate) for call in trainings] == [
-        ("inside", 7, 5e-5),
+        ("inside", 7, 1e-3),
         ("outside", 7, 1e-3),
     ]
     assert not (tmp_path / "elsewhere").exists()

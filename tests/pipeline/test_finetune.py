@@ -44,6 +44,7 @@ def test_the_run_directory(teacher_run: Path, opinions: Path, encoder_dir: Path)
         train=Train(epochs=6, batch_size=8, learning_rate=1e-2, precision="float32"),
         out=str(teacher_run),
         metric="accuracy",
+        chosen=(),
     )
 
 

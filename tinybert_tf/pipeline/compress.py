@@ -102,7 +102,7 @@ def _compress(config: CompressConfig, run: Run) -> dict[str, Any]:
         results[name]["nonzero_parameters"] = count_nonzero(model)
         results[name]["gzip_bytes"] = gzipped_size(model)
     results["student"] |= {"seconds": seconds, **facts}
-    results["data"] = {name: split.summary() for name, split in work.splits.items()}
+    results["data"] = work.summary()
     run.finish(results)
     return results
 

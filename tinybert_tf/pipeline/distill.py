@@ -81,6 +81,6 @@ def _distill(config: DistillConfig, run: Run) -> dict[str, Any]:
     for name, value in seconds.items():
         results[name]["seconds"] = round(value, 1)
     results["student"] |= {"steps": sum(steps), "before_training": before}
-    results["data"] = {name: split.summary() for name, split in work.splits.items()}
+    results["data"] = work.summary()
     run.finish(results)
     return results

@@ -70,6 +70,10 @@ class Distillation:
         """Return a data set in the tokens that the model reads."""
         return self.splits[name].for_teacher if model is self.teachers else self.splits[name]
 
+    def summary(self) -> dict[str, dict[str, int]]:
+        """Return the entries of `metrics.json` for all data sets."""
+        return {name: split.summary() for name, split in self.splits.items() if name != WITH_UNLABELLED}
+
     def with_student(self, section: StudentSection) -> Distillation:
         """Return the distillation with another student, cut from the same teacher or to be, as `prepare` makes it."""
         with self.devices.scope():
