@@ -57,7 +57,7 @@ def test_only_new_texts_are_read(config: DistillConfig, more: str, caplog: pytes
     with caplog.at_level(logging.INFO, "tinybert_tf"):
         found = new_texts(config, read(config), teacher, tokenizer)
     assert {name: dataset.texts for name, dataset in found.items()} == {more: ["a new film", "the plot", "her story"]}
-    assert f"{more}: 4 of 7 texts are left out, which occur twice or in train, dev, test" in caplog.messages
+    assert f"{more}: 4 of 7 texts are left out: they occur twice, or in train, dev or test" in caplog.messages
 
 
 def test_made_texts_are_new_and_without_labels(config: DistillConfig) -> None:
@@ -86,7 +86,7 @@ def test_a_run_with_both(config: DistillConfig, more: str, tmp_path: Path, eager
     last = dict(log)
     assert last == dict.fromkeys(("intermediate", "prediction", "baseline-intermediate", "baseline-prediction"), steps)
     assert log.count(("prediction", steps)) == 1
-    assert [step for stage, step in log if stage == "baseline-prediction"][0] == 4  # an epoch of the labelled rows
+    assert next(step for stage, step in log if stage == "baseline-prediction") == 4  # an epoch of the labelled rows
     assert results["student"]["steps"] == 2 * steps
 
 
@@ -111,7 +111,7 @@ def test_a_fine_tuning_takes_none(config: DistillConfig, more: str) -> None:
 
 def test_the_flags(tinybert: Callable[..., Any], config: DistillConfig, more: str, tmp_path: Path) -> None:
     data = config.data
-    files = ["--train", data.train, "--dev", data.dev, "--text", "text", "--label", "label"]
+    files = ["--train", data.train, "--dev", data.dev, "--text", "text", "--label", "label", "--max-length", 16]
     command = ["explain", "--teacher", config.teacher.dir, *files, "--out", tmp_path / "run"]
     both = tinybert(*command, "--unlabelled", more, "--augment", 2)
     assert both.status == 0, both.err

@@ -96,14 +96,15 @@ DATA = (
 )  # fmt: skip
 EPOCHS = Flag(
     "--epochs", "N", "passes over the training data, in each stage", key="train.epochs",
-    otherwise="3; with --max-steps, no limit",
+    otherwise="a rule chooses them; with --max-steps, no limit",
 )  # fmt: skip
 TRAIN = (
     EPOCHS,
     Flag("--max-steps", "N", "optimizer steps of each stage; with --epochs, the stage ends at whichever comes first",
          key="train.max_steps", otherwise="no limit"),
     Flag("--batch-size", "N", "texts in a step", key="train.batch_size"),
-    Flag("--learning-rate", "X", "highest learning rate, reached after the warm-up", key="train.learning_rate"),
+    Flag("--learning-rate", "X", "highest learning rate, reached after the warm-up", key="train.learning_rate",
+         otherwise="a rule chooses it"),
     of_key(SEED, "train.seed", "seed of weights, dropout and data order"),
     of_key(PRECISION, "train.precision"),
 )  # fmt: skip

@@ -60,6 +60,9 @@ FINETUNE = Verb(
     _finetune,
     "schema.FinetuneConfig",
 )
+# What pretraining does by default, where other verbs follow rules; its config has the learning rate.
+_OF_PRETRAINING = {"--epochs": "1; with --max-steps, no limit", "--learning-rate": ""}
+
 PRETRAIN = Verb(
     "pretrain",
     "train a model on raw text: as a masked language model, or on a teacher's inside",
@@ -75,7 +78,7 @@ PRETRAIN = Verb(
         Flag("--tokenizer", "DIR", "tokenizer of a new model, such as `tinybert vocab` makes", key="tokenizer",
              otherwise="the model's or the teacher's"),
         of_key(MAX_LENGTH, "corpus.max_length"),
-        *(flag.but(otherwise=flag.otherwise.replace("3", "1")) if flag.name == "--epochs" else flag for flag in TRAIN),
+        *(flag.but(otherwise=_OF_PRETRAINING.get(flag.name, flag.otherwise)) for flag in TRAIN),
         Flag("--head-only", None, "train the head alone; the encoder stays as it is", key="head_only"),
         OUT,
         OVERWRITE,

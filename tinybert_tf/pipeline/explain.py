@@ -31,8 +31,9 @@ from tinybert_tf.models.sizes import sized
 from tinybert_tf.pipeline.parts.chosen import Choice, texts_to_make, training_of_student, values_of
 from tinybert_tf.pipeline.parts.default_student import candidates, describe_rule
 from tinybert_tf.pipeline.parts.labels import labels_for
+from tinybert_tf.pipeline.parts.planned import planned_epochs
 from tinybert_tf.pipeline.parts.splits import WITH_UNLABELLED, own_files, read_datasets, train_split
-from tinybert_tf.pipeline.parts.stages import Stage, planned_epochs
+from tinybert_tf.pipeline.parts.stages import Stage
 from tinybert_tf.pipeline.parts.student import SIZES, resolved_init, student_config
 from tinybert_tf.pipeline.runs.table import format_table
 

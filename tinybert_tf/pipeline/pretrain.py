@@ -29,9 +29,10 @@ from tinybert_tf.models.heads.masked_lm import BertPretraining, MaskedLM
 from tinybert_tf.models.limits import check_limits
 from tinybert_tf.models.teaching.teacher import Teacher
 from tinybert_tf.pipeline.parts.losses import make_loss
+from tinybert_tf.pipeline.parts.planned import planned_steps
 from tinybert_tf.pipeline.parts.projections import start_projections
 from tinybert_tf.pipeline.parts.shapes import devices_for
-from tinybert_tf.pipeline.parts.stages import check_losses, planned_steps
+from tinybert_tf.pipeline.parts.stages import check_losses
 from tinybert_tf.pipeline.parts.student import (
     SIZES,
     build_general_student,

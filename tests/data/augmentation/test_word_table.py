@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinybert_tf import train_wordpiece
 from tinybert_tf.data.augmentation.word_table import WordTable
-from tinybert_tf.data.tokenizers.tokenizer import train_wordpiece
 
 
 def test_words_that_are_one_token() -> None:

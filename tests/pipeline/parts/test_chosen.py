@@ -6,15 +6,14 @@ import dataclasses
 
 import pytest
 
-from tinybert_tf import TaggedDataset, TextDataset
+from tinybert_tf import QuestionDataset, TaggedDataset, TextDataset
 from tinybert_tf.config.models import ModelSection, TeacherSection
 from tinybert_tf.config.schema import Data, DistillConfig, FinetuneConfig, Train
-from tinybert_tf.data.answers.questions import QuestionDataset
 from tinybert_tf.data.answers.squad import Question
 from tinybert_tf.pipeline.parts import chosen
 from tinybert_tf.pipeline.parts.chosen import texts_to_make, training_of_student, training_of_teacher, values_of
 
-DATA = Data(train="train.tsv", text=("text",), label="label", augment=2)
+DATA = Data(train="train.tsv", dev="dev.tsv", text=("text",), label="label", augment=2)
 DISTILL = DistillConfig(teacher=TeacherSection("bert"), data=DATA, out="run")
 FINETUNE = FinetuneConfig(model=ModelSection("bert"), data=dataclasses.replace(DATA, augment=None), out="run")
 

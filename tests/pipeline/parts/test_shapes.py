@@ -12,8 +12,8 @@ from tinybert_tf.config.schema import Data, FinetuneConfig, ModelSection, Train
 from tinybert_tf.data.batches.batches import few_lengths
 from tinybert_tf.data.batches.encoded import EncodedDataset
 from tinybert_tf.data.tokenizers.tokenized_texts import TokenizedTexts
+from tinybert_tf.pipeline.parts.planned import planned_steps
 from tinybert_tf.pipeline.parts.shapes import devices_for, padded_lengths
-from tinybert_tf.pipeline.parts.stages import planned_steps
 from tinybert_tf.pipeline.pretrain import Pretraining
 
 FILES: dict[str, Any] = {"train": "train.tsv", "dev": "dev.tsv", "text": ("text",), "label": "label"}

@@ -52,9 +52,9 @@ class TextMaker:
         seed: the seed of all draws.
 
     Example:
-        >>> maker = TextMaker([(("a", "fine", "film"),), (("a", "dull", "film"),)], {"dull": ["boring"]}, seed=1)
-        >>> [" ".join(words) for (words,) in maker.texts_made(6)]
-        []
+        >>> maker = TextMaker([(("a", "fine", "film"),), (("a", "dull", "film"),)], {"dull": ["boring"]}, seed=3)
+        >>> [" ".join(words) for (words,) in maker.texts_made(12)]
+        ['a', 'a boring film', 'film', 'a a fine']
     """
 
     texts: Sequence[Parts]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinybert_tf.config.chosen import with_choices
-from tinybert_tf.config.schema import DistillConfig, FinetuneConfig, StageSection, Train
+from tinybert_tf.config.schema import DEFAULT_EPOCHS, DistillConfig, FinetuneConfig, StageSection, Train
 from tinybert_tf.data.tasks import find_task
 from tinybert_tf.pipeline.parts.splits import takes_any_text
-from tinybert_tf.pipeline.parts.stages import DEFAULT_EPOCHS, Stage
+from tinybert_tf.pipeline.parts.stages import Stage
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tinybert_tf import features
-from tinybert_tf.config.schema import DEFAULT_EPOCHS, StageSection, Train
+from tinybert_tf.config.schema import StageSection, Train
 from tinybert_tf.data.batches.batches import Batches
 from tinybert_tf.distillation.cache.teacher_cache import TeacherCache
 from tinybert_tf.distillation.distiller import Distiller
@@ -26,31 +26,12 @@ from tinybert_tf.errors import InputError
 from tinybert_tf.models.cut.student import Cut
 from tinybert_tf.pipeline.parts.ask_teacher import with_teacher_features
 from tinybert_tf.pipeline.parts.losses import make_loss
+from tinybert_tf.pipeline.parts.planned import planned_steps
 from tinybert_tf.pipeline.parts.projections import carry_projections, start_projections
 from tinybert_tf.pipeline.runs.callbacks import CountsSteps, FiniteTraining, StopAfterSteps
 from tinybert_tf.pipeline.runs.progress import StageCheckpoint
 from tinybert_tf.short_repr import short_repr
 from tinybert_tf.training.optimizer import bert_optimizer
-
-
-def planned_epochs(values: Stage | Train, default: int = DEFAULT_EPOCHS) -> int | None:
-    """Return `epochs` or the default; None if only `max_steps` limits the training."""
-    return default if values.epochs is None and values.max_steps is None else values.epochs
-
-
-def planned_steps(
-    values: Stage | Train, steps_per_epoch: int, steps_per_pass: int, default_epochs: int = DEFAULT_EPOCHS
-) -> int:
-    """Return the steps of `epochs`, cut at `max_steps`, but with all steps that one execution runs together.
-
-    No execution crosses the end of one of Keras's passes.
-    """
-    epochs = planned_epochs(values, default_epochs)
-    epochs_end = None if epochs is None else epochs * steps_per_epoch
-    steps = min(end for end in (epochs_end, values.max_steps) if end is not None)
-    passes, rest = divmod(steps, steps_per_pass)
-    executions = -(-rest // values.steps_per_execution)
-    return passes * steps_per_pass + min(executions * values.steps_per_execution, steps_per_pass)
 
 
 @dataclass(frozen=True)
