@@ -160,6 +160,11 @@ def test_a_student_as_good_as_its_teacher_has_learned() -> None:
     assert verdict(results(error=0.005, teacher=0.8, student=0.78), flat, "accuracy") == []
     (line,) = verdict(results(error=0.005, teacher=0.95, student=0.78), flat, "accuracy")
     assert "the learning rate may be too small" in line
+    begun = results(error=0.005, teacher=0.95, student=0.78)
+    begun["student"]["before_training"] = {"dev": {"accuracy": 0.6}}  # it rose far above where it began
+    assert verdict(begun, flat, "accuracy") == []
+    begun["student"]["before_training"] = {"dev": {"accuracy": 0.775}}
+    assert len(verdict(begun, flat, "accuracy")) == 1
 
 
 def test_a_dev_score_that_still_rises() -> None:

@@ -49,20 +49,29 @@ def verdict(results: Results, log: Log, metric: str) -> list[str]:
         *_against_the_teacher(results, metric),
         *_classes(trained, results[trained]),
         *_too_small(log, metric, error, results.get("data", {}).get("dev", {}).get("rows", 0)),
-        *advice(log, metric, error, results.get("teacher", {}).get(metric, 1.0)),
+        *advice(log, metric, error, _has_learned_at(results, metric, error or 0.0)),
     ]
 
 
-def advice(log: Log, metric: str | None = None, error: float | None = None, best: float = 1.0) -> list[str]:
+def _has_learned_at(results: Results, metric: str, error: float) -> float:
+    """Return the dev score from which the model has learned: close to its teacher's, or clearly above where it began."""
+    close = LEARNED * results.get("teacher", {}).get(metric, 1.0)
+    began = results.get("student", {}).get("before_training", {}).get("dev", {}).get(metric)
+    return float(close if began is None else min(close, began + 2 * error))
+
+
+def advice(log: Log, metric: str | None = None, error: float | None = None, learned: float = LEARNED) -> list[str]:
     """Advise on a higher learning rate or more training, from the curves of each stage.
 
     Args:
         log: the rows of `log.csv`.
         metric: as in `verdict`; None if there is only a loss.
         error: the standard error of the dev score; None if it is unknown, so that any rise counts.
-        best: the best possible score, the teacher's.
+        learned: the dev score from which a model has learned, whatever its loss.
     """
-    return [line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, error or 0.0, best)]
+    return [
+        line for stage, epochs in _stages(log) for line in _what_to_try(stage, epochs, metric, error or 0.0, learned)
+    ]
 
 
 def _against_the_baseline(results: Results, metric: str) -> Iterator[str]:
@@ -146,10 +155,10 @@ def _too_small(log: Log, metric: str, error: float | None, rows: int) -> Iterato
         )
 
 
-def _what_to_try(stage: str, epochs: Log, metric: str | None, error: float, best: float) -> Iterator[str]:
+def _what_to_try(stage: str, epochs: Log, metric: str | None, error: float, learned: float) -> Iterator[str]:
     scores, losses = _column(epochs, f"dev_{metric}"), _column(epochs, "loss")
     dev_losses = next(filter(None, (_column(epochs, name) for name in DEV_LOSSES)), [])
-    if scores and scores[-1] < LEARNED * best and _hardly_fell(losses):
+    if scores and scores[-1] < learned and _hardly_fell(losses):
         fall = f"{1 - losses[-1] / losses[0]:.0%} in {len(losses)} epochs, {losses[0]:.4g} to {losses[-1]:.4g}"
         yield (
             f"[{stage}] the learning rate may be too small: the training loss fell by only {fall}; try "
