@@ -54,7 +54,7 @@ def verdict(results: Results, log: Log, metric: str) -> list[str]:
 
 
 def _has_learned_at(results: Results, metric: str, error: float) -> float:
-    """Return the dev score from which the model has learned: close to its teacher's, or clearly above where it began."""
+    """Return the dev score of a model that has learned: close to its teacher's, or clearly above where it began."""
     close = LEARNED * results.get("teacher", {}).get(metric, 1.0)
     began = results.get("student", {}).get("before_training", {}).get("dev", {}).get(metric)
     return float(close if began is None else min(close, began + 2 * error))
