@@ -56,8 +56,8 @@ def test_the_parts_of_long_texts_are_the_rows(tinybert: Callable[..., Any], teac
     flags = ["--teacher", teacher_run, "--train", path, "--dev", path, "--max-length", 16, "--out", tmp_path / "run"]
     command = tinybert("explain", "--task", "question_answering", *flags, "--batch-size", 1)
     assert command.status == 0, command.err
-    assert f"data = 3 rows of {path}, 3 times\n" in command.out
-    assert "stage intermediate: 9 steps of 1," in command.out
+    assert f"data = 3 rows of {path}, 10 times\n" in command.out
+    assert "stage intermediate: 30 steps of 1," in command.out
     classifier = SequenceClassifier.from_pretrained(teacher_run)
     answering = QuestionAnswering(classifier.config)
     assert cells(command.out, "parameters")[0] == f"{answering.count_params():,}"
@@ -103,13 +103,13 @@ def test_stages_with_files_schedules_and_early_ends_of_their_own(explain: Explai
     out = explain(tmp_path / "run.yaml").out
     _, one, two = out.split("\nstage ")
     assert one.splitlines()[:4] == [
-        "one: 10 steps of 8, learning rate 5e-05, constant after 0 steps of warm-up",
+        "one: 10 steps of 8, learning rate 0.001, constant after 0 steps of warm-up",
         f"data = 11 rows of {more}, 5 times",
         "ends early after 2 epochs without a lower dev loss",
         "loss = 1 x attention_loss + 1 to 0.5 in 9 steps x hidden_state_loss",
     ]
     lines = two.splitlines()
-    assert lines[0] == "two: 40 steps of 8, learning rate 5e-05, cosine after 4 steps of warm-up"
+    assert lines[0] == "two: 40 steps of 8, learning rate 0.001, cosine after 4 steps of warm-up"
     assert lines[1].startswith("data = 80 rows of ")
     assert lines[2] == "ends early after 1 epoch without a higher dev f1"
     refused = explain(tmp_path / "run.yaml", "--baseline")
@@ -181,12 +181,12 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
         "clustering: 8 values a matrix, after training",
         "export: litert, dynamic_int8",
     ]
-    assert "stage compress: 9 steps" in command.out
+    assert "stage compress: 30 steps" in command.out
     assert command.out.splitlines()[-9:-4] == [
-        "structure-1: compress, 9 steps",
-        "structure-2: compress, 9 steps",
-        "pruning: compress, 9 steps",
-        "all training: 27 steps",
+        "structure-1: compress, 30 steps",
+        "structure-2: compress, 30 steps",
+        "pruning: compress, 30 steps",
+        "all training: 90 steps",
         "",
     ]
     quantized = explain("--student", distilled_run, "--set", "quantization={calibration_texts: 32}")
@@ -196,7 +196,7 @@ def test_a_compression_says_its_steps(explain: Explain, distilled_run: Path, tmp
     ]
     for setting, message in (
         ("pruning.sparsity=1.5", "pruning.sparsity"),
-        ("pruning.end=40", "end: expected a step up to 9, the last of the stages, got 40"),
+        ("pruning.end=40", "end: expected a step up to 30, the last of the stages, got 40"),
         ("structure.intermediate_size=1000", "intermediate_size: expected 1 to the model's"),
     ):
         refused = explain("--student", distilled_run, "--set", setting)

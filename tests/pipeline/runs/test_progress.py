@@ -75,7 +75,7 @@ def interrupted(tinybert: Callable[..., Any], caplog: pytest.LogCaptureFixture) 
 @pytest.fixture
 def distill_flags(teacher_run: Path, data_flags: list[str], training_flags: list[str]) -> list[object]:
     """A distillation, but for its stages and its directory."""
-    return ["distill", "--teacher", teacher_run, *data_flags, *training_flags]
+    return ["distill", "--teacher", teacher_run, *data_flags, *training_flags, "--no-augment"]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
