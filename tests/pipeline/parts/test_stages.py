@@ -155,11 +155,14 @@ def test_stages_that_learn_from_a_teacher_take_texts_without_labels() -> None:
         StageSection("a", (LossSection("prediction", options={"hard_label_weight": 0.5}),)),
         StageSection("a", (LossSection("prediction", options={"hard_label_weight": 1.0}),)),
     )
+    classes = StageSection("a", (LossSection("hidden_state"), LossSection("dkd")))  # needs the class of each row
     own = dataclasses.replace(half, train="own.tsv")
     for more in ({"unlabelled": ("more.tsv",)}, {"augment": 2}):
         data = Data(train="train.tsv", text=("a",), label="b", **more)
-        names = [train_split(each, Stage.from_config(each, Train()), data) for each in (inside, half, hard, own)]
-        assert names == [WITH_UNLABELLED, WITH_UNLABELLED, "train", "own.tsv"]
+        names = [
+            train_split(each, Stage.from_config(each, Train()), data) for each in (inside, half, hard, classes, own)
+        ]
+        assert names == [WITH_UNLABELLED, WITH_UNLABELLED, "train", "train", "own.tsv"]
     without = Data(train="train.tsv", text=("a",), label="b", augment=0)
     assert train_split(half, Stage.from_config(half, Train()), without) == "train"
 

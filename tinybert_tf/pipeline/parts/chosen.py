@@ -61,7 +61,7 @@ def texts_to_make(config: DistillConfig, train: Any) -> list[Choice]:
         return []
     rows, stages = len(train), [Stage.from_config(section, config.train) for section in config.stages]
     if not any(takes_any_text(*each, config.data) for each in zip(config.stages, stages, strict=True)):
-        return [Choice("data.augment", 0, "every stage has its own file, or learns from labels alone")]
+        return [Choice("data.augment", 0, "no stage would read them: each has its own file, or needs labels")]
     if not find_task(config.task).parts(train.take([0])):
         return [Choice("data.augment", 0, f"no texts can be made for {config.task}")]
     copies = min(max(math.ceil(TEXTS / rows) - 1, 0), MOST_COPIES)

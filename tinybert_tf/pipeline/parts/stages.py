@@ -77,8 +77,8 @@ class Stage:
 
     @property
     def learns_any_text(self) -> bool:
-        """Whether texts without labels teach the stage anything: not if it learns from labels alone."""
-        return any(getattr(loss, "hard_label_weight", 0.0) < 1 for loss in self.losses)
+        """Whether the stage may train on texts without labels: no loss needs them for every row."""
+        return bool(self.losses) and not any(loss.needs_labels and not _skips_missing(loss) for loss in self.losses)
 
     def watched(self, metric: str) -> str:
         """Return the logged value that `patience` watches: `dev_<metric>` for predictions, else `val_loss` on dev."""
@@ -117,6 +117,11 @@ class Stage:
         own = {each.name for each in dataclasses.fields(cls)} & {each.name for each in dataclasses.fields(Train)}
         found = {name: getattr(values, name) for name in own}
         return cls(**{name: value for name, value in found.items() if value is not None}, **given)
+
+
+def _skips_missing(loss: DistillationLoss) -> bool:
+    """Return whether a loss learns from a row without a label too; a loss of the user may take it for a class."""
+    return isinstance(loss, PredictionLoss) and loss.hard_label_weight < 1
 
 
 def tinybert_stages(**values: Any) -> list[Stage]:
