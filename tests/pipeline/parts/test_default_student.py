@@ -78,7 +78,7 @@ def narrow_teacher(wide_teacher: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def work(opinions: Path, tmp_path: Path) -> Callable[..., Distillation]:
-    """Prepares a distillation of a teacher that nothing is said about its student."""
+    """Prepares a distillation that leaves the student open."""
 
     def work(teacher: Path, **student: Any) -> Distillation:
         files = {split: str(opinions / f"{split}.tsv") for split in ("train", "dev")}

@@ -20,7 +20,7 @@ TEACHER = EncoderConfig(num_hidden_layers=2, initializer_range=0.3, **SIZES)
 def disagreed(
     predicts: str, ours: Sequence[Any], theirs: Sequence[Any], names: Sequence[str] = (), mask: Any = None
 ) -> float:
-    """Of two batches: the first row, and the others."""
+    """The first row of two batches, and the other rows."""
     teacher: Any = SimpleNamespace(predicts=predicts, label_names=list(names))
     arrays = [np.array(each, np.float32) for each in (ours, theirs)]
     mask = np.ones(arrays[0].shape[:2], bool) if mask is None else np.array(mask, bool)
