@@ -73,7 +73,7 @@ def test_a_difference_of_equal_models_is_0_without_an_error() -> None:
 
 
 def test_a_difference_is_paired() -> None:
-    """Of 400 rows, 40 only the first model has right, 10 only the second one: difference 30/400 = 0.075.
+    """The first model alone is right on 40 of 400 rows, the second one alone on 10: difference 30/400 = 0.075.
 
     A row's difference is 1, -1 or 0; its variance 50/400 - 0.075^2. Unpaired, the error would be twice as large.
     """

@@ -94,7 +94,7 @@ class StudentSection(CheckedSection):
 
     @property
     def has_no_size(self) -> bool:
-        """Whether nothing is said about the sizes."""
+        """Whether the config gives no size."""
         own = (self.num_hidden_layers, self.hidden_size, self.num_attention_heads, self.intermediate_size)
         return all(value is None for value in (self.preset, self.dir, self.size, *own))
 

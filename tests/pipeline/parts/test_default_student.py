@@ -36,7 +36,7 @@ def test_the_sizes_to_choose_from() -> None:
 
 
 def test_a_size_with_more_than_half_of_the_parameters_is_left_out() -> None:
-    """Of a teacher of one layer, 24 of 32 channels are (24/32)^2 = 0.56 of it."""
+    """24 of 32 channels of a teacher of one layer are (24/32)^2 = 0.56 of it."""
     one_layer = EncoderConfig(num_hidden_layers=1, hidden_size=32, num_attention_heads=3, head_dim=11)
     assert candidates(one_layer) == ["medium"]
     assert candidates(dataclasses.replace(one_layer, num_hidden_layers=2)) == ["small", "medium"]

@@ -100,7 +100,7 @@ def test_a_run_without_a_student(tmp_path: Path) -> None:
 
 
 def test_the_command_works(distilled: tuple[Path, Any], tinybert: Callable[..., Any], tmp_path: Path) -> None:
-    """As it is written at the end of a run, but for its directory."""
+    """The text at the end of a run, without its directory."""
     pytest.importorskip("ai_edge_litert")
     line = distilled[1].out.rstrip().splitlines()[-1]
     words = line.removeprefix("export it: tinybert ").split()
