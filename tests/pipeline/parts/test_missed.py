@@ -48,7 +48,7 @@ def test_scores() -> None:
 
 
 def test_tags() -> None:
-    """Of the tokens between a text's first and last, those that either model gives a tag other than `O`."""
+    """The tokens between a text's first and last that either model gives a tag other than `O`."""
     outside, place, name = [1, 0, 0], [0, 1, 0], [0, 0, 1]
     # The first and the last token of each text differ and do not count; nor does padding.
     ours = [[name, place, outside, outside, name, name], [name, place, name, name, outside, outside]]
