@@ -5,7 +5,8 @@
 A row is one command, and goes on where it stopped. The teacher is fine-tuned once. `distilled` is `tinybert distill`
 without an option but the set's files and the size. `alone` is the same student with the same first weights and as many
 optimizer steps on labels alone, at the best of `RATES` by seed 1's dev score. CoLA's labelled rows that are not for
-training are drawn into two halves: one chooses the epoch, the other is the test set.
+training are drawn into two halves: one chooses the epoch, the other is the test set. A difference comes with the
+standard error of the rows, paired and averaged over the seeds; that of other seeds is not in it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 SPLITS = ("train", "dev", "test")
 # Rates of a student that learns from labels alone, times its width.
@@ -56,6 +59,23 @@ SETS = {
 }
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its directory and its `metrics.json`."""
+
+    directory: Path
+    metrics: dict[str, Any]
+
+    def score(self, model: str, metric: str) -> float:
+        """The score of `model`, `student` or `teacher`, on the test set."""
+        return self.metrics[model]["test"][metric]  # type: ignore[no-any-return]
+
+    def resampled(self, model: str, metric: str) -> np.ndarray:
+        """That score in all resamples of the rows."""
+        with np.load(self.directory / "resamples.npz") as arrays:
+            return arrays[f"{model}/test/{metric}"]  # type: ignore[no-any-return]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=SETS)
@@ -89,40 +109,56 @@ def row(arguments: argparse.Namespace, chosen: LabelledSet) -> str:
     seeds = arguments.seeds.split(",")
     distilled = [run("distill", student / f"seed-{seed}", *flags, "--seed", seed) for seed in seeds]
     alone = alone_of(student, flags, distilled[0], seeds, chosen.metric)
-    scores = [[each["student"]["test"][chosen.metric] for each in runs] for runs in (alone, distilled)]
-    taught = distilled[0]["teacher"]["test"][chosen.metric]
-    before = distilled[0]["student"]["before_training"]["test"][chosen.metric]
-    shown = " | ".join(f"{100 * statistics.mean(each):.1f} ({written(each)})" for each in scores)
+    return shown(arguments.set, chosen.metric, alone, distilled)
+
+
+def shown(name: str, metric: str, alone: Sequence[Finished], distilled: Sequence[Finished]) -> str:
+    """The row: teacher, cut, alone and distilled, the two differences, and the share of the teacher's score."""
+    scores = [[run.score("student", metric) for run in runs] for runs in (alone, distilled)]
+    taught = distilled[0].score("teacher", metric)
+    before = distilled[0].metrics["student"]["before_training"]["test"][metric]
+    to_alone = difference(distilled, alone, "student", metric)
+    to_teacher = difference(distilled, distilled, "teacher", metric)
+    written = " | ".join(f"{100 * statistics.mean(each):.1f} ({listed(each)})" for each in scores)
     share = statistics.mean(scores[1]) / taught
-    return f"| {arguments.set} | {chosen.metric} | {100 * taught:.1f} | {100 * before:.1f} | {shown} | {share:.1%} |"
+    cells = (name, metric, f"{100 * taught:.1f}", f"{100 * before:.1f}", written, to_alone, to_teacher, f"{share:.1%}")
+    return f"| {' | '.join(cells)} |"
+
+
+def difference(students: Sequence[Finished], others: Sequence[Finished], model: str, metric: str) -> str:
+    """Return how far the students' mean is ahead of the others', and its standard error over paired resamples."""
+    pairs = list(zip(students, others, strict=True))
+    ahead = statistics.mean(one.score("student", metric) - other.score(model, metric) for one, other in pairs)
+    drawn = [one.resampled("student", metric) - other.resampled(model, metric) for one, other in pairs]
+    return f"{100 * ahead:+.1f} ± {100 * np.std(np.mean(drawn, axis=0), ddof=1):.1f}"
 
 
 def alone_of(
-    student: Path, flags: Sequence[Any], distilled: dict[str, Any], seeds: Sequence[str], metric: str
-) -> list[dict[str, Any]]:
+    student: Path, flags: Sequence[Any], distilled: Finished, seeds: Sequence[str], metric: str
+) -> list[Finished]:
     """Train on labels alone: with each rate and the first seed, then with the best rate and the other seeds."""
-    steps = distilled["student"]["steps"]
+    steps = distilled.metrics["student"]["steps"]
     width = json.loads((student / f"seed-{seeds[0]}" / "student" / "config.json").read_text())["hidden_size"]
     labels = "stages=[{name: labels, losses: [{name: prediction, hard_label_weight: 1.0}]}]"
 
-    def trained(rate: float, seed: str) -> dict[str, Any]:
+    def trained(rate: float, seed: str) -> Finished:
         directory = student / f"alone-{rate}-{seed}"
         settings = ["--set", labels, "--learning-rate", rate / width, "--max-steps", steps, "--seed", seed]
         return run("distill", directory, *flags, *settings)
 
     first = {rate: trained(rate, seeds[0]) for rate in RATES}
-    best = max(RATES, key=lambda rate: first[rate]["student"][metric])
+    best = max(RATES, key=lambda rate: first[rate].metrics["student"][metric])
     return [first[best], *(trained(best, seed) for seed in seeds[1:])]
 
 
-def run(verb: str, out: Path, *flags: Any) -> dict[str, Any]:
-    """Run a command of the library unless it is complete, and return its `metrics.json`."""
+def run(verb: str, out: Path, *flags: Any) -> Finished:
+    """Run a command of the library unless it is complete, and return what it left."""
     metrics = out / "metrics.json"
     if not metrics.is_file():
         command = [sys.executable, "-m", "tinybert_tf", verb, *map(str, flags), "--out", str(out)]
         print(" ".join(command), file=sys.stderr, flush=True)
         subprocess.run(command, check=True, stdout=sys.stderr)
-    return json.loads(metrics.read_text())  # type: ignore[no-any-return]
+    return Finished(out, json.loads(metrics.read_text()))
 
 
 def files_of(chosen: LabelledSet, data: Path, out: Path) -> list[str]:
@@ -147,7 +183,7 @@ def halves(first: Path, second: Path, out: Path) -> dict[str, Path]:
     return {name: out / f"{name}.tsv" for name in ("dev", "test")}
 
 
-def written(scores: Sequence[float]) -> str:
+def listed(scores: Sequence[float]) -> str:
     """The scores of the seeds, times 100."""
     return ", ".join(f"{100 * score:.1f}" for score in scores)
 
