@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from tinybert_tf.metrics import standard_error
+
 SPLITS = ("train", "dev", "test")
 # Rates of a student that learns from labels alone, times its width.
 RATES = (0.0055, 0.017, 0.05, 0.17)
@@ -130,7 +132,7 @@ def difference(students: Sequence[Finished], others: Sequence[Finished], model: 
     pairs = list(zip(students, others, strict=True))
     ahead = statistics.mean(one.score("student", metric) - other.score(model, metric) for one, other in pairs)
     drawn = [one.resampled("student", metric) - other.resampled(model, metric) for one, other in pairs]
-    return f"{100 * ahead:+.1f} ± {100 * np.std(np.mean(drawn, axis=0), ddof=1):.1f}"
+    return f"{100 * ahead:+.1f} ± {100 * standard_error(np.mean(drawn, axis=0)):.1f}"
 
 
 def alone_of(
